@@ -155,6 +155,8 @@ pub struct InstanceStatus {
     pub quiet_told: bool,
     /// Jobs in progress (requests and streams are the edge's to count), by lease and by busy check.
     pub jobs: InProgress,
+    /// The leases among them, oldest first; the first 1,000.
+    pub open_jobs: Vec<crate::JobRecord>,
     /// The oldest job in progress began then.
     pub oldest_job: Option<Time>,
     /// The last words of a failing health check, of a restart or of a refusal to stop.

@@ -6,24 +6,28 @@
 mod count;
 mod id;
 mod instance;
-//X mod operation;
+mod operation;
+mod order;
 mod phrase;
-//X mod reason;
-//X mod record;
+mod reason;
+mod record;
 mod report;
 mod route;
 mod spec;
 mod time;
+mod view;
 
 pub use count::{Counts, Durations, InProgress};
 pub use id::{EdgeId, Generation, InstanceId, NodeId, OperationId, ReleaseNo, ServiceName, StackName};
 pub use instance::{Desired, DesiredInstance, Exit, InstanceStatus, Intent, Phase};
-//X pub use operation::{
-//X     InstanceReceipt, LogEntry, Operation, OperationKind, OperationPhase, Receipt, ServiceProgress, Stage,
-//X };
+pub use operation::{
+    Ending, InstanceReceipt, LogEntry, Operation, OperationKind, OperationOutcome, OperationPhase, Receipt,
+    ServiceProgress, Stage,
+};
+pub use order::{Admitted, Change, Demand, Plan, PlanAction, Refusal, ServicePlan};
 pub use phrase::{plural, quantity};
-//X pub use reason::Reason;
-//X pub use record::{Duty, InstanceRecord, PastCounts, Release, RolloutState, ServiceRecord, StackRecord, Target};
+pub use reason::Reason;
+pub use record::{Duty, InstanceRecord, PastCounts, Release, ServiceRecord, StackRecord, Target};
 pub use report::{AgentReport, EdgeCounts, EdgeReport, JobRecord, ListenerFault, Outcome};
 pub use route::{Backend, Listener, Protocol, RouteTable, Split};
 pub use spec::{
@@ -32,3 +36,4 @@ pub use spec::{
     TargetPort, Template, UpdateConfig, Volume, WorkPolicy,
 };
 pub use time::{Span, Time};
+pub use view::{AddressView, InstanceView, Reach, ServiceView, StackView, WorkView};

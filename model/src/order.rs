@@ -1,0 +1,151 @@
+//! What a person orders, and the answers: a plan, an admission, or a refusal.
+
+use crate::{Ending, OperationId, ReleaseNo, ServiceName, Stack, StackName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A change that somebody wants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Demand {
+    /// Of which stack.
+    pub stack: StackName,
+    /// Which change.
+    pub change: Change,
+    /// What is done with work in progress on what retires.
+    #[serde(default)]
+    pub ending: Ending,
+    /// Who. The API sets it from the connection; what a client says is ignored.
+    #[serde(default)]
+    pub actor: String,
+    /// Why, in the actor's words.
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+/// A change of a stack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// A new release with these contents.
+    Deploy {
+        /// The contents.
+        stack: Box<Stack>,
+        /// Only these services and what they depend on; empty: all. The others stay as they are.
+        #[serde(default)]
+        only: Vec<ServiceName>,
+    },
+    /// A new release with the contents of an old one.
+    Rollback {
+        /// Whose contents; `None`: the one that served before the present one.
+        to: Option<ReleaseNo>,
+    },
+    /// Other numbers of instances.
+    Scale {
+        /// By service.
+        replicas: BTreeMap<ServiceName, u32>,
+    },
+    /// No instances, for now. Empty: of all services.
+    Stop {
+        /// Of which services.
+        services: Vec<ServiceName>,
+    },
+    /// Instances again. Empty: of all services.
+    Start {
+        /// Of which services.
+        services: Vec<ServiceName>,
+    },
+    /// New instances in the place of the present ones. Empty: of all services.
+    Restart {
+        /// Of which services.
+        services: Vec<ServiceName>,
+    },
+    /// Nothing of the stack any more.
+    Down,
+    /// Stop the open rollout where it is.
+    Pause,
+    /// Go on with it.
+    Resume,
+    /// Give the new set the traffic.
+    Promote,
+    /// Give the open rollout up: back to the release before.
+    Abort,
+}
+
+/// An order was taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Admitted {
+    /// The operation that carries it out. `None`: everything is as wanted already.
+    pub operation: Option<OperationId>,
+    /// What the plan says of it.
+    pub notes: Vec<String>,
+}
+
+/// An order, or a request to the API, was not taken. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Refusal {
+    /// What is wrong, one sentence.
+    pub error: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal with what to do.
+    pub fn new(error: impl Into<String>, hint: impl Into<String>) -> Refusal {
+        Refusal { error: error.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// What a deploy would change, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Plan {
+    /// Of which stack.
+    pub stack: StackName,
+    /// The number that the release would get; the present one if nothing would change.
+    pub release: ReleaseNo,
+    /// Each service of the present and the new contents, by name.
+    pub services: Vec<ServicePlan>,
+    /// What else a person should know.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Whether a deploy would change anything.
+    pub fn changes(&self) -> bool {
+        self.services.iter().any(|service| service.action != PlanAction::Keep)
+    }
+}
+
+/// What a deploy would do with one service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ServicePlan {
+    /// Which.
+    pub service: ServiceName,
+    /// What.
+    pub action: PlanAction,
+    /// How many instances now, and then.
+    pub replicas: (u32, u32),
+    /// What differs, by key.
+    pub differs: Vec<String>,
+    /// How it is done, and what follows from that; one sentence each.
+    pub how: Vec<String>,
+}
+
+/// What a deploy would do with a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlanAction {
+    /// It is new.
+    Create,
+    /// Its instances are replaced.
+    Replace,
+    /// Instances are added or retired.
+    Scale,
+    /// Only routes or policies change: no instance is touched.
+    Adjust,
+    /// Its instances are retired.
+    Remove,
+    /// Nothing.
+    Keep,
+}
