@@ -113,7 +113,7 @@ impl Durations {
 
     fn bound(bucket: usize) -> u64 {
         let whole = 1u64 << (bucket / 2);
-        if bucket % 2 == 0 { whole } else { whole + whole * 2 / 5 }
+        if bucket.is_multiple_of(2) { whole } else { whole + whole * 2 / 5 }
     }
 
     /// Counts one piece of work that took `span`.

@@ -267,7 +267,7 @@ impl Reason {
 }
 
 fn percent(permille: u64) -> String {
-    if permille % 10 == 0 {
+    if permille.is_multiple_of(10) {
         format!("{}", permille / 10)
     } else {
         format!("{}.{}", permille / 10, permille % 10)

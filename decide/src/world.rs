@@ -1,0 +1,196 @@
+//! The world: all that a decision may look at.
+//!
+//! Records are what the store holds; a change of them is a [`Write`], which the act side commits, all of a
+//! decision's writes in one guarded transaction, and then applies here. Observations are the newest report
+//! of each agent and edge; they are soft: lost when the server restarts, and reported again.
+
+use naru_model::{
+    AgentReport, Desired, DesiredInstance, EdgeId, EdgeReport, Generation, InstanceId, InstanceRecord,
+    InstanceStatus, NodeId, Operation, OperationId, Release, ReleaseNo, RouteTable, Service, ServiceName,
+    StackName, StackRecord,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Records and observations.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct World {
+    /// The store's revision: the generation of the desired state derived from this.
+    pub generation: Generation,
+    /// By name; those taken down too, since their numbers go on.
+    pub stacks: BTreeMap<StackName, StackRecord>,
+    /// All releases kept.
+    pub releases: BTreeMap<(StackName, ReleaseNo), Release>,
+    /// All instances whose end has not been accounted for.
+    pub instances: BTreeMap<InstanceId, InstanceRecord>,
+    /// All operations kept.
+    pub operations: BTreeMap<OperationId, Operation>,
+    /// The table in force.
+    pub routes: RouteTable,
+    /// The edge that serves on each node, as far as was ever heard.
+    pub edges: BTreeMap<NodeId, EdgeRecord>,
+    /// The newest report of each node's agent.
+    pub agents: BTreeMap<NodeId, AgentReport>,
+    /// The newest report of each edge; two of a node while one takes over from the other.
+    pub reports: BTreeMap<EdgeId, EdgeReport>,
+}
+
+/// The edge that serves on a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EdgeRecord {
+    /// The node.
+    pub node: NodeId,
+    /// One life of its edge.
+    pub edge: EdgeId,
+    /// When that life began.
+    pub began: naru_model::Time,
+}
+
+/// One record's change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// A stack as it is to be.
+    Stack(StackRecord),
+    /// A new release; releases never change.
+    Release(StackName, Box<Release>),
+    /// A release that is not kept any longer.
+    ForgetRelease(StackName, ReleaseNo),
+    /// An instance as it is to be.
+    Instance(InstanceRecord),
+    /// An instance whose end is on its receipt.
+    ForgetInstance(InstanceId),
+    /// An operation as it is to be.
+    Operation(Box<Operation>),
+    /// An operation that is not kept any longer.
+    ForgetOperation(OperationId),
+    /// A new table.
+    Routes(RouteTable),
+    /// Another edge serves on a node.
+    Edge(EdgeRecord),
+}
+
+impl World {
+    /// Makes the change, once the store has it.
+    pub fn apply(&mut self, write: Write) {
+        match write {
+            Write::Stack(stack) => drop(self.stacks.insert(stack.name.clone(), stack)),
+            Write::Release(stack, release) => {
+                self.releases.insert((stack, release.number), *release);
+            }
+            Write::ForgetRelease(stack, number) => drop(self.releases.remove(&(stack, number))),
+            Write::Instance(instance) => {
+                self.instances.insert(instance.id.clone(), instance);
+            }
+            Write::ForgetInstance(id) => drop(self.instances.remove(&id)),
+            Write::Operation(operation) => drop(self.operations.insert(operation.id, *operation)),
+            Write::ForgetOperation(id) => drop(self.operations.remove(&id)),
+            Write::Routes(table) => self.routes = table,
+            Write::Edge(edge) => drop(self.edges.insert(edge.node.clone(), edge)),
+        }
+    }
+
+    /// Takes an agent's report, unless a newer one of that node was taken before.
+    pub fn hear_agent(&mut self, report: AgentReport) -> Heard {
+        let known = self.agents.get(&report.node);
+        if known.is_some_and(|known| (known.incarnation, known.seq) >= (report.incarnation, report.seq)) {
+            return Heard::Stale;
+        }
+        self.agents.insert(report.node.clone(), report);
+        Heard::New
+    }
+
+    /// Takes an edge's report, unless a newer one of that edge was taken before, or the edge is known to be
+    /// gone.
+    pub fn hear_edge(&mut self, report: EdgeReport) -> Heard {
+        let known = self.reports.get(&report.edge).is_some_and(|known| known.seq >= report.seq);
+        let serves = self.edges.get(&report.node);
+        let gone = serves.is_some_and(|now| now.edge != report.edge && now.began >= report.began);
+        if known || gone {
+            return Heard::Stale;
+        }
+        self.reports.insert(report.edge.clone(), report);
+        Heard::New
+    }
+
+    /// What the agent saw of an instance, as far as it has reported.
+    pub fn status(&self, id: &InstanceId) -> Option<&InstanceStatus> {
+        let node = &self.instances.get(id)?.node;
+        self.agents.get(node)?.instances.get(id)
+    }
+
+    /// The contents of a release.
+    pub fn release(&self, stack: &StackName, number: ReleaseNo) -> Option<&Release> {
+        self.releases.get(&(stack.clone(), number))
+    }
+
+    /// The definition that an instance was made from.
+    pub fn definition(&self, instance: &InstanceRecord) -> Option<&Service> {
+        self.release(&instance.stack, instance.release)?.stack.services.get(&instance.service)
+    }
+
+    /// The instances of a service that are not accounted for, oldest first.
+    pub fn instances_of<'a>(
+        &'a self,
+        stack: &'a StackName,
+        service: &'a ServiceName,
+    ) -> impl Iterator<Item = &'a InstanceRecord> {
+        self.instances.values().filter(move |one| one.stack == *stack && one.service == *service)
+    }
+
+    /// All that a node's agent is to have.
+    pub fn desired(&self, node: &NodeId) -> Desired {
+        let mine = self.instances.values().filter(|instance| instance.node == *node);
+        let instances = mine.filter_map(|record| Some((record.id.clone(), self.desired_instance(record)?)));
+        Desired { node: node.clone(), generation: self.generation, instances: instances.collect() }
+    }
+
+    fn desired_instance(&self, record: &InstanceRecord) -> Option<DesiredInstance> {
+        Some(DesiredInstance {
+            stack: record.stack.clone(),
+            service: record.service.clone(),
+            release: record.release,
+            template: self.definition(record)?.template.clone(),
+            environment: self.addresses(&record.stack),
+            intent: record.intent,
+        })
+    }
+
+    /// `NARU_URL_<SERVICE>` for each service of a stack that has an address.
+    fn addresses(&self, stack: &StackName) -> BTreeMap<String, String> {
+        let services = self.stacks.get(stack).into_iter().flat_map(|stack| &stack.services);
+        let named = services.filter_map(|(name, record)| {
+            let upper = name.as_str().to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+            let address = self.first_address(stack, name, record)?;
+            Some((format!("NARU_URL_{upper}"), address))
+        });
+        named.collect()
+    }
+
+    fn first_address(
+        &self,
+        stack: &StackName,
+        name: &ServiceName,
+        record: &naru_model::ServiceRecord,
+    ) -> Option<String> {
+        let newest = self.stacks.get(stack)?.newest;
+        let served = (1..=newest.0)
+            .rev()
+            .find_map(|number| self.release(stack, ReleaseNo(number))?.stack.services.get(name))?;
+        let target = served.template.targets.first()?;
+        let port = record.addresses.get(&target.port)?;
+        let scheme = match target.protocol {
+            naru_model::Protocol::Http => "http",
+            naru_model::Protocol::Tcp => "tcp",
+        };
+        Some(format!("{scheme}://127.0.0.1:{port}"))
+    }
+}
+
+/// Whether a report told anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It is the newest of its sender.
+    New,
+    /// It is late, doubled, or from one that is gone.
+    Stale,
+}
