@@ -2,7 +2,7 @@
 
 use crate::{
     Counts, Exit, Generation, InProgress, InstanceId, JobRecord, OperationId, Reason, ReleaseNo, ServiceName,
-    Span, StackName, Time,
+    Span, StackName, Target, Time,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,8 +34,10 @@ pub struct Operation {
     pub ended: Option<Time>,
     /// The release that it brings.
     pub release: Option<ReleaseNo>,
-    /// The release that served when it began: where a rollback goes.
-    pub previous: Option<ReleaseNo>,
+    /// What was wanted before it, and had served: where a rollback goes.
+    pub before: Option<Target>,
+    /// Set when it is given up: how it is to be called once what was before serves again.
+    pub back: Option<OperationOutcome>,
     /// A person ordered `--cut`: work in progress on what it retires is ended.
     pub ending: Ending,
     /// A person ordered `promote`.
@@ -282,6 +284,8 @@ pub struct InstanceReceipt {
     pub exited: Option<(Time, Exit)>,
     /// From quiet to idle.
     pub waited: Span,
+    /// When it was found to have been waited for longer than `postpone_max`.
+    pub alarmed: Option<Time>,
     /// What was counted since the operation began.
     pub during: Counts,
     /// What was counted in its whole life.

@@ -21,6 +21,8 @@ pub struct Release {
     pub same_as: Option<ReleaseNo>,
     /// Its contents.
     pub stack: Stack,
+    /// The fingerprint of each service's template.
+    pub fingerprints: BTreeMap<ServiceName, String>,
 }
 
 /// A stack: what is wanted of it now, and what lives as long as it.
@@ -88,6 +90,8 @@ pub struct InstanceRecord {
     pub node: NodeId,
     /// When it was made.
     pub made: Time,
+    /// The operation in whose course it was made.
+    pub made_by: OperationId,
     /// Its part in the routes.
     pub duty: Duty,
     /// Since when it has that part.
