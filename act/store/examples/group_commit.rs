@@ -6,10 +6,12 @@ use naru_store::{Epoch, Key, Options, Sqlite, Store, Txn};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
 const FOR: Duration = Duration::from_secs(2);
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Failed> {
     let folder = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = tempfile::tempdir_in(folder)?;
     println!("writers  one by one/s  in groups/s  ratio");
@@ -21,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn measure(folder: &Path, writers: usize, group_max: usize) -> Result<f64, Box<dyn std::error::Error>> {
+async fn measure(folder: &Path, writers: usize, group_max: usize) -> Result<f64, Failed> {
     let path = folder.join(format!("{writers}-{group_max}.db"));
     let store = Sqlite::open(&path, Epoch(1), Options { group_max, ..Options::default() })?;
     let began = Instant::now();
@@ -36,11 +38,7 @@ async fn measure(folder: &Path, writers: usize, group_max: usize) -> Result<f64,
     Ok(rate)
 }
 
-async fn write(
-    store: Sqlite,
-    writer: usize,
-    began: Instant,
-) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
+async fn write(store: Sqlite, writer: usize, began: Instant) -> Result<u32, Failed> {
     let key = Key::new(format!("bench/{writer}"))?;
     let mut done = 0;
     while began.elapsed() < FOR {
