@@ -302,6 +302,14 @@ impl Ledger {
         self.open.values().map(|lease| &lease.job)
     }
 
+    /// The `most` open leases that were taken first, oldest first.
+    pub fn oldest_jobs(&self, most: usize) -> Vec<&JobRecord> {
+        let mut jobs: Vec<_> = self.jobs().collect();
+        jobs.sort_by_key(|job| job.began);
+        jobs.truncate(most);
+        jobs
+    }
+
     /// When the oldest open lease was taken.
     pub fn oldest(&self) -> Option<Time> {
         self.jobs().map(|job| job.began).min()

@@ -1,0 +1,39 @@
+//! What is reported of an instance.
+
+use super::life::Stage;
+use super::machine::Supervisor;
+use crate::lease::Ledger;
+use naru_model::{InProgress, InstanceStatus, Phase, Time};
+
+/// So many leases are told one by one: 300 kB of a report.
+const MAX_LISTED: usize = 1_000;
+
+impl Supervisor {
+    /// What is to be reported now, with what the instance's ledger holds.
+    pub fn status(&self, now: Time, ledger: &Ledger) -> InstanceStatus {
+        let life = self.life();
+        let phase = life.stage.phase();
+        let busy = if life.running.is_some() { self.busy.jobs() } else { 0 };
+        InstanceStatus {
+            phase,
+            since: life.since,
+            started: life.running.map(|running| running.started),
+            pid: life.running.map(|running| running.pid),
+            ports: life.ports.clone(),
+            restarts: life.restarts,
+            last_exit: life.last_exit.clone(),
+            quiet_told: phase >= Phase::Quiet && (phase != Phase::Quiet || self.is_quiet_told()),
+            jobs: InProgress { jobs: ledger.open().max(busy), ..InProgress::default() },
+            open_jobs: ledger.oldest_jobs(MAX_LISTED).into_iter().cloned().collect(),
+            oldest_job: ledger.oldest().into_iter().chain(self.busy.since().filter(|_| busy > 0)).min(),
+            note: self.notes.shown(),
+            counts: ledger.counts(),
+            job_durations: ledger.durations().clone(),
+            ended_badly: ledger.ended_badly().cloned().collect(),
+            restart_in: match life.stage {
+                Stage::Waiting(at) if life.run > 0 => Some(at.since(now)),
+                _ => None,
+            },
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! From the start to ready, and between ready and unready.
+
+use super::*;
+
+fn checked(retries: u32, start_period: Span) -> Template {
+    let health = Health {
+        check: Check::Http(http("/healthz")),
+        interval: Span::secs(30),
+        timeout: Span::secs(3),
+        retries,
+        start_period,
+        start_interval: Span::secs(5),
+    };
+    Template { health: Some(health), ..template() }
+}
+
+#[test]
+fn without_a_check_it_is_ready_when_its_ports_accept() {
+    check(
+        template(),
+        "0 begin => starting; launch 1 {} |
+         5 started => starting; connect |
+         6 refused => starting | the next probe at 26
+         26 tick => starting; connect |
+         2500 refused => starting | the next probe at 2700
+         0 begin => note: not ready yet: refused
+         2700 tick => starting; connect |
+         2701 passed => ready |
+         2702 passed => ready |",
+    );
+}
+
+#[test]
+fn without_a_port_it_is_ready_after_a_second() {
+    check(
+        Template { targets: vec![], ..template() },
+        "0 begin => starting; launch 1 {} |
+         5 started => starting | its first second at 1005
+         1005 tick => ready |",
+    );
+}
+
+#[test]
+fn so_many_failures_in_a_row_make_it_unready_and_one_pass_ready() {
+    check(
+        checked(2, Span::ZERO),
+        "0 begin => starting; launch 1 {} |
+         5 started => starting; probe |
+         6 refused => starting | the next probe at 26
+         26 tick => starting; probe |
+         27 failed => starting | the next probe at 427
+         427 tick => starting; probe |
+         430 passed => ready | the next probe at 30430
+         30430 tick => ready; probe |
+         30431 failed => ready | the next probe at 60431
+         60431 tick => ready; probe |
+         60432 failed => unready | the next probe at 90432
+         60433 begin => note: its health check fails: status 503
+         90432 tick => unready; probe |
+         90433 passed => ready | the next probe at 120433
+         0 begin => note:",
+    );
+}
+
+#[test]
+fn in_the_start_period_the_files_pace_holds_once_it_answers() {
+    check(
+        checked(1, Span::secs(60)),
+        "0 begin => starting; launch 1 {} |
+         0 started => starting; probe |
+         1 refused => starting | the next probe at 21
+         21 tick => starting; probe |
+         22 failed => starting | the next probe at 5022
+         5022 tick => starting; probe |
+         5023 passed => ready | the next probe at 35023
+         35023 tick => ready; probe |
+         35024 failed => unready | the next probe at 65024",
+    );
+}
+
+#[test]
+fn post_start_comes_before_the_first_probe() {
+    let hooked = || Template { post_start: vec![shell("migrate")], ..template() };
+    check(
+        hooked(),
+        "0 begin => starting; launch 1 {} |
+         1 started => starting; PostStart(0) |
+         9 post-start ok => starting; connect |
+         9 passed => ready |",
+    );
+    check(
+        hooked(),
+        "0 begin => starting; launch 1 {} |
+         1 started => starting; PostStart(0) |
+         9 post-start status 3 => starting |
+         9 begin => note: not ready: its post_start command 1 failed: status 3",
+    );
+}
+
+#[test]
+fn containers_are_refused_with_what_to_do() {
+    let run = Run::Container { image: "nginx".into(), entrypoint: None, command: None };
+    let rig = check(Template { run, ..template() }, "0 begin => exited |");
+    assert_eq!(rig.status(0).last_exit, Some(Exit::NotStarted(crate::supervise::NO_CONTAINERS.into())));
+}
