@@ -16,11 +16,20 @@
 //! - *None left behind.* The shim is the subreaper of all that the instance forks. When the main process
 //!   has ended, the rest is killed, daemons of their own session included, as in a container.
 
+mod adopt;
+mod cgroup;
 mod error;
+mod exec;
 mod expand;
+mod folder;
 mod launch;
+mod pid;
 mod runtime;
+mod shim;
+mod start;
+mod sweep;
 mod user;
+mod watch;
 
 pub mod logs;
 pub mod signal;
@@ -34,5 +43,3 @@ pub use runtime::{
 pub use shim::shim_main;
 pub use signal::Signal;
 pub use user::UserError;
-
-mod shim;

@@ -1,12 +1,27 @@
 //! The agent's side: starts, signals, watches and forgets instances.
 
+use crate::adopt::{Found, FoundState, scan};
+use crate::error::Doing;
+use crate::exec::exec;
+use crate::folder::{Durable, Folder, LOG, METADATA, StateRecord, make_private_dir};
+use crate::pid::{Sent, send};
+use crate::start::start;
+use crate::sweep::Left;
+use crate::watch::{Watched, follow};
 use crate::{Error, Launch, Signal, StartError};
 use naru_model::{Exit, InstanceId, Time};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// Ends that wait to be taken; past so many, the watches wait, and nothing is lost.
+const MAX_EVENTS: usize = 1024;
+/// A shim kills for 5 s at most, a watch for another 5.
+const KILL_LIMIT: Duration = Duration::from_secs(12);
 
 /// The number of a start of one instance, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -128,20 +143,35 @@ pub enum KeepLogs {
 /// Starts, signals, watches and forgets instances. A cheap handle: clones share one runtime.
 #[derive(Clone)]
 pub struct Runtime {
+    inner: Arc<Inner>,
+}
+
+/// What the handles share.
+pub(crate) struct Inner {
     dir: PathBuf,
+    shim: Vec<String>,
+    running: Mutex<HashMap<InstanceId, Arc<Watched>>>,
+    pub(crate) events: mpsc::Sender<Ended>,
 }
 
 impl Runtime {
     /// Opens `dir` (made with mode 0700 if missing) and adopts what runs there. `shim` is the command
     /// line that leads to [`crate::shim_main`], such as `["/proc/self/exe", "shim"]`.
     ///
-    /// One runtime per folder at a time is the caller's business. Call within a tokio runtime with IO and time enabled.
+    /// One runtime per folder at a time is the caller's business. Call within a tokio runtime with IO and
+    /// time enabled.
     ///
     /// # Errors
     /// The folder cannot be made or read.
     pub async fn open(dir: &Path, shim: &[String]) -> Result<(Runtime, Vec<Adopted>, Events), Error> {
-        let _ = (dir, shim);
-        Err(unfinished())
+        let dir = std::path::absolute(dir).doing(|| format!("find {}", dir.display()))?;
+        make_private_dir(&dir)?;
+        let (events, ended) = mpsc::channel(MAX_EVENTS);
+        let inner = Inner { dir: dir.clone(), shim: shim.to_vec(), running: Mutex::default(), events };
+        let runtime = Runtime { inner: Arc::new(inner) };
+        let found = blocking(move || scan(&dir)).await??;
+        let adopted = found.into_iter().map(|found| runtime.adopt(found)).collect::<Result<_, _>>()?;
+        Ok((runtime, adopted, Events { ended }))
     }
 
     /// Starts an instance, or starts it again once it has ended. `metadata` is the agent's own; it is kept
@@ -157,8 +187,21 @@ impl Runtime {
         launch: &Launch,
         metadata: &[u8],
     ) -> Result<Started, StartError> {
-        let _ = (id, launch, metadata);
-        Err(unfinished().into())
+        let folder = self.folder(id)?;
+        if self.inner.running().contains_key(id) {
+            return Err(StartError::AlreadyRunning(id.clone()));
+        }
+        let (inner, id, launch, metadata) =
+            (self.inner.clone(), id.clone(), launch.clone(), metadata.to_vec());
+        // A task of its own: the run must be watched even if nobody awaits its start any more.
+        let whole = tokio::spawn(async move {
+            let (theirs, named, place) = (inner.clone(), id.clone(), folder.clone());
+            let state = blocking(move || start(&theirs.shim, &named, &place, &launch, &metadata)).await??;
+            let StateRecord { run, main, started, warnings, .. } = state.clone();
+            follow(&inner, id, folder, state)?;
+            Ok(Started { pid: main.pid as u32, run, at: started, warnings })
+        });
+        whole.await.doing(|| "start an instance".to_owned())?
     }
 
     /// Sends a signal to the main process.
@@ -166,17 +209,30 @@ impl Runtime {
     /// # Errors
     /// It is not running, or the agent may not signal it.
     pub async fn signal(&self, id: &InstanceId, signal: Signal) -> Result<(), Error> {
-        let _ = (id, signal);
-        Err(unfinished())
+        let watched = self.watched(id)?;
+        let main = watched.main.as_ref().ok_or_else(|| Error::NotRunning(id.clone()))?;
+        match send(main, signal).doing(|| format!("send {signal} to instance {id}"))? {
+            Sent::Yes => Ok(()),
+            Sent::Gone => Err(Error::NotRunning(id.clone())),
+        }
     }
 
     /// Kills all processes of the instance and returns when none is left. The event comes as for any end.
     ///
     /// # Errors
-    /// It is not running, or something of it is stuck in the kernel for more than 10 s.
+    /// It is not running, or something of it is stuck in the kernel for more than 12 s.
     pub async fn kill(&self, id: &InstanceId) -> Result<(), Error> {
-        let _ = id;
-        Err(unfinished())
+        let watched = self.watched(id)?;
+        let mut end = watched.end.subscribe();
+        // The rest is the shim's part, or the watch's where there is no shim.
+        if let Some(main) = &watched.main {
+            send(main, Signal::KILL).doing(|| format!("kill instance {id}"))?;
+        }
+        let ended = tokio::time::timeout(KILL_LIMIT, end.wait_for(Option::is_some)).await;
+        match ended.ok().and_then(Result::ok).and_then(|left| *left) {
+            Some(Left::Nothing) => Ok(()),
+            Some(Left::Something) | None => Err(Error::Survives(id.clone())),
+        }
     }
 
     /// Runs a command with the instance's environment, working folder, user and limits. Killed with all that
@@ -190,8 +246,8 @@ impl Runtime {
         argv: &[String],
         timeout: Duration,
     ) -> Result<ExecOutput, Error> {
-        let _ = (id, argv, timeout);
-        Err(unfinished())
+        let watched = self.watched(id)?;
+        exec(&self.inner.shim, watched.folder.path(), argv, timeout).await
     }
 
     /// Forgets an instance that has ended: removes its files. An instance that is not there is no error.
@@ -199,8 +255,12 @@ impl Runtime {
     /// # Errors
     /// It is running, or a file cannot be removed.
     pub async fn remove(&self, id: &InstanceId, logs: KeepLogs) -> Result<(), Error> {
-        let _ = (id, logs);
-        Err(unfinished())
+        let folder = self.folder(id)?;
+        if self.inner.running().contains_key(id) {
+            return Err(Error::StillRunning(id.clone()));
+        }
+        let id = id.clone();
+        blocking(move || remove(&folder, &id, logs)).await?
     }
 
     /// Replaces the metadata of an instance, running or not.
@@ -208,16 +268,60 @@ impl Runtime {
     /// # Errors
     /// There is no such instance, or it cannot be written.
     pub async fn update_metadata(&self, id: &InstanceId, metadata: &[u8]) -> Result<(), Error> {
-        let _ = (id, metadata);
-        Err(unfinished())
+        let (folder, metadata) = (self.folder(id)?, metadata.to_vec());
+        blocking(move || folder.write(METADATA, &metadata, Durable::No)).await?
     }
 
     /// The folder that [`crate::logs::LogReader`] reads.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        &self.inner.dir
+    }
+
+    fn adopt(&self, found: Found) -> Result<Adopted, Error> {
+        let Found { id, folder, run, metadata, state } = found;
+        let state = match state {
+            FoundState::Ended(exit, at) => AdoptedState::Ended { exit, at },
+            FoundState::Running(state) => {
+                let (pid, started) = (state.main.pid as u32, state.started);
+                follow(&self.inner, id.clone(), folder, state)?;
+                AdoptedState::Running { pid, started }
+            }
+        };
+        Ok(Adopted { id, run, metadata, state })
+    }
+
+    fn folder(&self, id: &InstanceId) -> Result<Folder, Error> {
+        Folder::of(&self.inner.dir, id)
+    }
+
+    fn watched(&self, id: &InstanceId) -> Result<Arc<Watched>, Error> {
+        self.folder(id)?;
+        self.inner.running().get(id).cloned().ok_or_else(|| Error::NotRunning(id.clone()))
     }
 }
 
-fn unfinished() -> Error {
-    Error::Command("unfinished".into())
+impl Inner {
+    /// No code panics while it holds the lock, so a poisoned one is whole.
+    pub(crate) fn running(&self) -> MutexGuard<'_, HashMap<InstanceId, Arc<Watched>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remove(folder: &Folder, id: &InstanceId, logs: KeepLogs) -> Result<(), Error> {
+    if !folder.path().exists() {
+        return Ok(());
+    }
+    let lock = folder.lock()?.ok_or_else(|| Error::StillRunning(id.clone()))?;
+    if folder.state_of(folder.last_run()).is_some_and(|state| state.is_alive()) {
+        return Err(Error::StillRunning(id.clone()));
+    }
+    let is_log = |name: &str| name == LOG || name.strip_prefix(LOG).is_some_and(|rest| rest.starts_with('.'));
+    let removed = folder.remove(|name| logs == KeepLogs::Keep && is_log(name));
+    drop(lock);
+    removed
+}
+
+/// Runs what waits for the disk or for a shim where it holds nobody up.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.doing(|| "run a task".to_owned())
 }
