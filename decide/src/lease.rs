@@ -44,6 +44,11 @@ impl Request {
             () => Ok(Request { name: name.into(), ttl }),
         }
     }
+
+    /// Without a heartbeat for so long, the job is lost.
+    pub fn ttl(&self) -> Span {
+        self.ttl
+    }
 }
 
 /// What a heartbeat tells beside that the job lives; valid by construction.
@@ -290,6 +295,11 @@ impl Ledger {
     /// Whether new leases are given.
     pub fn gate(&self) -> Gate {
         self.gate
+    }
+
+    /// Whose ledger it is.
+    pub fn instance(&self) -> &InstanceId {
+        &self.instance
     }
 
     /// How many leases are open.

@@ -12,6 +12,8 @@
 //! The agent's side is machines: [`supervise`] for an instance, [`lease`] for its jobs.
 
 mod admit;
+mod draft;
+mod estimate;
 mod incident;
 pub mod lease;
 mod observe;
@@ -22,6 +24,7 @@ mod rollout;
 mod route;
 pub mod supervise;
 pub mod view;
+mod want;
 mod world;
 
 pub use admit::{Context, admit};

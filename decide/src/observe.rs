@@ -1,1 +1,98 @@
-//! In the making.
+//! What the reports say, read with care: what has not been heard is unknown, never zero.
+
+use crate::World;
+use naru_model::{
+    Counts, EdgeCounts, EdgeId, EdgeReport, Generation, InProgress, InstanceId, InstanceRecord, Phase, Time,
+};
+
+/// Whether every edge chooses by a table of a generation, or a newer one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Acked {
+    /// Every one.
+    All,
+    /// These do not, or have not said so.
+    Behind(Vec<EdgeId>),
+    /// No edge was ever heard of.
+    NoEdge,
+}
+
+impl World {
+    /// The newest report of each edge that serves. An edge that is known and has not reported since this
+    /// server began yields `None`.
+    fn serving_edges(&self) -> impl Iterator<Item = (&EdgeId, Option<&EdgeReport>)> {
+        self.edges.values().map(|edge| (&edge.edge, self.reports.get(&edge.edge)))
+    }
+
+    /// Whether every edge has acknowledged `generation`.
+    pub(crate) fn acked(&self, generation: Generation) -> Acked {
+        if self.edges.is_empty() {
+            return Acked::NoEdge;
+        }
+        let behind = self.serving_edges().filter(|(_, said)| said.is_none_or(|said| said.acked < generation));
+        let behind: Vec<_> = behind.map(|(edge, _)| edge.clone()).collect();
+        if behind.is_empty() { Acked::All } else { Acked::Behind(behind) }
+    }
+
+    fn edge_counts(&self, id: &InstanceId) -> impl Iterator<Item = &EdgeCounts> {
+        self.serving_edges().filter_map(move |(_, said)| said?.instances.get(id))
+    }
+
+    /// Work in progress on an instance, as far as was heard.
+    pub fn work(&self, id: &InstanceId) -> InProgress {
+        let mut sum = self.status(id).map(|status| status.jobs).unwrap_or_default();
+        self.edge_counts(id).for_each(|counts| sum += counts.in_progress);
+        sum
+    }
+
+    /// When the oldest work in progress on an instance began.
+    pub(crate) fn oldest_work(&self, id: &InstanceId) -> Option<Time> {
+        let jobs = self.status(id).and_then(|status| status.oldest_job);
+        self.edge_counts(id).filter_map(|counts| counts.oldest).chain(jobs).min()
+    }
+
+    /// All that was counted for an instance in its life.
+    pub fn counted(&self, record: &InstanceRecord) -> Counts {
+        let mut sum = record.past.counts;
+        self.edge_counts(&record.id).for_each(|counts| sum += counts.counts);
+        if let Some(status) = self.status(&record.id) {
+            sum += status.counts;
+        }
+        sum
+    }
+
+    /// Whether every edge has reported that nothing is in progress there, choosing by a table that does not
+    /// name the instance.
+    pub(crate) fn edges_idle(&self, record: &InstanceRecord) -> bool {
+        let unrouted = match (record.was_routed, record.unrouted) {
+            (false, _) => return true,
+            (true, None) => return false,
+            (true, Some(generation)) => self.acked(generation) == Acked::All,
+        };
+        unrouted && self.edge_counts(&record.id).all(|counts| counts.in_progress.is_idle())
+    }
+
+    /// Whether an instance that was told to be quiet has been seen to have no work left.
+    pub(crate) fn is_idle(&self, record: &InstanceRecord) -> bool {
+        let Some(status) = self.status(&record.id) else { return false };
+        let agent = status.phase.is_over()
+            || status.phase == Phase::Quiet && status.quiet_told && status.jobs.is_idle();
+        agent && self.edges_idle(record)
+    }
+
+    /// Whether an instance was seen to serve.
+    pub(crate) fn is_ready(&self, id: &InstanceId) -> bool {
+        self.status(id).is_some_and(|status| status.phase == Phase::Ready)
+    }
+
+    /// Whether an instance was seen to have ended for good.
+    pub(crate) fn is_over(&self, id: &InstanceId) -> bool {
+        self.status(id).is_some_and(|status| status.phase.is_over())
+    }
+}
+
+impl World {
+    /// How long the finished requests of an instance took, edge by edge.
+    pub(crate) fn request_durations(&self, id: &InstanceId) -> impl Iterator<Item = &naru_model::Durations> {
+        self.edge_counts(id).map(|counts| &counts.request_durations)
+    }
+}

@@ -1,10 +1,175 @@
 //! What a deploy would change, and why.
 
 use crate::World;
-use naru_model::{Plan, Refusal, ServiceName, Stack};
+use crate::admit::contents;
+use naru_model::{
+    FailureAction, Order, Plan, PlanAction, Protocol, Refusal, Release, RestartPolicy, Service, ServiceName,
+    ServicePlan, Span, Stack, StackRecord, Strategy, UpdateConfig, plural,
+};
+use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// What deploying `stack` (only the services of `only`, and what they depend on, unless it is empty) would
 /// change.
-pub fn plan(_world: &World, stack: &Stack, _only: &[ServiceName]) -> Result<Plan, Refusal> {
-    Ok(Plan { stack: stack.name.clone(), release: Default::default(), services: vec![], notes: vec![] })
+pub fn plan(world: &World, stack: &Stack, only: &[ServiceName]) -> Result<Plan, Refusal> {
+    let new = contents(world, stack, only)?;
+    let record = world.stacks.get(&stack.name);
+    let target = record.and_then(|record| record.target.as_ref());
+    let present = target.and_then(|target| world.release(&stack.name, target.release));
+    let names: BTreeSet<&ServiceName> = new
+        .stack
+        .services
+        .keys()
+        .chain(present.into_iter().flat_map(|release| release.stack.services.keys()))
+        .collect();
+    let planner = Planner { world, record, present };
+    let wanted = |name: &ServiceName| new.stack.services.get(name).filter(|_| !new.stopped.contains(name));
+    let services: Vec<_> = names.into_iter().map(|name| planner.service(name, wanted(name))).collect();
+    let mut plan = Plan { stack: stack.name.clone(), release: Default::default(), services, notes: vec![] };
+    let newest = record.map(|record| record.newest).unwrap_or_default();
+    let same = present.filter(|_| !plan.changes()).map(|release| release.number);
+    plan.release = same.unwrap_or(newest.next());
+    if target.is_some_and(|target| !target.replicas.is_empty()) {
+        plan.notes.push("the file's numbers of instances take the place of `naru scale`'s".into());
+    }
+    if let Some(id) = record.and_then(|record| record.steering).filter(|_| plan.changes()) {
+        plan.notes.push(format!("operation {id} is still open; this would take its place"));
+    }
+    Ok(plan)
+}
+
+struct Planner<'a> {
+    world: &'a World,
+    record: Option<&'a StackRecord>,
+    present: Option<&'a Release>,
+}
+
+impl Planner<'_> {
+    fn service(&self, name: &ServiceName, wanted: Option<&Service>) -> ServicePlan {
+        let old = self.present.and_then(|release| release.stack.services.get(name));
+        let target = self.record.and_then(|record| record.target.as_ref());
+        let now = match (self.record, target) {
+            (Some(record), Some(target)) => crate::want::replicas(self.world, &record.name, target, name),
+            _ => 0,
+        };
+        let then = wanted.map_or(0, |service| service.replicas);
+        let differs = match (old, wanted) {
+            (Some(old), Some(new)) => differences(old, new),
+            _ => vec![],
+        };
+        let action = self.action(old, wanted, (now, then), &differs);
+        let how = wanted.map(|service| how(service, action, then)).unwrap_or_default();
+        ServicePlan { service: name.clone(), action, replicas: (now, then), differs, how }
+    }
+
+    fn action(
+        &self,
+        old: Option<&Service>,
+        new: Option<&Service>,
+        (now, then): (u32, u32),
+        differs: &[String],
+    ) -> PlanAction {
+        match (old, new) {
+            (_, None) if now == 0 => PlanAction::Keep,
+            (_, None) => PlanAction::Remove,
+            (None, Some(_)) => PlanAction::Create,
+            (Some(_), Some(_)) if now == 0 && then > 0 => PlanAction::Create,
+            (Some(old), Some(new)) if old.template != new.template => PlanAction::Replace,
+            _ if now != then => PlanAction::Scale,
+            _ if !differs.is_empty() => PlanAction::Adjust,
+            _ => PlanAction::Keep,
+        }
+    }
+}
+
+/// The keys whose values differ, `template.`'s by their own names. Values are not shown: they may be secret.
+fn differences(old: &Service, new: &Service) -> Vec<String> {
+    let mut keys = Vec::new();
+    differing(&old.template, &new.template, &mut keys);
+    differing(old, new, &mut keys);
+    keys.retain(|key| key != "template");
+    keys
+}
+
+/// The names of the fields of two values of one struct that differ, by their serialised forms.
+fn differing<T: Serialize>(old: &T, new: &T, keys: &mut Vec<String>) {
+    let fields = |value: &T| match serde_json::to_value(value) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (old, new) = (fields(old), fields(new));
+    keys.extend(new.iter().filter(|(key, value)| old.get(*key) != Some(*value)).map(|(key, _)| key.clone()));
+}
+
+/// How it is done: one sentence each.
+fn how(service: &Service, action: PlanAction, replicas: u32) -> Vec<String> {
+    let mut said = Vec::new();
+    match action {
+        PlanAction::Replace => said.extend([way(service), failure(&service.rollout.update)]),
+        PlanAction::Create => said.extend(readiness(service)),
+        _ => {}
+    }
+    if matches!(action, PlanAction::Keep) {
+        return said;
+    }
+    for port in &service.ports {
+        if !port.stated {
+            let taken = match port.protocol {
+                Protocol::Http => "HTTP",
+                Protocol::Tcp => "TCP",
+            };
+            said.push(format!("port {} is taken for {taken}; `app_protocol` says otherwise", port.target));
+        }
+    }
+    if service.template.restart.policy == RestartPolicy::No && replicas > 0 {
+        said.push("an instance that ends is not started again (`restart: \"no\"`)".into());
+    }
+    said
+}
+
+fn way(service: &Service) -> String {
+    let rollout = &service.rollout;
+    if service.singleton || rollout.update.order == Order::StopFirst {
+        let why = if service.singleton { "a singleton" } else { "stop-first" };
+        return format!("handed over: each old instance ends before the next starts ({why})");
+    }
+    match rollout.strategy {
+        Strategy::Rolling => {
+            let batch = match rollout.update.parallelism {
+                0 => "all at once".into(),
+                some => format!("{} at a time", plural(u64::from(some), "instance")),
+            };
+            format!("rolling, {batch}: a new instance is ready before an old one goes")
+        }
+        Strategy::BlueGreen => {
+            let promoted = if rollout.promote_auto { "by itself" } else { "by `naru promote`" };
+            let soak =
+                if rollout.soak == Span::ZERO { String::new() } else { format!(" after {}", rollout.soak) };
+            format!(
+                "blue-green: the whole new set is ready, then takes all traffic at once{soak}, {promoted}"
+            )
+        }
+        Strategy::Canary => {
+            let shares: Vec<_> = rollout.steps.iter().map(|step| format!("{} %", step.weight)).collect();
+            format!("canary: the new set takes {}, then all traffic", shares.join(", "))
+        }
+    }
+}
+
+fn failure(update: &UpdateConfig) -> String {
+    match update.failure_action {
+        FailureAction::Rollback => "if it fails, the release before serves again".into(),
+        FailureAction::Pause => "if it fails, it stays as it is, for you to resume or abort".into(),
+        FailureAction::Continue => "if it fails, it goes on all the same".into(),
+    }
+}
+
+fn readiness(service: &Service) -> Option<String> {
+    if service.template.health.is_some() {
+        return None;
+    }
+    Some(match service.template.targets.is_empty() {
+        true => "without a health check and a port, it counts as ready when it has run for a second".into(),
+        false => "without a health check, it counts as ready when its port accepts".into(),
+    })
 }

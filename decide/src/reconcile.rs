@@ -1,7 +1,16 @@
 //! Given records and observations: what is to be written next?
 
-use crate::{World, Write};
-use naru_model::{NodeId, Time};
+use crate::draft::Draft;
+use crate::{World, Write, incident, retire, rollout, route};
+use naru_model::{
+    Duty, Ending, NodeId, Operation, OperationId, OperationKind, OperationPhase, Reason, StackName, Time,
+};
+
+/// Ended operations kept for each stack: a month of ten deploys a day, with room.
+const KEEP_OPERATIONS: usize = 500;
+
+/// Releases kept for each stack, to roll back to.
+const KEEP_RELEASES: u64 = 50;
 
 /// What is to be written, all in one transaction, and when to look again at the latest.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,6 +22,70 @@ pub struct Decision {
 }
 
 /// One round over all stacks. New instances are placed on `node`.
-pub fn reconcile(_world: &World, _node: &NodeId, _now: Time) -> Decision {
-    Decision::default()
+///
+/// A round takes each thing one step further; the caller commits its writes and calls again, until there is
+/// nothing to write.
+pub fn reconcile(world: &World, node: &NodeId, now: Time) -> Decision {
+    let mut draft = Draft::new(world, node, now);
+    incident::replace_edges(&mut draft);
+    incident::notice_crashes(&mut draft);
+    for stack in world.stacks.keys() {
+        rollout::steer(&mut draft, stack);
+        retire::advance(&mut draft, stack);
+    }
+    route::reroute(&mut draft);
+    for id in draft.open_operations() {
+        end(&mut draft, id);
+    }
+    for stack in world.stacks.keys() {
+        prune(&mut draft, stack);
+    }
+    draft.finish()
+}
+
+/// An operation is over when it has settled and the last instance on its receipt is gone.
+fn end(draft: &mut Draft, id: OperationId) {
+    let Some(operation) = draft.operation(id) else { return };
+    if operation.phase != OperationPhase::Retiring || operation.kind == OperationKind::Incident {
+        return;
+    }
+    let cuts = operation.ending == Ending::Cut;
+    let (stack, now) = (operation.stack.clone(), draft.now);
+    let is_mine = |by: Option<OperationId>| by == Some(id);
+    let open = draft
+        .instances()
+        .any(|one| one.stack == stack && (is_mine(one.retired_by) || cuts && one.duty == Duty::Retiring));
+    if open {
+        return;
+    }
+    if let Some(operation) = draft.operation_mut(id) {
+        operation.phase = OperationPhase::Done;
+        operation.ended = Some(now);
+        operation.receipt.baseline.clear();
+    }
+    draft.say(id, Reason::Done);
+}
+
+/// Forgets what is older than anybody asks for.
+fn prune(draft: &mut Draft, stack: &StackName) {
+    let world = draft.world;
+    let ended = |one: &&Operation| one.stack == *stack && one.ended.is_some();
+    let old: Vec<_> = world.operations.values().filter(ended).map(|one| one.id).collect();
+    let surplus = old.len().saturating_sub(KEEP_OPERATIONS);
+    old.into_iter().take(surplus).for_each(|id| draft.forget(Write::ForgetOperation(id)));
+    let record = draft.stack(stack);
+    let oldest = record.newest.0.saturating_sub(KEEP_RELEASES);
+    let before = |operation: &Operation| operation.before.as_ref().map(|target| target.release);
+    let target = record.target.as_ref().map(|target| target.release);
+    let kept: Vec<_> = target
+        .into_iter()
+        .chain(record.serving)
+        .chain(record.steering.and_then(|id| draft.operation(id)).and_then(before))
+        .chain(draft.instances().filter(|one| one.stack == *stack).map(|one| one.release))
+        .collect();
+    let numbers = world.releases.keys().filter(|(of, number)| of == stack && number.0 <= oldest);
+    let unused: Vec<_> = numbers.filter(|(_, number)| !kept.contains(number)).cloned().collect();
+    for (of, number) in unused {
+        draft.forget(Write::ForgetRelease(of, number));
+    }
 }

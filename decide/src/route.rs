@@ -1,1 +1,252 @@
-//! In the making.
+//! Which addresses there are, and who answers on them: the table is derived from the records and from who
+//! is ready. A change of it is a new generation.
+
+use crate::World;
+use crate::draft::Draft;
+use naru_model::{
+    Backend, Duty, Generation, InstanceId, InstanceRecord, Listener, Operation, Phase, Port, Protocol,
+    RouteTable, Service, ServiceName, Split, StackName, Stage,
+};
+use std::collections::BTreeMap;
+
+/// Derives the table, makes it the next generation where it differs, and marks on each instance whether a
+/// table names it.
+pub(crate) fn reroute(draft: &mut Draft) {
+    let listeners = derive(draft);
+    let current = draft.routes();
+    if listeners != current.listeners {
+        draft.set_routes(RouteTable { generation: current.generation.next(), listeners });
+    }
+    let generation = draft.routes().generation;
+    let named = named(draft.routes());
+    let marked: Vec<_> = draft.instances().filter_map(|one| mark(one, generation, &named)).collect();
+    for record in marked {
+        draft.add_instance(record);
+    }
+}
+
+fn named(table: &RouteTable) -> std::collections::BTreeSet<InstanceId> {
+    let splits = table.listeners.iter().flat_map(|listener| &listener.splits);
+    splits.flat_map(|split| &split.backends).map(|backend| backend.instance.clone()).collect()
+}
+
+fn mark(
+    one: &InstanceRecord,
+    generation: Generation,
+    named: &std::collections::BTreeSet<InstanceId>,
+) -> Option<InstanceRecord> {
+    let is_named = named.contains(&one.id);
+    let was_routed = one.was_routed || is_named;
+    let leaving = matches!(one.duty, Duty::Held | Duty::Retiring) && was_routed && !is_named;
+    let unrouted = if leaving { one.unrouted.or(Some(generation)) } else { None };
+    let changed = unrouted != one.unrouted || was_routed != one.was_routed;
+    changed.then(|| InstanceRecord { was_routed, unrouted, ..one.clone() })
+}
+
+fn derive(draft: &Draft) -> Vec<Listener> {
+    let mut by_service: BTreeMap<(StackName, ServiceName), Vec<&InstanceRecord>> = BTreeMap::new();
+    for stack in draft.world.stacks.keys() {
+        for service in wanted_services(draft, stack) {
+            by_service.insert((stack.clone(), service), Vec::new());
+        }
+    }
+    for one in draft.instances() {
+        by_service.entry((one.stack.clone(), one.service.clone())).or_default().push(one);
+    }
+    let all = by_service
+        .iter()
+        .flat_map(|((stack, service), instances)| Serving::new(draft, stack, service, instances).listeners());
+    let mut all: Vec<_> = all.collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all.dedup_by(|a, b| a.address == b.address);
+    all
+}
+
+fn wanted_services(draft: &Draft, stack: &StackName) -> Vec<ServiceName> {
+    let record = draft.stack(stack);
+    let Some(target) = &record.target else { return vec![] };
+    let Some(release) = draft.world.release(stack, target.release) else { return vec![] };
+    release.stack.services.keys().filter(|name| !target.stopped.contains(*name)).cloned().collect()
+}
+
+/// One service: who of it serves, and on what.
+struct Serving<'a> {
+    draft: &'a Draft<'a>,
+    stack: &'a StackName,
+    service: &'a ServiceName,
+    instances: &'a [&'a InstanceRecord],
+    /// The definition that is wanted; `None` for a service on its way out.
+    wanted: Option<&'a Service>,
+    fingerprint: Option<String>,
+    steering: Option<&'a Operation>,
+}
+
+impl<'a> Serving<'a> {
+    fn new(
+        draft: &'a Draft<'a>,
+        stack: &'a StackName,
+        service: &'a ServiceName,
+        instances: &'a [&'a InstanceRecord],
+    ) -> Serving<'a> {
+        let record = draft.stack(stack);
+        let target = record.target.as_ref().filter(|target| !target.stopped.contains(service));
+        let release = target.and_then(|target| draft.world.release(stack, target.release));
+        Serving {
+            draft,
+            stack,
+            service,
+            instances,
+            wanted: release.and_then(|release| release.stack.services.get(service)),
+            fingerprint: draft.fingerprint(stack, service),
+            steering: record.steering.and_then(|id| draft.operation(id)),
+        }
+    }
+
+    fn world(&self) -> &'a World {
+        self.draft.world
+    }
+
+    fn is_fresh(&self, one: &InstanceRecord) -> bool {
+        self.fingerprint.as_ref() == Some(&one.fingerprint)
+    }
+
+    fn definition(&self, one: &InstanceRecord) -> Option<&'a Service> {
+        let old =
+            self.world().release(&one.stack, one.release).and_then(|r| r.stack.services.get(&one.service));
+        if self.is_fresh(one) { self.wanted.or(old) } else { old }
+    }
+
+    fn listeners(&self) -> Vec<Listener> {
+        let mut all = self.published();
+        all.extend(self.internal());
+        all.extend(self.preview());
+        all
+    }
+
+    /// The definitions of those that serve; where nobody serves yet, what is wanted.
+    fn definitions(&self) -> Vec<&'a Service> {
+        let serving = self.instances.iter().filter(|one| one.duty == Duty::Serving);
+        let mut all: Vec<&Service> = serving.filter_map(|one| self.definition(one)).collect();
+        if all.is_empty() {
+            all.extend(self.wanted);
+        }
+        all
+    }
+
+    fn published(&self) -> Vec<Listener> {
+        let definitions = self.definitions();
+        let mut ports: BTreeMap<String, &Port> = BTreeMap::new();
+        for port in definitions.iter().flat_map(|service| &service.ports) {
+            if let Some(address) = self.address_of(port) {
+                ports.insert(address, port);
+            }
+        }
+        let listener = |(address, port): (String, &Port)| {
+            self.listener(&format!(":{}@{address}", port.target), address, port.protocol, port.target)
+        };
+        ports.into_iter().map(listener).collect()
+    }
+
+    fn address_of(&self, port: &Port) -> Option<String> {
+        let chosen = self.draft.stack(self.stack).services.get(self.service);
+        let number = port.published.or_else(|| chosen?.published.get(&port.target).copied())?;
+        Some(match port.host_ip.contains(':') {
+            true => format!("[{}]:{number}", port.host_ip),
+            false => format!("{}:{number}", port.host_ip),
+        })
+    }
+
+    /// Stable addresses stay for as long as anything of the stack lives, which may call them.
+    fn internal(&self) -> Vec<Listener> {
+        let Some(record) = self.draft.stack(self.stack).services.get(self.service) else { return vec![] };
+        let definitions = self.definitions();
+        let own = self.instances.iter().filter_map(|one| self.definition(one));
+        let mut targets = BTreeMap::new();
+        for target in definitions.into_iter().chain(own).flat_map(|service| &service.template.targets) {
+            targets.insert(target.port, target.protocol);
+        }
+        let listener = |(target, protocol)| {
+            let port = record.addresses.get(&target)?;
+            let suffix = format!(":{target}@internal");
+            Some(self.listener(&suffix, format!("127.0.0.1:{port}"), protocol, target))
+        };
+        targets.into_iter().filter_map(listener).collect()
+    }
+
+    fn preview(&self) -> Option<Listener> {
+        let port = self.wanted?.rollout.preview?;
+        let target = self.wanted?.template.targets.first()?;
+        let fresh = self.instances.iter().filter(|one| one.duty == Duty::Warming && self.is_fresh(one));
+        let ready = fresh.filter(|one| self.world().is_ready(&one.id));
+        let backends: Vec<_> = ready.filter_map(|one| self.backend(one, target.port, "@preview")).collect();
+        let mut listener =
+            self.listener("@preview", format!("127.0.0.1:{port}"), target.protocol, target.port);
+        listener.splits = vec![Split { weight: 1, backends }];
+        (!listener.splits[0].backends.is_empty()).then_some(listener)
+    }
+
+    fn listener(&self, suffix: &str, address: String, protocol: Protocol, target: u16) -> Listener {
+        let (stack, service) = (self.stack.clone(), self.service.clone());
+        let name = format!("{stack}/{service}{suffix}");
+        let splits = self.splits(target, &name);
+        Listener { name, address, protocol, stack, service, splits }
+    }
+
+    /// Shares as the canary's step says; otherwise all alike.
+    fn splits(&self, target: u16, listener: &str) -> Vec<Split> {
+        let serving: Vec<_> = self.able(listener).collect();
+        let part = |keep: &dyn Fn(&InstanceRecord) -> bool| {
+            let chosen = serving.iter().filter(|one| keep(one));
+            chosen.filter_map(|one| self.backend(one, target, listener)).collect::<Vec<_>>()
+        };
+        let splits = match self.share() {
+            Some(percent) => vec![
+                Split { weight: percent, backends: part(&|one| self.is_fresh(one)) },
+                Split { weight: 100 - percent.min(100), backends: part(&|one| !self.is_fresh(one)) },
+            ],
+            None => vec![Split { weight: 1, backends: part(&|_| true) }],
+        };
+        splits.into_iter().filter(|split| !split.backends.is_empty()).collect()
+    }
+
+    fn share(&self) -> Option<u32> {
+        let progress = self.steering?.services.get(self.service)?;
+        match progress.stage {
+            Stage::Step(step) => Some(self.wanted?.rollout.steps.get(step as usize)?.weight),
+            _ => None,
+        }
+    }
+
+    /// Those that serve and can: the ready ones, and those not heard of since this server began that the
+    /// table names already. If there is none, the unready that still run: a doubtful answer is better than
+    /// a certain refusal.
+    fn able(&self, listener: &str) -> impl Iterator<Item = &'a InstanceRecord> {
+        let serving = || self.instances.iter().copied().filter(|one| one.duty == Duty::Serving);
+        let sound = |one: &InstanceRecord| match self.world().status(&one.id) {
+            Some(status) => status.phase == Phase::Ready,
+            None => self.known_backend(one, listener).is_some(),
+        };
+        let unready = |one: &InstanceRecord| {
+            self.world().status(&one.id).is_some_and(|status| status.phase == Phase::Unready)
+        };
+        let some_sound = serving().any(sound);
+        serving()
+            .filter(move |one| if some_sound { sound(one) } else { unready(one) })
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    fn backend(&self, one: &InstanceRecord, target: u16, listener: &str) -> Option<Backend> {
+        let Some(status) = self.world().status(&one.id) else {
+            return self.known_backend(one, listener).cloned();
+        };
+        let port = status.ports.get(&target)?;
+        let address = format!("127.0.0.1:{port}");
+        Some(Backend { instance: one.id.clone(), release: one.release, address })
+    }
+
+    fn known_backend(&self, one: &InstanceRecord, listener: &str) -> Option<&'a Backend> {
+        let known = self.world().routes.listeners.iter().find(|known| known.name == listener)?;
+        known.splits.iter().flat_map(|split| &split.backends).find(|backend| backend.instance == one.id)
+    }
+}

@@ -1,19 +1,155 @@
 //! What people are shown of the world.
 
-use crate::World;
-use naru_model::{InstanceView, StackName, StackView, Time, WorkView};
+use crate::observe::Acked;
+use crate::{World, estimate, want};
+use naru_model::{
+    AddressView, Duty, InProgress, InstanceRecord, InstanceView, Intent, JobRecord, Protocol, Reach, Reason,
+    ServiceName, ServiceView, StackName, StackRecord, StackView, Time, WorkView,
+};
 
 /// All stacks that have a target or an instance.
-pub fn stacks(_world: &World) -> Vec<StackView> {
-    vec![]
+pub fn stacks(world: &World) -> Vec<StackView> {
+    let lives = |stack: &&StackRecord| {
+        stack.target.is_some() || world.instances.values().any(|one| one.stack == stack.name)
+    };
+    world.stacks.values().filter(lives).map(|stack| stack_view(world, stack)).collect()
+}
+
+fn stack_view(world: &World, stack: &StackRecord) -> StackView {
+    let target = stack.target.as_ref();
+    let release = target.and_then(|target| world.release(&stack.name, target.release));
+    let wanted = release.into_iter().flat_map(|release| release.stack.services.keys());
+    let mut names: Vec<&ServiceName> = wanted.collect();
+    let mine = world.instances.values().filter(|one| one.stack == stack.name);
+    names.extend(mine.map(|one| &one.service));
+    names.sort();
+    names.dedup();
+    StackView {
+        name: stack.name.clone(),
+        serving: stack.serving.filter(|_| target.is_some()),
+        target: target.map(|target| target.release),
+        steering: stack.steering,
+        services: names.into_iter().map(|name| service_view(world, stack, name)).collect(),
+    }
+}
+
+fn service_view(world: &World, stack: &StackRecord, name: &ServiceName) -> ServiceView {
+    let count = |keep: &dyn Fn(&InstanceRecord) -> bool| {
+        world.instances_of(&stack.name, name).filter(|one| keep(one)).count() as u32
+    };
+    let target = stack.target.as_ref();
+    ServiceView {
+        name: name.clone(),
+        wanted: target.map_or(0, |target| want::replicas(world, &stack.name, target, name)),
+        ready: count(&|one| one.duty == Duty::Serving && world.is_ready(&one.id)),
+        retiring: count(&|one| matches!(one.duty, Duty::Retiring | Duty::Held)),
+        addresses: addresses(world, &stack.name, name),
+    }
+}
+
+fn addresses(world: &World, stack: &StackName, service: &ServiceName) -> Vec<AddressView> {
+    let mine = world.routes.listeners.iter().filter(|one| one.stack == *stack && one.service == *service);
+    let view = |listener: &naru_model::Listener| {
+        let scheme = match listener.protocol {
+            Protocol::Http => "http",
+            Protocol::Tcp => "tcp",
+        };
+        let reach = match listener.name.rsplit('@').next() {
+            Some("internal") => Reach::Internal,
+            Some("preview") => Reach::Preview,
+            _ => Reach::Published,
+        };
+        let faults = world.reports.values().flat_map(|report| &report.faults);
+        let fault = faults.into_iter().find(|fault| fault.listener == listener.name);
+        let url = format!("{scheme}://{}", listener.address.replace("0.0.0.0", "localhost"));
+        AddressView { url, protocol: listener.protocol, reach, fault: fault.map(|fault| fault.error.clone()) }
+    };
+    mine.map(view).collect()
 }
 
 /// The instances of a stack, or of all.
-pub fn instances(_world: &World, _stack: Option<&StackName>, _now: Time) -> Vec<InstanceView> {
-    vec![]
+pub fn instances(world: &World, stack: Option<&StackName>, now: Time) -> Vec<InstanceView> {
+    let mine = world.instances.values().filter(|one| stack.is_none_or(|stack| one.stack == *stack));
+    let mut views: Vec<_> = mine.map(|one| instance_view(world, one, now)).collect();
+    views.sort_by(|a, b| (&a.stack, &a.service, a.made).cmp(&(&b.stack, &b.service, b.made)));
+    views
+}
+
+fn instance_view(world: &World, one: &InstanceRecord, now: Time) -> InstanceView {
+    let stack = world.stacks.get(&one.stack);
+    let target = stack.and_then(|stack| stack.target.as_ref());
+    let release = target.and_then(|target| world.release(&one.stack, target.release));
+    let fingerprint = release.zip(stack).and_then(|(r, stack)| want::fingerprint(r, stack, &one.service));
+    let estimate = estimate::remaining(world, one, now);
+    InstanceView {
+        id: one.id.clone(),
+        stack: one.stack.clone(),
+        service: one.service.clone(),
+        release: one.release,
+        current: fingerprint.as_ref() == Some(&one.fingerprint),
+        node: one.node.clone(),
+        made: one.made,
+        duty: one.duty,
+        intent: one.intent,
+        status: world.status(&one.id).cloned(),
+        work: world.work(&one.id),
+        retired_by: one.retired_by,
+        waits_for: waits_for(world, one, estimate).map(|reason| reason.to_string()),
+        estimate: estimate.filter(|_| one.duty == Duty::Retiring),
+    }
+}
+
+/// What the next step of a retirement waits for.
+fn waits_for(world: &World, one: &InstanceRecord, estimate: Option<naru_model::Span>) -> Option<Reason> {
+    if !matches!(one.duty, Duty::Retiring) || world.is_over(&one.id) {
+        return None;
+    }
+    let instance = one.id.clone();
+    if world.status(&one.id).is_none() {
+        return Some(Reason::WaitsForAgent { instance });
+    }
+    if let (Intent::Run, Some(generation)) = (one.intent, one.unrouted) {
+        return match world.acked(generation) {
+            Acked::All => None,
+            Acked::Behind(behind) => Some(Reason::WaitsForEdges { generation, behind }),
+            Acked::NoEdge => Some(Reason::WaitsForAnEdge { generation }),
+        };
+    }
+    let work = world.work(&one.id);
+    (!work.is_idle()).then_some(Reason::WaitsForWork { instance, work, estimate })
 }
 
 /// The work in progress on a stack, or on all.
-pub fn work(_world: &World, _stack: Option<&StackName>, _now: Time) -> Vec<WorkView> {
-    vec![]
+pub fn work(world: &World, stack: Option<&StackName>, now: Time) -> Vec<WorkView> {
+    let mine = world.instances.values().filter(|one| stack.is_none_or(|stack| one.stack == *stack));
+    mine.flat_map(|one| work_of(world, one, now)).collect()
+}
+
+fn work_of(world: &World, one: &InstanceRecord, now: Time) -> Vec<WorkView> {
+    let work = world.work(&one.id);
+    let open: &[JobRecord] = world.status(&one.id).map_or(&[], |status| &status.open_jobs);
+    let unnamed = work.jobs.saturating_sub(open.len() as u64);
+    let estimate = estimate::remaining(world, one, now);
+    let counted = |kind: &str, count: u64| WorkView {
+        instance: one.id.clone(),
+        kind: kind.into(),
+        count,
+        job: None,
+        began: world.oldest_work(&one.id),
+        progress: None,
+        note: None,
+        estimate,
+    };
+    let InProgress { requests, streams, .. } = work;
+    let kinds = [("requests", requests), ("streams", streams), ("jobs", unnamed)];
+    let kinds = kinds.into_iter().filter(|(_, count)| *count > 0);
+    let jobs = open.iter().map(|job| WorkView {
+        job: Some((job.id.clone(), job.name.clone())),
+        began: Some(job.began),
+        progress: job.progress,
+        note: job.note.clone(),
+        estimate: estimate::of_job(world, one, now.since(job.began)),
+        ..counted("job", 1)
+    });
+    kinds.map(|(kind, count)| counted(kind, count)).chain(jobs).collect()
 }

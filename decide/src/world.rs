@@ -50,13 +50,13 @@ pub struct EdgeRecord {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     /// A stack as it is to be.
-    Stack(StackRecord),
+    Stack(Box<StackRecord>),
     /// A new release; releases never change.
     Release(StackName, Box<Release>),
     /// A release that is not kept any longer.
     ForgetRelease(StackName, ReleaseNo),
     /// An instance as it is to be.
-    Instance(InstanceRecord),
+    Instance(Box<InstanceRecord>),
     /// An instance whose end is on its receipt.
     ForgetInstance(InstanceId),
     /// An operation as it is to be.
@@ -73,20 +73,26 @@ impl World {
     /// Makes the change, once the store has it.
     pub fn apply(&mut self, write: Write) {
         match write {
-            Write::Stack(stack) => drop(self.stacks.insert(stack.name.clone(), stack)),
+            Write::Stack(stack) => drop(self.stacks.insert(stack.name.clone(), *stack)),
             Write::Release(stack, release) => {
                 self.releases.insert((stack, release.number), *release);
             }
             Write::ForgetRelease(stack, number) => drop(self.releases.remove(&(stack, number))),
             Write::Instance(instance) => {
-                self.instances.insert(instance.id.clone(), instance);
+                self.instances.insert(instance.id.clone(), *instance);
             }
             Write::ForgetInstance(id) => drop(self.instances.remove(&id)),
             Write::Operation(operation) => drop(self.operations.insert(operation.id, *operation)),
             Write::ForgetOperation(id) => drop(self.operations.remove(&id)),
             Write::Routes(table) => self.routes = table,
-            Write::Edge(edge) => drop(self.edges.insert(edge.node.clone(), edge)),
+            Write::Edge(edge) => self.edge_serves(edge),
         }
+    }
+
+    /// An edge serves on its node; what was heard of those before it is done with.
+    fn edge_serves(&mut self, edge: EdgeRecord) {
+        self.reports.retain(|id, said| said.node != edge.node || *id == edge.edge || said.began > edge.began);
+        self.edges.insert(edge.node.clone(), edge);
     }
 
     /// Takes an agent's report, unless a newer one of that node was taken before.

@@ -24,13 +24,13 @@ pub enum Reason {
     /// The old instance has to end before the new one may start.
     WaitsForHandOver { service: ServiceName, instance: InstanceId },
     /// The time between batches.
-    WaitsForDelay { service: ServiceName, left: Span },
+    WaitsForDelay { service: ServiceName, delay: Span },
     /// The new set has to stay ready.
-    WaitsForSoak { service: ServiceName, left: Span },
+    WaitsForSoak { service: ServiceName, soak: Span },
     /// A person's word.
     WaitsForPromotion { service: ServiceName },
     /// A canary's step.
-    HoldsShare { service: ServiceName, percent: u32, left: Span },
+    HoldsShare { service: ServiceName, percent: u32, hold: Span },
     /// A canary's step began.
     Shares { service: ServiceName, percent: u32, release: ReleaseNo },
     /// The new set takes all traffic.
@@ -44,7 +44,7 @@ pub enum Reason {
     /// The operation's person need not wait any longer.
     Serves { took: Span },
     /// The new instances are watched.
-    Watches { left: Span },
+    Watches { monitor: Span },
     /// A new instance ended.
     Ended { instance: InstanceId, exit: Exit },
     /// A new instance is not ready in its time.
@@ -152,17 +152,17 @@ impl Reason {
             Reason::WaitsForHandOver { service, instance } => {
                 write!(f, "{service} is handed over: {instance} has to end before the next may start")
             }
-            Reason::WaitsForDelay { service, left } => {
-                write!(f, "{service}: the next batch follows in {left}")
+            Reason::WaitsForDelay { service, delay } => {
+                write!(f, "{service}: {delay} between one batch and the next")
             }
-            Reason::WaitsForSoak { service, left } => {
-                write!(f, "{service}: the new set is ready and is watched for another {left}")
+            Reason::WaitsForSoak { service, soak } => {
+                write!(f, "{service}: the new set is ready and is watched for {soak}")
             }
             Reason::WaitsForPromotion { service } => {
                 write!(f, "{service}: the new set is ready; `naru promote` gives it the traffic")
             }
-            Reason::HoldsShare { service, percent, left } => {
-                write!(f, "{service}: {percent} % of the traffic goes to the new release for another {left}")
+            Reason::HoldsShare { service, percent, hold } => {
+                write!(f, "{service}: {percent} % of the traffic goes to the new release for {hold}")
             }
             Reason::WaitsForEdges { generation, behind } => {
                 let count = plural(behind.len() as u64, "edge");
@@ -181,7 +181,7 @@ impl Reason {
             Reason::WaitsForCallers { service, caller } => {
                 write!(f, "{service} stays as long as {caller} may call it")
             }
-            Reason::Watches { left } => write!(f, "serves; watched for another {left}"),
+            Reason::Watches { monitor } => write!(f, "serves; watched for {monitor}"),
             _ => Ok(()),
         }
     }

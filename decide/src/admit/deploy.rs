@@ -1,0 +1,236 @@
+//! New releases: a deploy's contents, their checks and their addresses; and rollbacks.
+
+use super::{Admission, Answer, unchanged};
+use crate::{World, Write};
+use naru_model::{
+    OperationId, OperationKind, Port, Refusal, Release, ReleaseNo, Run, ServiceName, ServiceRecord, Stack,
+    StackName, StackRecord, Target,
+};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Admission<'_> {
+    pub(super) fn deploy(&self, stack: &Stack, only: &[ServiceName], free_ports: &[u16]) -> Answer {
+        if stack.name != *self.name() {
+            let error = format!("the demand is for `{}`, its contents are `{}`", self.name(), stack.name);
+            return Err(Refusal::new(error, "name the same stack in both"));
+        }
+        let new = contents(self.world, stack, only)?;
+        self.check_runnable(&new.stack)?;
+        self.check_addresses(&new.stack)?;
+        let record = self.world.stacks.get(self.name());
+        let present = record.and_then(|record| record.target.as_ref());
+        if present.is_some_and(|present| self.is_same(present, &new)) {
+            return unchanged("everything is as the file says already");
+        }
+        let mut record = record.cloned().unwrap_or_else(|| newborn(self.name()));
+        let notes = assign_addresses(&mut record, &new.stack, free_ports)?;
+        self.bring(record, new, None, OperationKind::Deploy, notes)
+    }
+
+    pub(super) fn rollback(&self, to: Option<ReleaseNo>) -> Answer {
+        let (record, target) = self.target()?;
+        let to = match to {
+            Some(to) => to,
+            None => self.served_before(target.release)?,
+        };
+        let Some(old) = self.world.release(self.name(), to) else {
+            let kept = self.world.releases.keys().filter(|(stack, _)| stack == self.name());
+            let kept: Vec<_> = kept.map(|(_, number)| number.to_string()).collect();
+            let hint = format!("releases kept: {}", kept.join(", "));
+            return Err(Refusal::new(format!("there is no release {to} of `{}`", self.name()), hint));
+        };
+        if old.number == target.release && target.replicas.is_empty() && target.stopped.is_empty() {
+            return unchanged(format!("release {to} is the present one"));
+        }
+        self.check_addresses(&old.stack)?;
+        let new = Contents { stack: old.stack.clone(), stopped: BTreeSet::new() };
+        self.bring(record.clone(), new, Some(to), OperationKind::Rollback { to }, vec![])
+    }
+
+    /// The release that served last with other contents than the present one.
+    fn served_before(&self, present: ReleaseNo) -> Result<ReleaseNo, Refusal> {
+        let now = self.world.release(self.name(), present).map(|release| &release.stack);
+        let mine = self.world.operations.values().rev().filter(|one| one.stack == *self.name());
+        let served = mine.filter(|one| one.cut_over.is_some() && one.back.is_none());
+        let other = |number: &ReleaseNo| {
+            let then = self.world.release(self.name(), *number).map(|release| &release.stack);
+            *number != present && then.is_some() && then != now
+        };
+        served.filter_map(|one| one.release).find(other).ok_or_else(|| {
+            let error = format!("no other release of `{}` has served before", self.name());
+            Refusal::new(error, "`naru history` lists what there was; `--to N` names a release")
+        })
+    }
+
+    fn is_same(&self, present: &Target, new: &Contents) -> bool {
+        let release = self.world.release(self.name(), present.release);
+        present.replicas.is_empty()
+            && present.stopped == new.stopped
+            && release.is_some_and(|release| release.stack == new.stack)
+    }
+
+    /// Makes the release and points the target at it.
+    fn bring(
+        &self,
+        mut record: StackRecord,
+        new: Contents,
+        same_as: Option<ReleaseNo>,
+        kind: OperationKind,
+        notes: Vec<String>,
+    ) -> Answer {
+        let number = record.newest.next();
+        record.newest = number;
+        for service in new.stack.services.keys() {
+            record.services.entry(service.clone()).or_default();
+        }
+        let target = Target { release: number, replicas: BTreeMap::new(), stopped: new.stopped };
+        let (admitted, mut writes) = self.steer(record, Some(target), kind, Some(number), notes);
+        let operation = admitted.operation.unwrap_or(OperationId(0));
+        let fingerprint = |(name, service): (&ServiceName, &naru_model::Service)| {
+            (name.clone(), service.template.fingerprint())
+        };
+        let fingerprints = new.stack.services.iter().map(fingerprint).collect();
+        let made = self.now;
+        let release = Release { number, operation, made, same_as, stack: new.stack, fingerprints };
+        writes.insert(0, Write::Release(self.name().clone(), Box::new(release)));
+        Ok((admitted, writes))
+    }
+
+    /// This version runs host processes.
+    fn check_runnable(&self, stack: &Stack) -> Result<(), Refusal> {
+        let images = stack.services.iter().filter(|(_, s)| matches!(s.template.run, Run::Container { .. }));
+        let names: Vec<_> = images.map(|(name, _)| name.as_str()).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let error = format!("containers are not supported yet: {} would run an image", names.join(", "));
+        Err(Refusal::new(
+            error,
+            "give each an `x-naru: { process: { command: … } }` to run as a host process",
+        ))
+    }
+
+    /// No two services, of this or another stack, publish the same address.
+    fn check_addresses(&self, stack: &Stack) -> Result<(), Refusal> {
+        let mut taken: BTreeMap<u16, Vec<(String, String)>> = BTreeMap::new();
+        for other in self.world.stacks.values().filter(|other| other.name != *self.name()) {
+            let Some(target) = &other.target else { continue };
+            let Some(release) = self.world.release(&other.name, target.release) else { continue };
+            for (name, port) in published(&release.stack) {
+                let Some(number) = port.published else { continue };
+                let whose = format!("service `{name}` of stack `{}`", other.name);
+                taken.entry(number).or_default().push((port.host_ip.clone(), whose));
+            }
+        }
+        for (name, port) in published(stack) {
+            let Some(number) = port.published else { continue };
+            let there = taken.entry(number).or_default();
+            if let Some((_, whose)) = there.iter().find(|(ip, _)| overlaps(ip, &port.host_ip)) {
+                let error = format!("service `{name}` publishes port {number}, which {whose} publishes");
+                return Err(Refusal::new(error, "publish another port, or take the other one down first"));
+            }
+            there.push((port.host_ip.clone(), format!("service `{name}`")));
+        }
+        Ok(())
+    }
+}
+
+fn published(stack: &Stack) -> impl Iterator<Item = (&ServiceName, &Port)> {
+    stack.services.iter().flat_map(|(name, service)| service.ports.iter().map(move |port| (name, port)))
+}
+
+fn overlaps(a: &str, b: &str) -> bool {
+    let is_any = |ip: &str| ip == "0.0.0.0" || ip == "::";
+    a == b || is_any(a) || is_any(b)
+}
+
+fn newborn(name: &StackName) -> StackRecord {
+    StackRecord {
+        name: name.clone(),
+        newest: ReleaseNo(0),
+        instances_made: 0,
+        target: None,
+        serving: None,
+        steering: None,
+        services: BTreeMap::new(),
+    }
+}
+
+/// What a new release is to contain, and which of its services are not to run.
+pub(crate) struct Contents {
+    pub stack: Stack,
+    pub stopped: BTreeSet<ServiceName>,
+}
+
+/// The contents of a deploy of `stack`. With `only`, what is not named, and nobody named depends on, stays as
+/// the present release has it; what was never started stays off.
+pub(crate) fn contents(world: &World, stack: &Stack, only: &[ServiceName]) -> Result<Contents, Refusal> {
+    if only.is_empty() {
+        return Ok(Contents { stack: stack.clone(), stopped: BTreeSet::new() });
+    }
+    let chosen = with_dependencies(stack, only)?;
+    let target = world.stacks.get(&stack.name).and_then(|record| record.target.as_ref());
+    let present = target.and_then(|target| world.release(&stack.name, target.release));
+    let was_stopped = |name: &ServiceName| target.is_none_or(|target| target.stopped.contains(name));
+    let mut new = Contents { stack: stack.clone(), stopped: BTreeSet::new() };
+    for name in stack.services.keys().filter(|name| !chosen.contains(*name)) {
+        match present.and_then(|release| release.stack.services.get(name)) {
+            Some(kept) => drop(new.stack.services.insert(name.clone(), kept.clone())),
+            None => drop(new.stopped.insert(name.clone())),
+        }
+        if was_stopped(name) {
+            new.stopped.insert(name.clone());
+        }
+    }
+    Ok(new)
+}
+
+fn with_dependencies(stack: &Stack, only: &[ServiceName]) -> Result<BTreeSet<ServiceName>, Refusal> {
+    let mut chosen = BTreeSet::new();
+    let mut open: Vec<ServiceName> = only.to_vec();
+    while let Some(name) = open.pop() {
+        let Some(service) = stack.services.get(&name) else {
+            if !only.contains(&name) {
+                continue;
+            }
+            let all: Vec<_> = stack.services.keys().map(|service| service.as_str()).collect();
+            let hint = format!("its services are: {}", all.join(", "));
+            return Err(Refusal::new(format!("the file has no service `{name}`"), hint));
+        };
+        if chosen.insert(name) {
+            open.extend(service.depends_on.keys().cloned());
+        }
+    }
+    Ok(chosen)
+}
+
+/// Gives each target port its stable address, and each port without a published number one; those that have
+/// theirs keep it.
+fn assign_addresses(
+    record: &mut StackRecord,
+    stack: &Stack,
+    free_ports: &[u16],
+) -> Result<Vec<String>, Refusal> {
+    let mut free = free_ports.iter().copied();
+    let mut next = || {
+        let none = || Refusal::new("no free port is left for the services' addresses", "end what uses them");
+        free.next().ok_or_else(none)
+    };
+    let mut notes = Vec::new();
+    for (name, service) in &stack.services {
+        let known: &mut ServiceRecord = record.services.entry(name.clone()).or_default();
+        for target in &service.template.targets {
+            if let Entry::Vacant(free) = known.addresses.entry(target.port) {
+                free.insert(next()?);
+            }
+        }
+        for port in service.ports.iter().filter(|port| port.published.is_none()) {
+            if let Entry::Vacant(free) = known.published.entry(port.target) {
+                let chosen = *free.insert(next()?);
+                notes.push(format!("{name}: port {} is published at {}:{chosen}", port.target, port.host_ip));
+            }
+        }
+    }
+    Ok(notes)
+}

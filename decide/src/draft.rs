@@ -1,0 +1,176 @@
+//! A decision in the making: the world, with the changes made so far laid over it.
+
+use crate::{Decision, World, Write};
+use naru_model::{
+    InstanceId, InstanceRecord, NodeId, Operation, OperationId, Reason, RouteTable, ServiceName, StackName,
+    StackRecord, Time,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The world as it will be once this round's writes are committed.
+pub(crate) struct Draft<'w> {
+    /// The world as it is; observations are read here.
+    pub world: &'w World,
+    /// Now.
+    pub now: Time,
+    /// Where new instances are placed.
+    pub node: &'w NodeId,
+    stacks: BTreeMap<StackName, StackRecord>,
+    instances: BTreeMap<InstanceId, Option<InstanceRecord>>,
+    operations: BTreeMap<OperationId, Operation>,
+    forgotten: Vec<Write>,
+    routes: Option<RouteTable>,
+    edges: Vec<Write>,
+    wake: Option<Time>,
+}
+
+impl<'w> Draft<'w> {
+    pub fn new(world: &'w World, node: &'w NodeId, now: Time) -> Draft<'w> {
+        Draft {
+            world,
+            now,
+            node,
+            stacks: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            forgotten: Vec::new(),
+            routes: None,
+            edges: Vec::new(),
+            wake: None,
+        }
+    }
+
+    pub fn stack(&self, name: &StackName) -> &StackRecord {
+        self.stacks.get(name).unwrap_or_else(|| &self.world.stacks[name])
+    }
+
+    pub fn stack_mut(&mut self, name: &StackName) -> &mut StackRecord {
+        let world = self.world;
+        self.stacks.entry(name.clone()).or_insert_with(|| world.stacks[name].clone())
+    }
+
+    pub fn instance(&self, id: &InstanceId) -> Option<&InstanceRecord> {
+        match self.instances.get(id) {
+            Some(changed) => changed.as_ref(),
+            None => self.world.instances.get(id),
+        }
+    }
+
+    /// For changing an instance that is there.
+    pub fn instance_mut(&mut self, id: &InstanceId) -> Option<&mut InstanceRecord> {
+        let world = self.world;
+        let entry = self.instances.entry(id.clone());
+        entry.or_insert_with(|| world.instances.get(id).cloned()).as_mut()
+    }
+
+    pub fn add_instance(&mut self, record: InstanceRecord) {
+        self.instances.insert(record.id.clone(), Some(record));
+    }
+
+    pub fn forget_instance(&mut self, id: &InstanceId) {
+        self.instances.insert(id.clone(), None);
+    }
+
+    /// All instances as they will be, by id.
+    pub fn instances(&self) -> impl Iterator<Item = &InstanceRecord> {
+        let kept = self.world.instances.iter().filter(|(id, _)| !self.instances.contains_key(*id));
+        let changed = self.instances.values().flatten();
+        let mut all: Vec<_> = kept.map(|(_, record)| record).chain(changed).collect();
+        all.sort_by_key(|record| order_of(record));
+        all.into_iter()
+    }
+
+    /// The instances of a stack, oldest first.
+    pub fn instances_of(&self, stack: &StackName) -> Vec<InstanceRecord> {
+        self.instances().filter(|one| one.stack == *stack).cloned().collect()
+    }
+
+    /// The instances of a service, oldest first.
+    pub fn instances_in(&self, stack: &StackName, service: &ServiceName) -> Vec<InstanceRecord> {
+        self.instances().filter(|one| one.stack == *stack && one.service == *service).cloned().collect()
+    }
+
+    pub fn operation(&self, id: OperationId) -> Option<&Operation> {
+        self.operations.get(&id).or_else(|| self.world.operations.get(&id))
+    }
+
+    pub fn operation_mut(&mut self, id: OperationId) -> Option<&mut Operation> {
+        let original = self.world.operations.get(&id);
+        match self.operations.entry(id) {
+            std::collections::btree_map::Entry::Occupied(there) => Some(there.into_mut()),
+            std::collections::btree_map::Entry::Vacant(free) => Some(free.insert(original?.clone())),
+        }
+    }
+
+    pub fn add_operation(&mut self, operation: Operation) {
+        self.operations.insert(operation.id, operation);
+    }
+
+    pub fn next_operation(&self) -> OperationId {
+        let changed = self.operations.keys().next_back();
+        changed.max(self.world.operations.keys().next_back()).copied().unwrap_or_default().next()
+    }
+
+    /// The ids of operations that have not ended, as they will be.
+    pub fn open_operations(&self) -> Vec<OperationId> {
+        let ids: BTreeSet<_> = self.world.operations.keys().chain(self.operations.keys()).copied().collect();
+        ids.into_iter().filter(|id| self.operation(*id).is_some_and(|one| one.ended.is_none())).collect()
+    }
+
+    /// Adds a line to an operation's story.
+    pub fn say(&mut self, id: OperationId, reason: Reason) {
+        let now = self.now;
+        if let Some(operation) = self.operation_mut(id) {
+            operation.say(now, reason);
+        }
+    }
+
+    pub fn routes(&self) -> &RouteTable {
+        self.routes.as_ref().unwrap_or(&self.world.routes)
+    }
+
+    pub fn set_routes(&mut self, table: RouteTable) {
+        self.routes = Some(table);
+    }
+
+    pub fn write_edge(&mut self, edge: crate::EdgeRecord) {
+        self.edges.push(Write::Edge(edge));
+    }
+
+    pub fn forget(&mut self, write: Write) {
+        self.forgotten.push(write);
+    }
+
+    /// Asks for another look at `at`, or earlier.
+    pub fn wake_at(&mut self, at: Time) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+
+    /// What differs from the world.
+    pub fn finish(self) -> Decision {
+        let world = self.world;
+        let mut writes = Vec::new();
+        let stacks = self.stacks.into_values().filter(|one| world.stacks.get(&one.name) != Some(one));
+        writes.extend(stacks.map(|stack| Write::Stack(Box::new(stack))));
+        for (id, changed) in self.instances {
+            match changed {
+                Some(record) if world.instances.get(&id) == Some(&record) => {}
+                Some(record) => writes.push(Write::Instance(Box::new(record))),
+                None if world.instances.contains_key(&id) => writes.push(Write::ForgetInstance(id)),
+                None => {}
+            }
+        }
+        let operations =
+            self.operations.into_values().filter(|one| world.operations.get(&one.id) != Some(one));
+        writes.extend(operations.map(|one| Write::Operation(Box::new(one))));
+        writes.extend(self.edges);
+        writes.extend(self.forgotten);
+        writes.extend(self.routes.filter(|table| *table != world.routes).map(Write::Routes));
+        Decision { writes, wake: self.wake }
+    }
+}
+
+/// Oldest first, by the number that the stack gave; ids as text do not sort that way.
+fn order_of(record: &InstanceRecord) -> (Time, usize, &InstanceId) {
+    (record.made, record.id.as_str().len(), &record.id)
+}

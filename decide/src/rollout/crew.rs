@@ -1,0 +1,205 @@
+//! The instances of one service, sorted by what the target wants.
+
+use super::Way;
+use crate::draft::Draft;
+use crate::observe::Acked;
+use crate::retire::retire;
+use naru_model::{
+    Counts, Duty, InstanceId, InstanceRecord, Intent, OperationId, Phase, Reason, ServiceName, StackName,
+};
+use std::collections::BTreeSet;
+
+/// The instances of one service. Those that retire are neither fresh nor stale.
+pub(super) struct Crew {
+    pub stack: StackName,
+    pub service: ServiceName,
+    /// How many are wanted.
+    pub wanted: u32,
+    /// Made from what the target wants, and in or before the routes.
+    pub fresh: Vec<InstanceRecord>,
+    /// The same, but out of the routes; they may come back.
+    pub held: Vec<InstanceRecord>,
+    /// Made from something else.
+    pub stale: Vec<InstanceRecord>,
+    /// On their way out.
+    pub retiring: Vec<InstanceRecord>,
+}
+
+impl Crew {
+    pub fn of(draft: &Draft, stack: &StackName, service: &ServiceName) -> Crew {
+        let fingerprint = draft.fingerprint(stack, service);
+        let mut crew = Crew {
+            stack: stack.clone(),
+            service: service.clone(),
+            wanted: draft.wanted(stack, service),
+            fresh: vec![],
+            held: vec![],
+            stale: vec![],
+            retiring: vec![],
+        };
+        for one in draft.instances_in(stack, service) {
+            let is_fresh = fingerprint.as_ref() == Some(&one.fingerprint);
+            match one.duty {
+                Duty::Retiring => crew.retiring.push(one),
+                Duty::Held if is_fresh => crew.held.push(one),
+                _ if is_fresh => crew.fresh.push(one),
+                _ => crew.stale.push(one),
+            }
+        }
+        crew
+    }
+
+    /// All that are not retiring.
+    pub fn all(&self) -> impl Iterator<Item = &InstanceRecord> {
+        self.fresh.iter().chain(&self.held).chain(&self.stale)
+    }
+
+    /// How many more have to be made.
+    pub fn missing(&self) -> u32 {
+        self.wanted.saturating_sub(self.fresh.len() as u32)
+    }
+
+    /// How many different definitions still retire.
+    pub fn retiring_generations(&self) -> u32 {
+        self.retiring.iter().map(|one| &one.fingerprint).collect::<BTreeSet<_>>().len() as u32
+    }
+
+    /// Whether at least one fresh instance runs.
+    pub fn has_started(&self, draft: &Draft) -> bool {
+        let runs = |phase| matches!(phase, Phase::Starting | Phase::Ready | Phase::Unready);
+        self.fresh.iter().any(|one| draft.world.status(&one.id).is_some_and(|status| runs(status.phase)))
+    }
+
+    /// How many fresh ones are ready.
+    pub fn ready(&self, draft: &Draft) -> u32 {
+        self.fresh.iter().filter(|one| draft.world.is_ready(&one.id)).count() as u32
+    }
+
+    /// How many fresh ones every edge can choose (or, without a port, that simply work).
+    pub fn settled(&self, draft: &Draft) -> u32 {
+        self.fresh.iter().filter(|one| is_settled(draft, one)).count() as u32
+    }
+
+    /// Makes `count` new instances.
+    pub fn make(&self, draft: &mut Draft, count: u32, id: OperationId) {
+        let Some(target) = draft.stack(&self.stack).target.clone() else { return };
+        let Some(fingerprint) = draft.fingerprint(&self.stack, &self.service) else { return };
+        for _ in 0..count {
+            let stack = draft.stack_mut(&self.stack);
+            stack.instances_made += 1;
+            let instance = InstanceId::new(&self.stack, &self.service, target.release, stack.instances_made);
+            let record = self.newborn(draft, instance, target.release, &fingerprint, id);
+            draft.add_instance(record);
+        }
+        let (service, release, wanted) = (self.service.clone(), target.release, self.wanted);
+        draft.say(id, Reason::Makes { service, release, count, wanted });
+    }
+
+    fn newborn(
+        &self,
+        draft: &Draft,
+        instance: InstanceId,
+        release: naru_model::ReleaseNo,
+        fingerprint: &str,
+        id: OperationId,
+    ) -> InstanceRecord {
+        InstanceRecord {
+            id: instance,
+            stack: self.stack.clone(),
+            service: self.service.clone(),
+            release,
+            fingerprint: fingerprint.to_string(),
+            node: draft.node.clone(),
+            made: draft.now,
+            made_by: id,
+            duty: Duty::Warming,
+            since: draft.now,
+            intent: Intent::Run,
+            unrouted: None,
+            was_routed: false,
+            retired_by: None,
+            past: Default::default(),
+            on_incidents: Counts::default(),
+            restarts_told: 0,
+            incident: None,
+        }
+    }
+
+    /// Fresh instances that were held serve again, as far as they are wanted.
+    pub fn take_back(&self, draft: &mut Draft, id: OperationId) {
+        for one in self.held.iter().take(self.missing() as usize) {
+            set_duty(draft, &one.id, Duty::Serving);
+            if let Some(record) = draft.instance_mut(&one.id) {
+                record.retired_by = None;
+            }
+            draft.say(id, Reason::TakesBack { instance: one.id.clone() });
+        }
+    }
+
+    /// Fresh instances that are ready serve, unless the whole set is switched at once.
+    pub fn serve_ready(&self, draft: &mut Draft, way: Way) {
+        let warming = self.fresh.iter().filter(|one| one.duty == Duty::Warming);
+        let ready: Vec<_> = warming.filter(|one| draft.world.is_ready(&one.id)).collect();
+        if way != Way::Switch {
+            ready.into_iter().for_each(|one| set_duty(draft, &one.id, Duty::Serving));
+        }
+    }
+
+    /// Retires stale instances down to `keep`: the useless first, then the idle, then the least busy.
+    pub fn retire_stale(&self, draft: &mut Draft, keep: u32, id: OperationId) -> u32 {
+        let surplus = (self.stale.len() as u32).saturating_sub(keep);
+        let victims = by_usefulness(draft, &self.stale);
+        victims.iter().take(surplus as usize).for_each(|one| retire(draft, one, id));
+        surplus
+    }
+
+    /// Takes surplus fresh instances out of the routes: the idle for good, the others so that they may come
+    /// back.
+    pub fn scale_in(&self, draft: &mut Draft, id: OperationId) {
+        let surplus = (self.fresh.len() as u32).saturating_sub(self.wanted);
+        for one in by_usefulness(draft, &self.fresh).into_iter().take(surplus as usize) {
+            if draft.world.work(&one).is_idle() {
+                retire(draft, &one, id);
+                continue;
+            }
+            set_duty(draft, &one, Duty::Held);
+            if let Some(record) = draft.instance_mut(&one) {
+                record.retired_by = Some(id);
+            }
+            draft.say(id, Reason::Holds { instance: one });
+        }
+    }
+}
+
+/// Whether every edge can choose an instance; without a port, whether it works.
+fn is_settled(draft: &Draft, one: &InstanceRecord) -> bool {
+    let world = draft.world;
+    let routes = &world.routes;
+    let has_port = world.definition(one).is_some_and(|service| !service.template.targets.is_empty());
+    let named = || {
+        let mut backends =
+            routes.listeners.iter().flat_map(|listener| &listener.splits).flat_map(|s| &s.backends);
+        backends.any(|backend| backend.instance == one.id)
+    };
+    let reachable = !has_port || named() && world.acked(routes.generation) == Acked::All;
+    one.duty == Duty::Serving && world.is_ready(&one.id) && reachable
+}
+
+/// Least useful first: ended, not ready, idle, least work in progress; the youngest of equals.
+fn by_usefulness(draft: &Draft, of: &[InstanceRecord]) -> Vec<InstanceId> {
+    let use_of = |one: &InstanceRecord| {
+        let world = draft.world;
+        (!world.is_over(&one.id), world.is_ready(&one.id), world.work(&one.id).total())
+    };
+    let mut sorted: Vec<_> = of.iter().rev().collect();
+    sorted.sort_by_key(|one| use_of(one));
+    sorted.into_iter().map(|one| one.id.clone()).collect()
+}
+
+pub(super) fn set_duty(draft: &mut Draft, id: &InstanceId, duty: Duty) {
+    let now = draft.now;
+    if let Some(record) = draft.instance_mut(id).filter(|record| record.duty != duty) {
+        record.duty = duty;
+        record.since = now;
+    }
+}

@@ -1,0 +1,305 @@
+//! How what is wanted comes to serve. One operation steers a stack at a time; for each service it takes the
+//! next step that what was observed allows.
+//!
+//! The ways: [`rolling`] (some at a time, new before old), [`switch`] (blue-green and canary: the whole new
+//! set beside the old), [`handover`] (old before new, where two may not be). [`failure`] judges the new
+//! instances; [`crew`] sorts a service's instances into fresh and stale.
+
+mod crew;
+mod failure;
+mod handover;
+mod rolling;
+mod switch;
+
+use crate::draft::Draft;
+use crate::observe::Acked;
+use crate::retire::{has_callers, retire};
+use crew::Crew;
+use naru_model::{
+    Condition, Duty, Operation, OperationId, OperationOutcome, OperationPhase, Order, Reason, ServiceName,
+    ServiceProgress, Span, StackName, Stage, Strategy, UpdateConfig,
+};
+
+/// A surplus instance with work in progress may come back within this time; then it is told to be quiet, so
+/// that a worker which fetches its own jobs comes to an end.
+const HOLD: Span = Span::secs(10);
+
+/// A stage, and what is waited for in it.
+type Standing = (Stage, Option<Reason>);
+
+/// Takes the steering operation of a stack one step further; without one, keeps up the number of instances.
+pub(crate) fn steer(draft: &mut Draft, stack: &StackName) {
+    match draft.steering(stack).map(|operation| (operation.id, operation.phase)) {
+        None => maintain(draft, stack),
+        Some((_, OperationPhase::Paused)) => {}
+        Some((id, _)) => {
+            if !failure::judge(draft, stack, id) {
+                step_all(draft, stack, id);
+            }
+        }
+    }
+    release_held(draft, stack);
+}
+
+fn step_all(draft: &mut Draft, stack: &StackName, id: OperationId) {
+    for service in concerned(draft, stack) {
+        let standing = step(draft, stack, &service, id);
+        record(draft, id, &service, standing);
+    }
+    let served = draft.operation(id).is_some_and(|operation| {
+        operation.services.values().all(|progress| progress.stage == Stage::CutOver)
+    });
+    if served {
+        cut_over(draft, stack, id);
+    }
+}
+
+/// The services that the target wants, in order; then those that still have instances, callers first.
+fn concerned(draft: &Draft, stack: &StackName) -> Vec<ServiceName> {
+    let mut services = draft.in_order(stack);
+    let present: std::collections::BTreeSet<_> =
+        draft.instances().filter(|one| one.stack == *stack).map(|one| one.service.clone()).collect();
+    let gone: Vec<_> = present.into_iter().filter(|service| !services.contains(service)).collect();
+    services.extend(gone);
+    services
+}
+
+fn step(draft: &mut Draft, stack: &StackName, service: &ServiceName, id: OperationId) -> Standing {
+    complete(draft, stack, service, id);
+    if draft.wanted(stack, service) == 0 || draft.is_completed(stack, service) {
+        return leave(draft, stack, service, id);
+    }
+    if let Some(wait) = gate(draft, stack, service, id) {
+        return (Stage::Waiting, Some(wait));
+    }
+    let crew = Crew::of(draft, stack, service);
+    crew.take_back(draft, id);
+    let crew = Crew::of(draft, stack, service);
+    crew.serve_ready(draft, crew.way(draft, id));
+    let crew = Crew::of(draft, stack, service);
+    match crew.way(draft, id) {
+        Way::Rolling => rolling::step(draft, &crew, id),
+        Way::Switch => switch::step(draft, &crew, id),
+        Way::HandOver => handover::step(draft, &crew, id),
+    }
+}
+
+/// The way in which fresh instances take the place of stale ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Rolling,
+    Switch,
+    HandOver,
+}
+
+impl Crew {
+    fn way(&self, draft: &Draft, id: OperationId) -> Way {
+        let Some(definition) = draft.wanted_definition(&self.stack, &self.service) else {
+            return Way::Rolling;
+        };
+        let config = config(draft, id, &definition.rollout.update, &definition.rollout.rollback);
+        match definition.rollout.strategy {
+            _ if definition.singleton || config.order == Order::StopFirst => Way::HandOver,
+            Strategy::BlueGreen | Strategy::Canary if !self.stale.is_empty() => Way::Switch,
+            _ => Way::Rolling,
+        }
+    }
+}
+
+/// Which of the two configurations counts: an operation that goes back uses `rollback_config`.
+fn config<'a>(
+    draft: &Draft,
+    id: OperationId,
+    update: &'a UpdateConfig,
+    rollback: &'a UpdateConfig,
+) -> &'a UpdateConfig {
+    if draft.operation(id).is_some_and(|operation| operation.back.is_some()) { rollback } else { update }
+}
+
+/// What has to come first, before instances of a service are made.
+fn gate(draft: &Draft, stack: &StackName, service: &ServiceName, id: OperationId) -> Option<Reason> {
+    let crew = Crew::of(draft, stack, service);
+    if !crew.fresh.is_empty() || !crew.held.is_empty() {
+        return None;
+    }
+    let definition = draft.wanted_definition(stack, service)?;
+    let operation = draft.operation(id)?;
+    let missing = definition.depends_on.iter().find(|(on, dependency)| {
+        draft.wanted(stack, on) > 0 && !is_met(draft, stack, operation, on, dependency.condition)
+    });
+    if let Some((on, dependency)) = missing {
+        let (service, on, condition) = (service.clone(), on.clone(), dependency.condition);
+        return Some(Reason::WaitsForDependency { service, on, condition });
+    }
+    let (retiring, max) = (crew.retiring_generations(), definition.rollout.max_retiring);
+    let crowded = !crew.stale.is_empty() && operation.back.is_none() && retiring >= max.max(1);
+    crowded.then(|| Reason::WaitsForRetirement { service: service.clone(), retiring, max })
+}
+
+fn is_met(
+    draft: &Draft,
+    stack: &StackName,
+    operation: &Operation,
+    on: &ServiceName,
+    condition: Condition,
+) -> bool {
+    let serves = operation.services.get(on).is_some_and(|progress| progress.stage == Stage::CutOver);
+    match condition {
+        Condition::ServiceCompletedSuccessfully => draft.is_completed(stack, on),
+        Condition::ServiceHealthy => serves,
+        Condition::ServiceStarted => serves || Crew::of(draft, stack, on).has_started(draft),
+    }
+}
+
+/// Notes a one-shot's success, so that it is not run again, and lets its instance go.
+fn complete(draft: &mut Draft, stack: &StackName, service: &ServiceName, id: OperationId) {
+    let Some(definition) = draft.wanted_definition(stack, service) else { return };
+    if !definition.template.targets.is_empty() {
+        return;
+    }
+    let crew = Crew::of(draft, stack, service);
+    let succeeded = |one: &&naru_model::InstanceRecord| {
+        let status = draft.world.status(&one.id).filter(|status| status.phase.is_over());
+        status.and_then(|status| status.last_exit.as_ref()).is_some_and(|exit| exit.is_success())
+    };
+    let done: Vec<_> = crew.fresh.iter().filter(succeeded).map(|one| one.id.clone()).collect();
+    if done.is_empty() {
+        return;
+    }
+    let fingerprint = draft.fingerprint(stack, service);
+    draft.stack_mut(stack).services.entry(service.clone()).or_default().completed = fingerprint;
+    done.iter().for_each(|one| retire(draft, one, id));
+}
+
+/// The way out of a service that is not wanted, once nobody on the way out may still call it.
+fn leave(draft: &mut Draft, stack: &StackName, service: &ServiceName, id: OperationId) -> Standing {
+    let crew = Crew::of(draft, stack, service);
+    let present: Vec<_> = crew.all().cloned().collect();
+    for one in &present {
+        match has_callers(draft, stack, one) {
+            Some(caller) => {
+                return (Stage::Waiting, Some(Reason::WaitsForCallers { service: service.clone(), caller }));
+            }
+            None => retire(draft, &one.id, id),
+        }
+    }
+    let crew = Crew::of(draft, stack, service);
+    if crew.retiring.iter().all(|one| is_out(draft, one)) {
+        return (Stage::CutOver, None);
+    }
+    (Stage::Switching, wait_for_edges(draft))
+}
+
+/// Whether no edge can choose the instance any more.
+fn is_out(draft: &Draft, one: &naru_model::InstanceRecord) -> bool {
+    !one.was_routed || one.unrouted.is_some_and(|generation| draft.world.acked(generation) == Acked::All)
+}
+
+/// What is waited for until all edges choose by the table in force.
+fn wait_for_edges(draft: &Draft) -> Option<Reason> {
+    let generation = draft.world.routes.generation;
+    match draft.world.acked(generation) {
+        Acked::All => None,
+        Acked::Behind(behind) => Some(Reason::WaitsForEdges { generation, behind }),
+        Acked::NoEdge => Some(Reason::WaitsForAnEdge { generation }),
+    }
+}
+
+fn record(draft: &mut Draft, id: OperationId, service: &ServiceName, (stage, waits_for): Standing) {
+    let now = draft.now;
+    let current = draft.operation(id).and_then(|operation| operation.services.get(service));
+    if current.is_some_and(|known| known.stage == stage && known.waits_for == waits_for) {
+        return;
+    }
+    let was = current.map(|known| known.stage);
+    let Some(operation) = draft.operation_mut(id) else { return };
+    let fresh = || ServiceProgress { stage, since: now, failed: vec![], last_batch: None, waits_for: None };
+    let progress = operation.services.entry(service.clone()).or_insert_with(fresh);
+    if progress.stage != stage {
+        (progress.stage, progress.since) = (stage, now);
+    }
+    progress.waits_for = waits_for;
+    let release = operation.release.filter(|_| operation.back.is_none());
+    if let (Stage::CutOver, Some(release), true) = (stage, release, was != Some(stage)) {
+        draft.say(id, Reason::CutOver { service: service.clone(), release });
+    }
+}
+
+/// All services serve: the person's wait is over. Then the new instances are watched for `monitor`.
+fn cut_over(draft: &mut Draft, stack: &StackName, id: OperationId) {
+    let now = draft.now;
+    let serving = draft.stack(stack).target.as_ref().map(|target| target.release);
+    let Some(operation) = draft.operation(id) else { return };
+    if let Some(outcome) = operation.back {
+        draft.stack_mut(stack).serving = serving;
+        return settle(draft, stack, id, outcome);
+    }
+    if operation.cut_over.is_none() {
+        let took = now.since(operation.began);
+        draft.stack_mut(stack).serving = serving;
+        if let Some(operation) = draft.operation_mut(id) {
+            operation.cut_over = Some(now);
+            operation.phase = OperationPhase::Monitoring;
+        }
+        draft.say(id, Reason::Serves { took });
+    }
+    let until = draft.operation(id).and_then(|one| one.cut_over).unwrap_or(now) + watch_for(draft, stack, id);
+    match now < until {
+        true => draft.wake_at(until),
+        false => settle(draft, stack, id, OperationOutcome::Succeeded),
+    }
+}
+
+/// The longest `monitor` of the services of which the operation made instances.
+fn watch_for(draft: &Draft, stack: &StackName, id: OperationId) -> Span {
+    let made = draft.instances().filter(|one| one.stack == *stack && one.made_by == id);
+    let monitors = made.filter_map(|one| draft.wanted_definition(stack, &one.service));
+    let longest = monitors.map(|service| service.rollout.update.monitor).max();
+    longest.unwrap_or_default()
+}
+
+/// The operation steers no longer.
+pub(crate) fn settle(draft: &mut Draft, stack: &StackName, id: OperationId, outcome: OperationOutcome) {
+    if let Some(operation) = draft.operation_mut(id) {
+        operation.outcome = Some(outcome);
+        operation.phase = OperationPhase::Retiring;
+    }
+    if draft.stack(stack).steering == Some(id) {
+        draft.stack_mut(stack).steering = None;
+    }
+}
+
+/// Without an operation: as many instances as wanted, and those that became ready serve.
+fn maintain(draft: &mut Draft, stack: &StackName) {
+    let Some(id) = draft.newest_operation(stack) else { return };
+    for service in draft.in_order(stack) {
+        complete(draft, stack, &service, id);
+        if draft.is_completed(stack, &service) {
+            continue;
+        }
+        let crew = Crew::of(draft, stack, &service);
+        crew.serve_ready(draft, Way::Rolling);
+        let missing = crew.missing();
+        if missing > 0 && crew.stale.is_empty() {
+            crew.make(draft, missing, id);
+        }
+    }
+}
+
+/// Instances that left the routes and might have come back: those of a settled rollout go; a surplus one goes
+/// when it is idle, or its time has passed.
+fn release_held(draft: &mut Draft, stack: &StackName) {
+    let held: Vec<_> = draft.instances_of(stack).into_iter().filter(|one| one.duty == Duty::Held).collect();
+    for one in held {
+        let Some(id) = one.retired_by else { continue };
+        let steers = draft.operation(id).is_some_and(|operation| operation.is_steering());
+        let fresh = draft.fingerprint(stack, &one.service).as_ref() == Some(&one.fingerprint);
+        let due = one.since + HOLD;
+        let idle = draft.world.edges_idle(&one) && draft.world.work(&one.id).is_idle();
+        match () {
+            () if !fresh && steers => {}
+            () if fresh && !idle && draft.now < due => draft.wake_at(due),
+            () => retire(draft, &one.id, id),
+        }
+    }
+}
