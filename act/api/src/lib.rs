@@ -1,1 +1,26 @@
-//! Not written yet.
+//! The API: one for the CLI, the console, agents, edges and CI, in JSON over a Unix socket.
+//!
+//! Three parts that know each other only through this crate's types:
+//! - [`Core`] is what the API asks of the server: plain questions and orders, no word of HTTP.
+//! - [`serve`] puts a core on a socket: who may come in (the owner and root, told by the kernel), what a
+//!   request may weigh, and that every answer that is not the wanted one is a `Refusal`.
+//! - [`Client`] is the other end, typed. [`Follow`] is what roles use: it reconnects by itself for ever,
+//!   since losing the server is no event for them.
+//!
+//! What changes is told as whole values by server-sent events. A reader that is slow gets the newest
+//! value, never a backlog: nothing here holds an unbounded queue.
+
+mod client;
+mod core;
+mod error;
+mod message;
+mod server;
+
+pub use client::{Client, Events, Follow, Lines};
+pub use core::{Answer, Core, LogStream};
+pub use error::{ClientError, Ground, Refused};
+pub use message::{
+    DemandAnswer, LogLine, LogQuery, LogSource, PlanRequest, ShutdownOrder, Snapshot, Status, Taken,
+    WatchEvent, WatchQuery,
+};
+pub use server::{BODY_MAX, CONNECTIONS_MAX, openapi, serve};

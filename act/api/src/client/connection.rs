@@ -1,0 +1,114 @@
+//! One kept-alive connection for questions; streams get one each.
+
+use super::path::Target;
+use crate::{ClientError, Ground, Refused};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use naru_model::Refusal;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use tokio::net::UnixStream;
+
+/// The largest answer that is held in memory: a thousand operations with long logs.
+pub(super) const ANSWER_MAX: usize = 1 << 30;
+
+type Sender = SendRequest<Full<Bytes>>;
+
+pub(super) struct Connection {
+    socket: PathBuf,
+    idle: Mutex<Option<Sender>>,
+}
+
+impl Connection {
+    pub(super) fn new(socket: PathBuf) -> Connection {
+        Connection { socket, idle: Mutex::new(None) }
+    }
+
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Sends a request and returns the head of an answer that is a success. The connection is free for the
+    /// next request as soon as the answer's body is read.
+    pub(super) async fn request(
+        &self,
+        method: Method,
+        target: &Target,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let request = || {
+            Request::builder()
+                .method(method.clone())
+                .uri(target.as_str())
+                .header("host", "naru")
+                .header("content-type", "application/json")
+                .body(Full::new(body.clone()))
+                .map_err(ClientError::protocol)
+        };
+        let kept = self.idle.lock().expect("no code panics with the lock held").take();
+        if let Some(mut kept) = kept
+            && kept.ready().await.is_ok()
+        {
+            match kept.try_send_request(request()?).await {
+                Ok(answer) => return self.keep(kept, answer).await,
+                Err(mut error) => {
+                    // If it is given back, it was never sent: the server closed the idle connection.
+                    if error.take_message().is_none() {
+                        return Err(ClientError::protocol(error.into_error()));
+                    }
+                }
+            }
+        }
+        let mut fresh = self.connect().await?;
+        let answer = fresh.send_request(request()?).await.map_err(ClientError::protocol)?;
+        self.keep(fresh, answer).await
+    }
+
+    async fn connect(&self) -> Result<Sender, ClientError> {
+        let no_server = |source| ClientError::NoServer { socket: self.socket.clone(), source };
+        let stream = UnixStream::connect(&self.socket).await.map_err(no_server)?;
+        let (sender, driver) = handshake(TokioIo::new(stream)).await.map_err(ClientError::protocol)?;
+        tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                tracing::debug!(%error, "a connection to the server ended");
+            }
+        });
+        Ok(sender)
+    }
+
+    async fn keep(
+        &self,
+        sender: Sender,
+        answer: Response<Incoming>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        *self.idle.lock().expect("no code panics with the lock held") = Some(sender);
+        if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await) }
+    }
+}
+
+pub(super) fn json(value: &impl Serialize) -> Result<Bytes, ClientError> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(ClientError::protocol)
+}
+
+/// The whole answer.
+pub(super) async fn value<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, ClientError> {
+    let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
+    let body = body.map_err(ClientError::protocol)?.to_bytes();
+    serde_json::from_slice(&body).map_err(ClientError::protocol)
+}
+
+async fn refused(answer: Response<Incoming>) -> ClientError {
+    let status = answer.status();
+    let Some(ground) = Ground::of(status.as_u16()) else {
+        return ClientError::Protocol(format!("status {status}"));
+    };
+    match value::<Refusal>(answer).await {
+        Ok(refusal) => ClientError::Refused(Refused { ground, refusal }),
+        Err(_) => ClientError::Protocol(format!("status {status} without a reason")),
+    }
+}

@@ -1,0 +1,67 @@
+//! What the API asks of the server.
+
+use crate::{LogLine, LogQuery, PlanRequest, Refused, ShutdownOrder, Snapshot, Status, Taken};
+use futures_util::future::BoxFuture;
+use futures_util::stream::Stream;
+use naru_model::{
+    Admitted, AgentReport, Demand, Desired, EdgeReport, InstanceView, NodeId, Operation, OperationId, Plan,
+    Release, RouteTable, StackName, StackView, WorkView,
+};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// An answer to come.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Refused>>;
+
+/// Lines of logs as they come.
+pub type LogStream = Pin<Box<dyn Stream<Item = LogLine> + Send>>;
+
+/// The server, as the API sees it. An answer's future may be dropped at any point; an order whose answer was
+/// not waited for may be carried out all the same.
+pub trait Core: Send + Sync + 'static {
+    /// How it is.
+    fn status(&self) -> Answer<'_, Status>;
+    /// The same, once an agent and an edge of the server's own node have reported.
+    fn ready(&self) -> Answer<'_, Status>;
+    /// All stacks.
+    fn stacks(&self) -> Answer<'_, Vec<StackView>>;
+    /// The instances of a stack, or of all.
+    fn instances(&self, stack: Option<StackName>) -> Answer<'_, Vec<InstanceView>>;
+    /// The newest `limit` operations of a stack, or of all, newest first.
+    fn operations(&self, stack: Option<StackName>, limit: usize) -> Answer<'_, Vec<Operation>>;
+    /// One operation.
+    fn operation(&self, id: OperationId) -> Answer<'_, Operation>;
+    /// The releases of a stack, or of all, newest first.
+    fn releases(&self, stack: Option<StackName>) -> Answer<'_, Vec<Release>>;
+    /// Work in progress on a stack, or on all.
+    fn work(&self, stack: Option<StackName>) -> Answer<'_, Vec<WorkView>>;
+    /// The table in force.
+    fn routes(&self) -> Answer<'_, RouteTable>;
+    /// What a deploy would change.
+    fn plan(&self, request: PlanRequest) -> Answer<'_, Plan>;
+    /// Takes an order, whose actor is set.
+    fn demand(&self, demand: Demand) -> Answer<'_, Admitted>;
+    /// Ends the background processes; refused while instances run, unless they are to be cut.
+    fn shutdown(&self, order: ShutdownOrder, actor: String) -> Answer<'_, ()>;
+    /// Grows whenever a snapshot may have changed.
+    fn changes(&self) -> watch::Receiver<u64>;
+    /// The present state: of a stack or of all, and the operations that have not ended, are among `known`, or
+    /// are newer than `after` (`None`: the newest).
+    fn snapshot(
+        &self,
+        stack: Option<StackName>,
+        known: Vec<OperationId>,
+        after: Option<OperationId>,
+    ) -> Answer<'_, Snapshot>;
+    /// Lines of logs.
+    fn logs(&self, query: LogQuery) -> Answer<'_, LogStream>;
+    /// What a node's agent is to have, as it changes.
+    fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>>;
+    /// The route table for a node's edge, as it changes.
+    fn node_routes(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<RouteTable>>>;
+    /// Takes an agent's report; answered once what follows from it is stored.
+    fn agent_report(&self, report: AgentReport) -> Answer<'_, Taken>;
+    /// Takes an edge's report; answered once what follows from it is stored.
+    fn edge_report(&self, report: EdgeReport) -> Answer<'_, Taken>;
+}

@@ -1,0 +1,134 @@
+//! What the API says beyond the model's nouns: questions, envelopes and events.
+
+use naru_model::{
+    Admitted, Ending, InstanceId, InstanceView, Operation, OperationId, RouteTable, ServiceName, Span, Stack,
+    StackName, Time,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// How the server is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// Of the server's binary.
+    pub version: String,
+    /// The server's process.
+    pub pid: u32,
+    /// How long that process runs.
+    pub uptime: Span,
+    /// Stacks that have a target or an instance.
+    pub stacks: u64,
+    /// Instances that are not accounted for.
+    pub instances: u64,
+    /// Agents that this process has heard.
+    pub agents: u64,
+    /// Edges that serve and that this process has heard.
+    pub edges: u64,
+    /// Why nothing can be changed at present, if so.
+    pub fault: Option<String>,
+}
+
+/// What a plan is wanted of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PlanRequest {
+    /// The contents.
+    pub stack: Stack,
+    /// Only these services and what they depend on; empty: all.
+    #[serde(default)]
+    pub only: Vec<ServiceName>,
+}
+
+/// The answer to a demand that was taken.
+pub type DemandAnswer = Admitted;
+
+/// How the background processes are to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShutdownOrder {
+    /// `finish`: refused while instances run. `cut`: they are ended first, and listed.
+    #[serde(default)]
+    pub ending: Ending,
+}
+
+/// Which report the server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Taken {
+    /// The `seq` of the report; what follows from it is stored.
+    pub seq: u64,
+}
+
+/// What is to be watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct WatchQuery {
+    /// Only of this stack.
+    pub stack: Option<StackName>,
+    /// This operation at any rate, even if it ended long ago.
+    pub operation: Option<OperationId>,
+}
+
+/// A change, as the whole new value. The first ones of a watch are the present state.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WatchEvent {
+    /// An operation began or went on.
+    Operation(Box<Operation>),
+    /// The instances, all of them.
+    Instances(Vec<InstanceView>),
+    /// The route table; of a watched stack, its listeners only.
+    Routes(RouteTable),
+}
+
+/// What a watch looks at: everything as it is at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Those asked for, oldest first.
+    pub operations: Vec<Operation>,
+    /// All, or a stack's.
+    pub instances: Vec<InstanceView>,
+    /// All, or a stack's.
+    pub routes: RouteTable,
+}
+
+/// Which lines of which logs are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct LogQuery {
+    /// Of this stack.
+    pub stack: Option<StackName>,
+    /// Of this service of it.
+    pub service: Option<ServiceName>,
+    /// Of this instance.
+    pub instance: Option<InstanceId>,
+    /// The last so many of each instance; all that are kept if it is missing.
+    pub tail: Option<u64>,
+    /// Go on with lines as they are written, of instances that are yet to come too.
+    pub follow: bool,
+}
+
+/// A line of an instance's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogLine {
+    /// Whose.
+    pub instance: InstanceId,
+    /// Of which service.
+    pub service: ServiceName,
+    /// When it was written.
+    pub time: Time,
+    /// Where it came from.
+    pub stream: LogSource,
+    /// Without its line feed.
+    pub line: String,
+}
+
+/// Where a line of a log came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogSource {
+    /// The instance's stdout.
+    Stdout,
+    /// The instance's stderr.
+    Stderr,
+    /// Naru's own remark, such as lines dropped on a full disk.
+    Note,
+}

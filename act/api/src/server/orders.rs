@@ -1,0 +1,49 @@
+//! Routes through which people change things, and the one that says what a change would do.
+
+use super::extract::Json;
+use super::peer::Peer;
+use super::router::Shared;
+use crate::{PlanRequest, Refused, ShutdownOrder};
+use axum::Extension;
+use axum::extract::State;
+use axum::http::StatusCode;
+use naru_model::{Admitted, Demand, Plan, Refusal};
+
+/// What a deploy would change, and why. Changes nothing.
+#[utoipa::path(post, path = "/v1/plan", request_body = PlanRequest,
+    responses((status = 200, body = Plan), (status = "default", body = Refusal)))]
+pub(super) async fn plan(
+    State(core): Shared,
+    Json(request): Json<PlanRequest>,
+) -> Result<axum::Json<Plan>, Refused> {
+    core.plan(request).await.map(axum::Json)
+}
+
+/// Orders a change. Its actor is the user of the connection, whatever the body says.
+#[utoipa::path(post, path = "/v1/demands", request_body = Demand,
+    responses((status = 202, body = Admitted),
+        (status = 409, body = Refusal, description = "Not in the present state; nothing was changed."),
+        (status = 422, body = Refusal, description = "It makes no sense; nothing was changed."),
+        (status = "default", body = Refusal)))]
+pub(super) async fn demand(
+    State(core): Shared,
+    Extension(peer): Extension<Peer>,
+    Json(demand): Json<Demand>,
+) -> Result<(StatusCode, axum::Json<Admitted>), Refused> {
+    let demand = Demand { actor: peer.name, ..demand };
+    Ok((StatusCode::ACCEPTED, axum::Json(core.demand(demand).await?)))
+}
+
+/// Ends the background processes. Refused while instances run, unless they are to be cut.
+#[utoipa::path(post, path = "/v1/shutdown", request_body = ShutdownOrder,
+    responses((status = 202, description = "They end."),
+        (status = 409, body = Refusal, description = "Instances run."),
+        (status = "default", body = Refusal)))]
+pub(super) async fn shutdown(
+    State(core): Shared,
+    Extension(peer): Extension<Peer>,
+    Json(order): Json<ShutdownOrder>,
+) -> Result<(StatusCode, axum::Json<()>), Refused> {
+    core.shutdown(order, peer.name).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(())))
+}
