@@ -31,6 +31,7 @@ pub const MAX_TTL: Span = Span::mins(60);
 pub struct Request {
     name: String,
     ttl: Span,
+    key: Option<String>,
 }
 
 impl Request {
@@ -41,8 +42,15 @@ impl Request {
             () if name.trim().is_empty() => Err(Invalid::NoName),
             () if name.len() > MAX_NAME => Err(Invalid::LongName(name.len())),
             () if ttl < MIN_TTL || ttl > MAX_TTL => Err(Invalid::Ttl(ttl)),
-            () => Ok(Request { name: name.into(), ttl }),
+            () => Ok(Request { name: name.into(), ttl, key: None }),
         }
+    }
+
+    /// Makes the request one that may be repeated: while a lease with this key is open, it is given again.
+    /// Whoever heard no answer can so find out without a second lease.
+    pub fn keyed(self, key: &str) -> Result<Request, Invalid> {
+        let fits = !key.is_empty() && key.len() <= MAX_NAME;
+        if fits { Ok(Request { key: Some(key.into()), ..self }) } else { Err(Invalid::Key(key.len())) }
     }
 
     /// Without a heartbeat for so long, the job is lost.
@@ -80,6 +88,8 @@ pub enum Invalid {
     LongNote(usize),
     /// The `ttl` is out of range.
     Ttl(Span),
+    /// The key is empty or too long: so many bytes.
+    Key(usize),
     /// The progress is out of range.
     Progress(f64),
 }
@@ -90,6 +100,7 @@ impl fmt::Display for Invalid {
             Invalid::NoName => write!(f, "the lease has no name"),
             Invalid::LongName(len) => write!(f, "the name has {len} bytes, and {MAX_NAME} are the most"),
             Invalid::LongNote(len) => write!(f, "the note has {len} bytes, and {MAX_NOTE} are the most"),
+            Invalid::Key(len) => write!(f, "the key has {len} bytes, and must have 1 to {MAX_NAME}"),
             Invalid::Ttl(ttl) => write!(f, "the ttl is {ttl}, and must be from {MIN_TTL} to {MAX_TTL}"),
             Invalid::Progress(share) => write!(f, "the progress is {share}, and must be from 0 to 1"),
         }
@@ -141,7 +152,12 @@ pub struct Ending {
 #[serde(rename_all = "kebab-case")]
 pub enum Entry {
     /// A lease was taken.
-    Took(JobRecord),
+    Took {
+        /// Its job.
+        job: JobRecord,
+        /// Repetitions of the request that have this key are given the same lease.
+        key: Option<String>,
+    },
     /// A lease ended.
     Ended(Ending),
     /// The instance was told to take no new work; a lease is still given, since the work may have begun.
@@ -180,6 +196,16 @@ struct Lease {
     job: JobRecord,
     /// Its `ttl` runs from here: the last heartbeat, or the start of the agent if that was later.
     clock: Time,
+    key: Option<String>,
+}
+
+/// A lease that was given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Given {
+    /// A new one.
+    New(Entry),
+    /// The one that an earlier request with the same key was given: its id.
+    Again(String),
 }
 
 impl Ledger {
@@ -197,13 +223,17 @@ impl Ledger {
     }
 
     /// Gives a lease. `number` must be new on this node.
-    pub fn take(&mut self, now: Time, number: u64, request: Request) -> Result<Entry, Refusal> {
+    pub fn take(&mut self, now: Time, number: u64, request: Request) -> Result<Given, Refusal> {
+        let same = |lease: &&Lease| request.key.is_some() && lease.key == request.key;
+        if let Some(lease) = self.open.values().find(same) {
+            return Ok(Given::Again(lease.job.id.clone()));
+        }
         match () {
             () if self.gate == Gate::Closed => return Err(Refusal::Closed),
             () if self.open.len() >= MAX_OPEN => return Err(Refusal::Full),
             () => {}
         }
-        Ok(self.enter(Entry::Took(JobRecord {
+        let job = JobRecord {
             id: number.to_string(),
             name: request.name,
             instance: self.instance.clone(),
@@ -215,7 +245,8 @@ impl Ledger {
             outcome: None,
             ended: None,
             cause: None,
-        })))
+        };
+        Ok(Given::New(self.enter(Entry::Took { job, key: request.key })))
     }
 
     /// The job lives.
@@ -273,8 +304,9 @@ impl Ledger {
     /// Applies an entry that was written down earlier. What it names and the ledger does not know is skipped.
     pub fn replay(&mut self, entry: &Entry) {
         match entry {
-            Entry::Took(job) => {
-                self.open.insert(job.id.clone(), Lease { clock: job.heartbeat, job: job.clone() });
+            Entry::Took { job, key } => {
+                let lease = Lease { clock: job.heartbeat, job: job.clone(), key: key.clone() };
+                self.open.insert(job.id.clone(), lease);
             }
             Entry::Ended(ending) => self.record_end(ending),
             Entry::Quiet => self.gate = self.gate.max(Gate::Quiet),

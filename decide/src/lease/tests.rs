@@ -1,6 +1,6 @@
 //! A ledger's life as text: one line in, what came of it out.
 
-use super::{Beat, Gone, Ledger, MAX_OPEN, Refusal, Request};
+use super::{Beat, Entry, Given, Gone, Ledger, MAX_OPEN, Refusal, Request};
 use naru_model::{InstanceId, Outcome, Span, Time};
 
 fn request(name: &str, ttl: u64) -> Request {
@@ -120,8 +120,8 @@ fn the_agents_absence_ends_no_lease() {
 fn a_replayed_ledger_is_the_same() {
     let mut ledger = Ledger::new(InstanceId::from("s.v.1.1"));
     let mut entries = vec![
-        ledger.take(Time(5), 1, request("a", 1000)).unwrap(),
-        ledger.take(Time(6), 2, request("b", 1000)).unwrap(),
+        taken(&mut ledger, 1, request("a", 1000)),
+        taken(&mut ledger, 2, request("b", 1000).keyed("k").unwrap()),
         ledger.end(Time(7), "1", Outcome::Failed).unwrap(),
     ];
     entries.extend(ledger.quiet());
@@ -129,6 +129,25 @@ fn a_replayed_ledger_is_the_same() {
     let mut again = Ledger::new(InstanceId::from("s.v.1.1"));
     entries.iter().for_each(|entry| again.replay(entry));
     assert_eq!(again, ledger);
+}
+
+fn taken(ledger: &mut Ledger, number: u64, request: Request) -> Entry {
+    match ledger.take(Time(5), number, request) {
+        Ok(Given::New(entry)) => entry,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_repeated_request_is_given_the_same_lease_while_it_is_open() {
+    let mut ledger = Ledger::new(InstanceId::from("s.v.1.1"));
+    let keyed = |key| request("a", 1000).keyed(key).unwrap();
+    taken(&mut ledger, 1, keyed("k"));
+    assert_eq!(ledger.take(Time(6), 2, keyed("k")), Ok(Given::Again("1".into())));
+    taken(&mut ledger, 3, keyed("l"));
+    ledger.end(Time(7), "1", Outcome::Done).unwrap();
+    taken(&mut ledger, 4, keyed("k"));
+    assert_eq!(ledger.open(), 2);
 }
 
 #[test]
