@@ -1,0 +1,214 @@
+//! Files and documents into one tree, layer by layer, in the order of the specification.
+//!
+//! For each document: interpolation, `extends`, what it resets, `include`, merge, uniqueness, schema,
+//! long forms, uniqueness again (a range of ports may repeat a single one). The schema is checked on the
+//! merged tree, since a layer by itself need not be whole; positions tell where each part came from.
+
+use crate::diagnostic::{Pos, Report};
+use crate::dotenv;
+use crate::files::{Files, why};
+use crate::interpolate::{Variables, interpolate};
+use crate::merge;
+use crate::normalize::{self, Surroundings};
+use crate::schema::{self, Check, Unknown};
+use crate::short::lengthen;
+use crate::tree::{Map, Node, Path, Value};
+use crate::unique::enforce;
+use crate::unix_path;
+use crate::yaml;
+use crate::{check, extends};
+
+/// What loading works with.
+pub(crate) struct Loader<'a> {
+    pub report: &'a mut Report,
+    pub files: &'a Files,
+    pub unknown: Unknown,
+    /// Files read so far: `include` and `extends` may name the same ones over and over.
+    pub reads: usize,
+}
+
+/// Files that one stack may read, included and extended ones counted each time.
+const MOST_READS: usize = 500;
+
+impl Loader<'_> {
+    /// The text of a file that is named at `named`, and the number that stands for it in positions.
+    pub fn read(&mut self, path: &str, named: Pos) -> Option<(String, u16)> {
+        self.reads += 1;
+        if self.reads > MOST_READS {
+            let message = format!("more than {MOST_READS} files are included or extended");
+            self.report.error_advised(named, message, "look for files that include each other");
+            return None;
+        }
+        match self.files.read(path) {
+            Ok(text) => {
+                let number = self.report.add_source(path, &text);
+                Some((text, number))
+            }
+            Err(error) => {
+                let message = format!("cannot read {path}: {}", why(&error));
+                self.report.error_advised(named, message, "check the path and its permissions");
+                None
+            }
+        }
+    }
+
+    /// All layers of `files` merged, with absolute paths. `chain` is what has led here by `include`.
+    pub fn model(&mut self, files: &[String], near: &Surroundings<'_>, named: Pos, chain: &[String]) -> Node {
+        let mut root: Option<Node> = None;
+        for path in files {
+            let Some((text, number)) = self.read(path, named) else { continue };
+            let mut chain = chain.to_vec();
+            chain.push(path.clone());
+            for document in yaml::parse(self.report, number, &text) {
+                root = self.layer(root, document, near, &chain);
+            }
+        }
+        let mut root = root.unwrap_or(Node::new(Value::Map(Map::new()), named));
+        normalize::set_defaults(&mut root);
+        check::objects(self.report, &root, &Path::default());
+        normalize::resolve_paths(&mut root, near);
+        root
+    }
+
+    fn layer(
+        &mut self,
+        base: Option<Node>,
+        document: yaml::Document,
+        near: &Surroundings<'_>,
+        chain: &[String],
+    ) -> Option<Node> {
+        let top = Path::default();
+        let yaml::Document { root: mut layer, resets } = document;
+        if layer.map().is_none() {
+            let message = format!("a Compose file is a mapping, and this is {}", layer.kind());
+            self.report.error_advised(layer.pos, message, "begin with services:");
+            return base;
+        }
+        interpolate(self.report, &mut layer, &top, near.variables);
+        let file = chain.last().map(String::as_str).unwrap_or_default();
+        extends::apply(self, &mut layer, file, near, &resets);
+        let mut base = base;
+        if let Some(base) = &mut base {
+            merge::reset(base, &resets);
+        }
+        self.include(&mut layer, near, chain);
+        let mut root = match base {
+            Some(base) => merge::merge(self.report, base, layer, &top),
+            None => layer,
+        };
+        self.settle(&mut root);
+        Some(root)
+    }
+
+    /// A merged tree made unique, checked and brought into long forms.
+    fn settle(&mut self, root: &mut Node) {
+        let top = Path::default();
+        enforce(self.report, root, &top);
+        let schema = &*schema::COMPOSE;
+        Check { root: schema, unknown: self.unknown, report: self.report }.run(schema, root, &top);
+        if let Some(version) = root.map_mut().and_then(|map| map.shift_remove("version")) {
+            self.report.warn_advised(
+                version.key,
+                "version has no meaning any more, and is ignored",
+                "remove it",
+            );
+        }
+        lengthen(self.report, root, &top);
+        normalize::each_service(root, |_, service| drop_blank_dns(service));
+        enforce(self.report, root, &top);
+    }
+
+    fn include(&mut self, layer: &mut Node, near: &Surroundings<'_>, chain: &[String]) {
+        let Some(included) = layer.map_mut().and_then(|map| map.shift_remove("include")) else { return };
+        let top = Path::default();
+        let schema = &*schema::COMPOSE;
+        let path = top.key("include");
+        Check { root: schema, unknown: self.unknown, report: self.report }.run(
+            &schema["properties"]["include"],
+            &included,
+            &path,
+        );
+        for entry in included.items() {
+            self.include_one(layer, entry, near, chain);
+        }
+    }
+
+    fn include_one(&mut self, layer: &mut Node, entry: &Node, near: &Surroundings<'_>, chain: &[String]) {
+        let list = |key: &str| -> Vec<String> {
+            let Some(node) = entry.get(key) else { return Vec::new() };
+            let texts = node.items().iter().filter_map(Node::str).chain(node.str());
+            texts.map(|path| near.absolute(path)).collect()
+        };
+        let files = match entry.str() {
+            Some(path) => vec![near.absolute(path)],
+            None => list("path"),
+        };
+        let Some(first) = files.first() else { return };
+        if chain.contains(first) {
+            let message = format!("files include each other in a circle: {} → {first}", chain.join(" → "));
+            return self.report.error_advised(entry.pos, message, "remove one of these includes");
+        }
+        let folder = match entry.get_str("project_directory") {
+            Some(folder) => near.absolute(folder),
+            None => unix_path::folder(first),
+        };
+        let mut env_files = list("env_file");
+        let beside = format!("{folder}/.env");
+        if env_files.is_empty() && self.files.exists(&beside) {
+            env_files.push(beside);
+        }
+        let mut variables = near.variables.clone();
+        for path in &env_files {
+            for (name, value) in self.env_file(path, entry.pos, near.variables) {
+                variables.entry(name).or_insert(value);
+            }
+        }
+        let inner = Surroundings { folder: &folder, variables: &variables };
+        let model = self.model(&files, &inner, entry.pos, chain);
+        self.import(layer, model);
+    }
+
+    /// The variables of an env file that is named at `named`.
+    pub fn env_file(&mut self, path: &str, named: Pos, outside: &Variables) -> Variables {
+        let Some((text, number)) = self.read(path, named) else { return Variables::new() };
+        let read = dotenv::parse(&text, &|name| outside.get(name).cloned());
+        read.unwrap_or_else(|fault| {
+            let pos = Pos { file: number, line: fault.line as u32, col: 1, width: 1 };
+            self.report.error_advised(pos, format!("{path}: {}", fault.what), "write it as NAME=VALUE");
+            Variables::new()
+        })
+    }
+
+    /// Takes over what an included file defines; the same name for something else is a conflict.
+    fn import(&mut self, layer: &mut Node, model: Node) {
+        let Value::Map(kinds) = model.value else { return };
+        let near = layer.clone_place();
+        let Some(map) = layer.map_mut() else { return };
+        for (kind, entries) in kinds {
+            let known = ["services", "volumes", "networks", "secrets", "configs", "models"];
+            let Value::Map(entries) = entries.value else { continue };
+            if !known.contains(&kind.as_str()) {
+                continue;
+            }
+            let empty = Node::derived(Value::Map(Map::new()), &near);
+            let Some(own) = map.entry(kind.clone()).or_insert(empty).map_mut() else { continue };
+            for (name, entry) in entries {
+                match own.get(&name) {
+                    Some(conflict) if !conflict.same(&entry) => {
+                        let message = format!("{kind}.{name} is also in a file that is included");
+                        self.report.error_advised(conflict.key, message, "rename one of them");
+                    }
+                    Some(_) => {}
+                    None => drop(own.insert(name, entry)),
+                }
+            }
+        }
+    }
+}
+
+/// A blank `dns` entry, as a variable that is not set leaves it, counts as none.
+fn drop_blank_dns(service: &mut Map) {
+    if let Some(Value::List(list)) = service.get_mut("dns").map(|node| &mut node.value) {
+        list.retain(|item| !item.is_null() && item.str() != Some(""));
+    }
+}

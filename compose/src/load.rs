@@ -1,0 +1,119 @@
+//! The way from files to a stack.
+
+use crate::canonical;
+use crate::diagnostic::{Diagnostic, Errors, Pos, Report};
+use crate::discover::{Start, discover};
+use crate::files::Files;
+use crate::layers::Loader;
+use crate::normalize::Surroundings;
+use crate::schema::Unknown;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What to load, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `-f`, in the order of merging. Empty: `COMPOSE_FILE`, else `compose.yaml` here or in a folder above.
+    pub files: Vec<PathBuf>,
+    /// `-p`. `None`: `COMPOSE_PROJECT_NAME`, else the file's `name`, else the folder's.
+    pub project_name: Option<String>,
+    /// `--project-directory`. `None`: the folder of the first file.
+    pub project_dir: Option<PathBuf>,
+    /// `--env-file`. Empty: `.env` in the project's folder, if there is one.
+    pub env_files: Vec<PathBuf>,
+    /// The variables of the caller's environment.
+    pub environment: BTreeMap<String, String>,
+    /// `--profile`; `*` is all. Empty: `COMPOSE_PROFILES`.
+    pub profiles: Vec<String>,
+    /// What follows when a key is known and has no effect yet, or is not known.
+    pub unsupported: Unsupported,
+}
+
+/// What follows when a key is known and has no effect yet, or is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unsupported {
+    /// No effect: a warning. Not known: an error.
+    #[default]
+    Warn,
+    /// Both are errors.
+    Strict,
+    /// No effect: a warning. Not known: ignored.
+    Loose,
+}
+
+/// What the files say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The stack, every default filled in.
+    pub stack: naru_model::Stack,
+    /// The canonical form: what `docker compose config --format json` prints, with `x-naru` kept.
+    pub canonical: serde_json::Value,
+    /// What has no effect or may surprise, in the order of the files and lines.
+    pub warnings: Vec<Diagnostic>,
+    /// The files that were merged, absolute, without included and extended ones.
+    pub files: Vec<String>,
+}
+
+impl Loaded {
+    /// The canonical form as YAML, to be read as a Compose file again.
+    pub fn yaml(&self) -> String {
+        crate::emit::to_yaml(&self.canonical)
+    }
+}
+
+/// Loads what `options` says from the disk.
+///
+/// # Errors
+///
+/// All that is wrong with the files, each with its place.
+pub fn load(options: &Options) -> Result<Loaded, Errors> {
+    let current = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    load_from(&Files::Disk, options, &current.to_string_lossy())
+}
+
+/// Loads from texts in memory, by their absolute paths; nothing is read from the disk. Relative paths in
+/// `options` are relative to `/`.
+///
+/// # Errors
+///
+/// All that is wrong with the texts, each with its place.
+pub fn load_texts(texts: BTreeMap<String, String>, options: &Options) -> Result<Loaded, Errors> {
+    load_from(&Files::Memory(texts), options, "/")
+}
+
+fn load_from(files: &Files, options: &Options, current: &str) -> Result<Loaded, Errors> {
+    let mut report = Report::default();
+    let loaded = discover(&mut report, files, options, current)
+        .and_then(|start| load_start(&mut report, files, options, start));
+    let failed = report.error_count() > 0;
+    let (errors, warnings) = report.finish();
+    match loaded {
+        Some(loaded) if !failed => Ok(Loaded { warnings, ..loaded }),
+        _ => Err(Errors { errors, warnings }),
+    }
+}
+
+/// `None` where there is nothing to go on with; the report says why.
+fn load_start(report: &mut Report, files: &Files, options: &Options, start: Start) -> Option<Loaded> {
+    let unknown = match options.unsupported {
+        Unsupported::Loose => Unknown::Ignore,
+        Unsupported::Warn | Unsupported::Strict => Unknown::Refuse,
+    };
+    let near = Surroundings { folder: &start.folder, variables: &start.variables };
+    let mut loader = Loader { report, files, unknown, reads: 0 };
+    let root = loader.model(&start.files, &near, Pos::NOWHERE, &[]);
+    if root.entries().next().is_none() {
+        if report.error_count() == 0 {
+            report.error_advised(root.pos, "the file is empty", "begin with services:");
+        }
+        return None;
+    }
+    let project = canonical::project(&mut loader, root, &start)?;
+    let canonical = canonical::to_json(&project.root);
+    let stack = naru_model::Stack {
+        name: start.name.as_str().into(),
+        project_dir: start.folder.clone(),
+        services: BTreeMap::new(),
+    };
+    Some(Loaded { stack, canonical, warnings: Vec::new(), files: start.files })
+}

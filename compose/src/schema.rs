@@ -1,0 +1,319 @@
+//! The schema check: JSON Schema, as far as the Compose Specification's schema uses it, over the tree.
+//!
+//! The specification's own schema decides what is accepted; this module decides how it is told: at the key
+//! or value, with the nearest known key, and for a choice of shapes, by the shape that was meant.
+
+use crate::diagnostic::{Pos, Report};
+use crate::tree::{Node, Path, Value};
+use serde_json::Value as Json;
+use std::sync::LazyLock;
+
+/// The schema of the Compose Specification.
+pub(crate) static COMPOSE: LazyLock<Json> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("compose-spec.json")).expect("the schema is part of this crate")
+});
+
+/// What happens to a key that the schema does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    Refuse,
+    Ignore,
+}
+
+/// Checks `node` against `schema`; references in it are looked up in `root`.
+pub(crate) struct Check<'a> {
+    pub root: &'a Json,
+    pub unknown: Unknown,
+    pub report: &'a mut Report,
+}
+
+/// Something that does not fit, before it is told.
+struct Misfit {
+    path: Path,
+    pos: Pos,
+    message: String,
+    advice: String,
+}
+
+impl Check<'_> {
+    /// Reports everything that does not fit. The path is only for messages.
+    pub fn run(&mut self, schema: &Json, node: &Node, path: &Path) {
+        let mut misfits = Vec::new();
+        self.node(schema, node, path, &mut misfits);
+        for Misfit { path, pos, message, advice } in misfits {
+            self.report.error_in(&path, pos, message, advice);
+        }
+    }
+
+    fn node(&self, schema: &Json, node: &Node, path: &Path, out: &mut Vec<Misfit>) {
+        let schema = self.resolve(schema);
+        if let Some(choices) = schema["oneOf"].as_array() {
+            return self.choice(choices, node, path, out);
+        }
+        let types = type_names(&schema["type"]);
+        if !types.is_empty() && !types.iter().any(|name| is_type(node, name)) {
+            return out.push(wrong_type(node, path, &types));
+        }
+        self.limits(schema, node, path, out);
+        match &node.value {
+            Value::Map(_) => self.mapping(schema, node, path, out),
+            Value::List(list) => self.list(schema, list, path, out),
+            _ => {}
+        }
+    }
+
+    fn resolve<'j>(&'j self, schema: &'j Json) -> &'j Json {
+        match schema["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')) {
+            Some(pointer) => self.root.pointer(pointer).unwrap_or(&Json::Null),
+            None => schema,
+        }
+    }
+
+    /// One of several shapes: the one that fits, or else what is wrong with the one that was meant.
+    fn choice(&self, choices: &[Json], node: &Node, path: &Path, out: &mut Vec<Misfit>) {
+        let (mut types, mut meant) = (Vec::new(), None);
+        for choice in choices {
+            let choice = self.resolve(choice);
+            let mut misfits = Vec::new();
+            self.node(choice, node, path, &mut misfits);
+            if misfits.is_empty() {
+                return;
+            }
+            let own = self.types_of(choice);
+            if own.iter().any(|name| is_type(node, name)) {
+                meant = Some(misfits);
+            }
+            types.extend(own);
+        }
+        match meant {
+            Some(misfits) => out.extend(misfits),
+            None => out.push(wrong_type(node, path, &types)),
+        }
+    }
+
+    fn types_of<'j>(&'j self, schema: &'j Json) -> Vec<&'j str> {
+        let schema = self.resolve(schema);
+        match schema["oneOf"].as_array() {
+            Some(choices) => choices.iter().flat_map(|choice| self.types_of(choice)).collect(),
+            None => type_names(&schema["type"]),
+        }
+    }
+
+    fn limits(&self, schema: &Json, node: &Node, path: &Path, out: &mut Vec<Misfit>) {
+        let number = match node.value {
+            Value::Int(value) => Some(value as f64),
+            Value::Float(value) => Some(value),
+            _ => None,
+        };
+        let misfit =
+            |message: String, advice: String| Misfit { path: path.clone(), pos: node.pos, message, advice };
+        if let (Some(number), Some(least)) = (number, schema["minimum"].as_f64())
+            && number < least
+        {
+            out.push(misfit(format!("{path} must be at least {least}"), format!("write {least} or more")));
+        }
+        if let (Some(number), Some(most)) = (number, schema["maximum"].as_f64())
+            && number > most
+        {
+            out.push(misfit(format!("{path} must be at most {most}"), format!("write {most} or less")));
+        }
+        if let (Some(words), Value::Str(text)) = (schema["enum"].as_array(), &node.value) {
+            let words: Vec<&str> = words.iter().filter_map(Json::as_str).collect();
+            if !words.contains(&text.as_str()) {
+                let message = format!("{path}: {} is not one of {}", node.shown(), words.join(", "));
+                let advice = nearest(text, words.iter().copied());
+                out.push(misfit(message, advice.unwrap_or_else(|| format!("write {}", words.join(" or ")))));
+            }
+        }
+        if let (Some(pattern), Value::Str(text)) = (schema["pattern"].as_str(), &node.value)
+            && !fits_pattern(pattern, text)
+        {
+            let message = format!("{path}: {} does not have the form {pattern}", node.shown());
+            out.push(misfit(message, "write it in this form".into()));
+        }
+    }
+
+    fn mapping(&self, schema: &Json, node: &Node, path: &Path, out: &mut Vec<Misfit>) {
+        for (key, value) in node.entries() {
+            let path = path.key(key);
+            match self.schema_of_key(schema, key) {
+                Some(schema) => self.node(schema, value, &path, out),
+                None if schema["additionalProperties"] == Json::Bool(false) => {
+                    if self.unknown == Unknown::Refuse {
+                        out.push(unknown_key(schema, key, value, &path));
+                    }
+                }
+                None => {}
+            }
+        }
+        let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
+        for name in required.filter(|name| node.get(name).is_none()) {
+            let message = format!("{path} has to have the key \"{name}\"");
+            let advice = format!("add {name}: …");
+            out.push(Misfit { path: path.clone(), pos: node.key, message, advice });
+        }
+    }
+
+    fn schema_of_key<'j>(&'j self, schema: &'j Json, key: &str) -> Option<&'j Json> {
+        if let Some(found) = schema["properties"].get(key) {
+            return Some(found);
+        }
+        let patterns = schema["patternProperties"].as_object().into_iter().flatten();
+        let by_pattern = patterns.filter(|(pattern, _)| fits_pattern(pattern, key)).map(|(_, found)| found);
+        let other = Some(&schema["additionalProperties"]).filter(|other| other.is_object());
+        by_pattern.last().or(other)
+    }
+
+    fn list(&self, schema: &Json, list: &[Node], path: &Path, out: &mut Vec<Misfit>) {
+        let item_path = path.item();
+        if schema["items"].is_object() {
+            list.iter().for_each(|item| self.node(&schema["items"], item, &item_path, out));
+        }
+        if schema["uniqueItems"] == Json::Bool(true) {
+            for (at, item) in list.iter().enumerate() {
+                if list[..at].iter().any(|earlier| earlier.same(item)) {
+                    let message = format!("{path} has {} twice", item.shown());
+                    let advice = "remove one of them".into();
+                    out.push(Misfit { path: path.clone(), pos: item.pos, message, advice });
+                }
+            }
+        }
+    }
+}
+
+fn type_names(types: &Json) -> Vec<&str> {
+    match types {
+        Json::String(name) => vec![name],
+        Json::Array(names) => names.iter().filter_map(Json::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn is_type(node: &Node, name: &str) -> bool {
+    match (&node.value, name) {
+        (Value::Null, "null") | (Value::Bool(_), "boolean") | (Value::Str(_), "string") => true,
+        (Value::Int(_), "integer" | "number") | (Value::Float(_), "number") => true,
+        (Value::Float(value), "integer") => value.fract() == 0.0,
+        (Value::List(_), "array") | (Value::Map(_), "object") => true,
+        _ => false,
+    }
+}
+
+fn wrong_type(node: &Node, path: &Path, types: &[&str]) -> Misfit {
+    let mut words: Vec<&str> = Vec::new();
+    for name in types {
+        let word = match *name {
+            "object" => "a mapping",
+            "array" => "a list",
+            "string" => "a text",
+            "integer" => "a whole number",
+            "number" => "a number",
+            "boolean" => "true or false",
+            _ => continue,
+        };
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    let wanted = words.join(" or ");
+    let scalar = matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Bool(_));
+    let advice = match node.scalar() {
+        Some(text) if scalar && words.contains(&"a text") => format!("put it in quotes: \"{text}\""),
+        _ => format!("write {wanted}"),
+    };
+    let pos = if node.scalar().is_some() { node.pos } else { node.key };
+    let message = format!("{path} must be {wanted}, not {}", node.kind());
+    Misfit { path: path.clone(), pos, message, advice }
+}
+
+fn unknown_key(schema: &Json, key: &str, value: &Node, path: &Path) -> Misfit {
+    let known = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+    let patterns = schema["patternProperties"].as_object().into_iter().flatten();
+    let advice =
+        nearest(key, known).unwrap_or_else(|| match patterns.map(|(name, _)| name.as_str()).next() {
+            Some(pattern) if pattern != "^x-" => "names have letters, digits, and . _ - only".into(),
+            _ => "remove it; own keys start with x-".into(),
+        });
+    let message = format!("{path} is not a key that Compose knows");
+    Misfit { path: path.clone(), pos: value.key, message, advice }
+}
+
+/// "did you mean …", where a known word is near enough.
+pub(crate) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<String> {
+    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], "");
+    let mine = plain(word);
+    let best = known
+        .map(|name| (strsim::damerau_levenshtein(&mine, &plain(name)), name))
+        .min_by_key(|(distance, _)| *distance)?;
+    let near = best.0 <= (word.chars().count() / 3).max(1);
+    near.then(|| format!("did you mean {}?", best.1))
+}
+
+/// The patterns that the schemas use. Each is spelled out, since a regular expression engine for seven
+/// patterns is more than they need; a test holds this list complete.
+pub(crate) fn fits_pattern(pattern: &str, text: &str) -> bool {
+    let all = |fits: fn(char) -> bool| !text.is_empty() && text.chars().all(fits);
+    match pattern {
+        "^x-" => text.starts_with("x-"),
+        "^.+$" | ".+" => !text.is_empty(),
+        "^[a-z]+$" => all(|c| c.is_ascii_lowercase()),
+        "^[a-zA-Z0-9._-]+$" => all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')),
+        "[a-zA-Z0-9][a-zA-Z0-9_.-]+" => text.as_bytes().windows(2).any(|pair| {
+            pair[0].is_ascii_alphanumeric() && (pair[1].is_ascii_alphanumeric() || b"_.-".contains(&pair[1]))
+        }),
+        PULL_POLICY => fits_pull_policy(text),
+        _ => false,
+    }
+}
+
+const PULL_POLICY: &str =
+    "always|never|build|if_not_present|missing|refresh|daily|weekly|every_([0-9]+[wdhms])+";
+
+fn fits_pull_policy(text: &str) -> bool {
+    let words = ["always", "never", "build", "if_not_present", "missing", "refresh", "daily", "weekly"];
+    let every = text.split("every_").skip(1).any(|rest| {
+        let unit = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        unit.len() < rest.len() && unit.starts_with(['w', 'd', 'h', 'm', 's'])
+    });
+    every || words.iter().any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COMPOSE, Json, fits_pattern, nearest};
+
+    fn patterns(schema: &Json, out: &mut Vec<String>) {
+        match schema {
+            Json::Object(map) => {
+                if let Some(found) = map.get("patternProperties").and_then(Json::as_object) {
+                    out.extend(found.keys().cloned());
+                }
+                out.extend(map.get("pattern").and_then(Json::as_str).map(str::to_string));
+                map.values().for_each(|value| patterns(value, out));
+            }
+            Json::Array(list) => list.iter().for_each(|value| patterns(value, out)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_pattern_of_the_schema_is_known() {
+        let mut found = Vec::new();
+        patterns(&COMPOSE, &mut found);
+        assert!(found.len() > 20);
+        for pattern in found {
+            let fits = ["x-a", "web", "always"].iter().any(|text| fits_pattern(&pattern, text));
+            assert!(fits, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn near_words_are_offered_and_far_ones_are_not() {
+        let known = ["image", "environment", "env_file"];
+        let offer = |word| nearest(word, known.into_iter());
+        assert_eq!(offer("imgae").unwrap(), "did you mean image?");
+        assert_eq!(offer("enviroment").unwrap(), "did you mean environment?");
+        assert_eq!(offer("env-file").unwrap(), "did you mean env_file?");
+        assert_eq!(offer("zebra"), None);
+    }
+}

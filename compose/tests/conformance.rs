@@ -1,0 +1,183 @@
+//! Agreement with Docker Compose 2.40.3 on public files: which are accepted, and what their canonical form
+//! is. The cases lie beside the repository; the list of what differs is kept in `docs/`.
+//!
+//! `UPDATE=1` writes the list anew; without it, the list must be what is found.
+
+use naru_compose::{Errors, Loaded, Options, load_texts};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Of accepted documents, how many are accepted here; of rejected ones, how many are rejected; of those
+/// accepted by both, how many have an equal canonical form. In thousandths; they only go up.
+const ACCEPTED: usize = 0;
+const REJECTED: usize = 0;
+const EQUAL: usize = 0;
+
+/// The longest that one document may take.
+const SLOWEST: Duration = Duration::from_secs(1);
+
+struct Case {
+    id: String,
+    yaml: String,
+    accepted: bool,
+    canonical: Value,
+}
+
+fn cases() -> Option<Vec<Case>> {
+    let path = root().parent()?.join("shared/compose-conformance/cases.jsonl");
+    let text = std::fs::read_to_string(path).ok()?;
+    let parse = |line: &str| {
+        let json: Value = serde_json::from_str(line).expect("each line is JSON");
+        let text = |key: &str| json[key].as_str().expect("a text").to_string();
+        let accepted = json["accepted"].as_bool().expect("a boolean");
+        Case { id: text("id"), yaml: text("yaml"), accepted, canonical: json["canonical"].clone() }
+    };
+    Some(text.lines().map(parse).collect())
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository").to_path_buf()
+}
+
+const FOLDER: &str = "/conformance/case";
+
+fn load(yaml: &str) -> Result<Loaded, Errors> {
+    let path = format!("{FOLDER}/compose.yaml");
+    let options = Options {
+        files: vec![path.clone().into()],
+        project_name: Some("test".into()),
+        environment: [("PATH", "/usr/bin"), ("HOME", "/root")].map(|(k, v)| (k.into(), v.into())).into(),
+        ..Options::default()
+    };
+    load_texts(BTreeMap::from([(path, yaml.to_string())]), &options)
+}
+
+/// Texts of the canonical form with this run's folder written as the cases have it.
+fn with_dir(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::from(text.replace(FOLDER, "{DIR}")),
+        Value::Array(list) => list.iter().map(with_dir).collect(),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), with_dir(value))).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Equality of what is meant: the order of keys does not count, nor does `1.0` against `1`.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+        }
+        _ => a == b,
+    }
+}
+
+/// Where two canonical forms first differ.
+fn difference(want: &Value, got: &Value, path: &str) -> String {
+    if let (Value::Object(want), Value::Object(got)) = (want, got) {
+        let keys = want.keys().chain(got.keys());
+        let null = &Value::Null;
+        for key in keys {
+            let (in_want, in_got) = (want.get(key), got.get(key));
+            let differ = in_want.is_some() != in_got.is_some()
+                || !same(in_want.unwrap_or(null), in_got.unwrap_or(null));
+            if differ {
+                let path = format!("{path}.{key}");
+                return difference(in_want.unwrap_or(null), in_got.unwrap_or(null), &path);
+            }
+        }
+    }
+    let short = |value: &Value| value.to_string().chars().take(120).collect::<String>();
+    format!("`{}` is `{}` there and `{}` here", path.trim_start_matches('.'), short(want), short(got))
+}
+
+#[derive(Default)]
+struct Tally {
+    accepted: (usize, usize),
+    rejected: (usize, usize),
+    equal: (usize, usize),
+    list: Vec<String>,
+}
+
+impl Tally {
+    fn take(&mut self, case: &Case, result: Result<Loaded, Errors>) {
+        let first =
+            |errors: &Errors| errors.errors.first().map(|error| error.message.clone()).unwrap_or_default();
+        match (case.accepted, result) {
+            (true, Ok(loaded)) => {
+                self.accepted.0 += 1;
+                self.equal.1 += 1;
+                let (want, got) = (&case.canonical, with_dir(&loaded.canonical));
+                match same(want, &got) {
+                    true => self.equal.0 += 1,
+                    false => self.note(case, &format!("form: {}", difference(want, &got, ""))),
+                }
+            }
+            (true, Err(errors)) => self.note(case, &format!("refused here: {}", first(&errors))),
+            (false, Err(_)) => self.rejected.0 += 1,
+            (false, Ok(_)) => self.note(case, "accepted here only"),
+        }
+        match case.accepted {
+            true => self.accepted.1 += 1,
+            false => self.rejected.1 += 1,
+        }
+    }
+
+    fn note(&mut self, case: &Case, what: &str) {
+        self.list.push(format!("- `{}`: {what}", case.id));
+    }
+
+    fn permille((good, all): (usize, usize)) -> usize {
+        good * 1000 / all.max(1)
+    }
+}
+
+#[test]
+fn agreement_with_docker_compose() {
+    let Some(cases) = cases() else {
+        assert!(std::env::var_os("CI").is_none(), "the cases are not beside the repository");
+        println!("skipped: ../shared/compose-conformance is not there");
+        return;
+    };
+    let mut tally = Tally::default();
+    let mut slowest = (Duration::ZERO, String::new());
+    for case in &cases {
+        let began = Instant::now();
+        let result = load(&case.yaml);
+        slowest = slowest.max((began.elapsed(), case.id.clone()));
+        tally.take(case, result);
+    }
+    assert!(slowest.0 < SLOWEST, "{} took {:?}", slowest.1, slowest.0);
+    let text = page(&tally);
+    println!("{text}slowest: {} in {:?}", slowest.1, slowest.0);
+    assert!(Tally::permille(tally.accepted) >= ACCEPTED);
+    assert!(Tally::permille(tally.rejected) >= REJECTED);
+    assert!(Tally::permille(tally.equal) >= EQUAL);
+    let path = root().join("docs/compose-conformance.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &text).expect("docs can be written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == text, "docs/compose-conformance.md is not what is found: run this test with UPDATE=1");
+}
+
+fn page(tally: &Tally) -> String {
+    let mut out = String::new();
+    let mut row = |what: &str, (good, all): (usize, usize)| {
+        let permille = Tally::permille((good, all));
+        let _ = writeln!(out, "| {what} | {good} of {all} | {}.{} % |", permille / 10, permille % 10);
+    };
+    row("accepted by both, of those that Docker Compose accepts", tally.accepted);
+    row("rejected by both, of those that it rejects", tally.rejected);
+    row("equal canonical form, of those accepted by both", tally.equal);
+    format!(
+        "# Agreement with Docker Compose 2.40.3\n\nOn public documents; written by the test \
+         `compose/tests/conformance.rs`.\n\n| | count | share |\n| --- | --- | --- |\n{out}\n## What differs\n\n{}\n",
+        tally.list.join("\n")
+    )
+}
