@@ -133,7 +133,8 @@ fn tell(draft: &mut Draft, one: &InstanceRecord, deaths: u32) {
     if deaths > one.restarts_told {
         let status = draft.world.status(&one.id);
         let exit = status.and_then(|status| status.last_exit.clone()).unwrap_or(Exit::Unknown);
-        draft.say(id, Reason::Crashed { instance: one.id.clone(), exit, restarts: deaths });
+        let restarts = status.filter(|status| !status.phase.is_over()).map_or(0, |status| status.restarts);
+        draft.say(id, Reason::Crashed { instance: one.id.clone(), exit, restarts });
     }
     let jobs = draft.world.status(&one.id).map(|status| status.ended_badly.clone()).unwrap_or_default();
     if let Some(operation) = draft.operation_mut(id) {

@@ -219,8 +219,11 @@ fn remember_durations(draft: &mut Draft, record: &InstanceRecord) {
 /// Whether a service that is not wanted any more has to stay, because an instance that is itself on its way
 /// out may still call it.
 pub(crate) fn has_callers(draft: &Draft, stack: &StackName, record: &InstanceRecord) -> Option<InstanceId> {
-    let leaving =
-        |one: &&InstanceRecord| one.duty == Duty::Retiring || draft.wanted(stack, &one.service) == 0;
+    let is_stale =
+        |one: &InstanceRecord| draft.fingerprint(stack, &one.service).as_ref() != Some(&one.fingerprint);
+    let leaving = |one: &&InstanceRecord| {
+        one.duty == Duty::Retiring || is_stale(one) || draft.wanted(stack, &one.service) == 0
+    };
     let calls = |one: &&InstanceRecord| {
         let definition = draft.world.definition(one);
         definition.is_some_and(|definition| definition.depends_on.contains_key(&record.service))

@@ -33,7 +33,7 @@ pub(crate) fn steer(draft: &mut Draft, stack: &StackName) {
         None => maintain(draft, stack),
         Some((_, OperationPhase::Paused)) => {}
         Some((id, _)) => {
-            if !failure::judge(draft, stack, id) {
+            if !is_watched(draft, stack, id) || !failure::judge(draft, stack, id) {
                 step_all(draft, stack, id);
             }
         }
@@ -46,12 +46,31 @@ fn step_all(draft: &mut Draft, stack: &StackName, id: OperationId) {
         let standing = step(draft, stack, &service, id);
         record(draft, id, &service, standing);
     }
-    let served = draft.operation(id).is_some_and(|operation| {
-        operation.services.values().all(|progress| progress.stage == Stage::CutOver)
-    });
-    if served {
-        cut_over(draft, stack, id);
+    let Some(operation) = draft.operation(id) else { return };
+    let has_come = |progress: &ServiceProgress| progress.stage == Stage::CutOver;
+    let all = operation.services.values().all(has_come);
+    // A service that the release drops may have to stay for hours, for those that still call it.
+    let mut wanted = operation.services.iter().filter(|(service, _)| draft.wanted(stack, service) > 0);
+    let serves = operation.release.is_some() && wanted.all(|(_, progress)| has_come(progress));
+    match (all, serves) {
+        (true, _) => cut_over(draft, stack, id, Left::Nothing),
+        (false, true) => cut_over(draft, stack, id, Left::Callers),
+        (false, false) => {}
     }
+}
+
+/// What of an operation is not done yet when its release serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// A service that it drops waits for its callers.
+    Callers,
+}
+
+/// Whether new instances are still judged: until `monitor` has passed since the cut-over.
+fn is_watched(draft: &Draft, stack: &StackName, id: OperationId) -> bool {
+    let cut_over = draft.operation(id).and_then(|operation| operation.cut_over);
+    cut_over.is_none_or(|at| draft.now < at + watch_for(draft, stack, id))
 }
 
 /// The services that the target wants, in order; then those that still have instances, callers first.
@@ -220,21 +239,22 @@ fn record(draft: &mut Draft, id: OperationId, service: &ServiceName, (stage, wai
     }
     progress.waits_for = waits_for;
     let release = operation.release.filter(|_| operation.back.is_none());
-    if let (Stage::CutOver, Some(release), true) = (stage, release, was != Some(stage)) {
+    let is_first = was != Some(stage) && operation.cut_over.is_none();
+    if let (Stage::CutOver, Some(release), true) = (stage, release, is_first) {
         draft.say(id, Reason::CutOver { service: service.clone(), release });
     }
 }
 
 /// All services serve: the person's wait is over. Then the new instances are watched for `monitor`.
-fn cut_over(draft: &mut Draft, stack: &StackName, id: OperationId) {
+fn cut_over(draft: &mut Draft, stack: &StackName, id: OperationId, left: Left) {
     let now = draft.now;
     let serving = draft.stack(stack).target.as_ref().map(|target| target.release);
     let Some(operation) = draft.operation(id) else { return };
-    if let Some(outcome) = operation.back {
+    if let (Some(outcome), Left::Nothing) = (operation.back, left) {
         draft.stack_mut(stack).serving = serving;
         return settle(draft, stack, id, outcome);
     }
-    if operation.cut_over.is_none() {
+    if operation.cut_over.is_none() && operation.back.is_none() {
         let took = now.since(operation.began);
         draft.stack_mut(stack).serving = serving;
         if let Some(operation) = draft.operation_mut(id) {
@@ -244,9 +264,10 @@ fn cut_over(draft: &mut Draft, stack: &StackName, id: OperationId) {
         draft.say(id, Reason::Serves { took });
     }
     let until = draft.operation(id).and_then(|one| one.cut_over).unwrap_or(now) + watch_for(draft, stack, id);
-    match now < until {
-        true => draft.wake_at(until),
-        false => settle(draft, stack, id, OperationOutcome::Succeeded),
+    match left {
+        _ if now < until => draft.wake_at(until),
+        Left::Callers => {}
+        Left::Nothing => settle(draft, stack, id, OperationOutcome::Succeeded),
     }
 }
 
@@ -293,11 +314,12 @@ fn release_held(draft: &mut Draft, stack: &StackName) {
     for one in held {
         let Some(id) = one.retired_by else { continue };
         let steers = draft.operation(id).is_some_and(|operation| operation.is_steering());
+        let is_missed = Crew::of(draft, stack, &one.service).missing() > 0;
         let fresh = draft.fingerprint(stack, &one.service).as_ref() == Some(&one.fingerprint);
         let due = one.since + HOLD;
         let idle = draft.world.edges_idle(&one) && draft.world.work(&one.id).is_idle();
         match () {
-            () if !fresh && steers => {}
+            () if !fresh && steers || fresh && is_missed => {}
             () if fresh && !idle && draft.now < due => draft.wake_at(due),
             () => retire(draft, &one.id, id),
         }

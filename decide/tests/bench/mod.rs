@@ -1,0 +1,415 @@
+//! A world on a bench: real judgements, a script for the rest. Agents and edges do at once what they are
+//! told, unless the script holds them back; the clock moves only by the script.
+
+use naru_decide::{Context, World, admit, reconcile};
+use naru_model::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+pub struct Bench {
+    pub world: World,
+    pub now: Time,
+    node: NodeId,
+    seq: u64,
+    /// What each instance has in progress at its agent.
+    jobs: BTreeMap<String, u64>,
+    /// What each instance has in progress at the edge.
+    requests: BTreeMap<String, u64>,
+    /// Requests answered so far, and those with an error.
+    answered: BTreeMap<String, (u64, u64)>,
+    /// Services whose new instances never become ready.
+    broken: BTreeSet<String>,
+    /// Instances that ended by themselves.
+    ended: BTreeMap<String, Exit>,
+    /// The edge acknowledges no table above this.
+    edge_holds: bool,
+    /// Which life of the edge this is.
+    edge: u64,
+    acked: Generation,
+    statuses: BTreeMap<InstanceId, InstanceStatus>,
+    /// How much of each operation's log was told.
+    told: BTreeMap<OperationId, usize>,
+    pub out: String,
+    started: Time,
+}
+
+impl Bench {
+    pub fn new() -> Bench {
+        let now = Time(1_000_000);
+        let mut bench = Bench {
+            world: World::default(),
+            now,
+            node: "here".into(),
+            seq: 0,
+            jobs: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            answered: BTreeMap::new(),
+            broken: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            edge_holds: false,
+            edge: 1,
+            acked: Generation(0),
+            statuses: BTreeMap::new(),
+            told: BTreeMap::new(),
+            out: String::new(),
+            started: now,
+        };
+        bench.report();
+        bench
+    }
+
+    /// Runs a script, one command a line; the output is the story.
+    pub fn run(script: &str) -> String {
+        let mut bench = Bench::new();
+        for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            writeln!(bench.out, "> {line}").unwrap();
+            let words: Vec<&str> = line.split_whitespace().collect();
+            bench.command(&words);
+            bench.settle();
+        }
+        bench.out
+    }
+
+    fn command(&mut self, words: &[&str]) {
+        match words {
+            ["deploy", rest @ ..] => self.deploy(rest),
+            ["scale", service, n] => {
+                let replicas = [((*service).into(), n.parse().unwrap())].into();
+                self.order(Change::Scale { replicas }, Ending::Finish);
+            }
+            ["stop", service] => {
+                self.order(Change::Stop { services: vec![(*service).into()] }, Ending::Finish)
+            }
+            ["start", service] => {
+                self.order(Change::Start { services: vec![(*service).into()] }, Ending::Finish)
+            }
+            ["restart", service] => {
+                self.order(Change::Restart { services: vec![(*service).into()] }, Ending::Finish);
+            }
+            ["rollback"] => self.order(Change::Rollback { to: None }, Ending::Finish),
+            ["down"] => self.order(Change::Down, Ending::Finish),
+            ["down", "--cut"] => self.order(Change::Down, Ending::Cut),
+            ["pause"] => self.order(Change::Pause, Ending::Finish),
+            ["resume"] => self.order(Change::Resume, Ending::Finish),
+            ["promote"] => self.order(Change::Promote, Ending::Finish),
+            ["abort"] => self.order(Change::Abort, Ending::Finish),
+            ["jobs", id, n] => drop(self.jobs.insert(id.to_string(), n.parse().unwrap())),
+            ["requests", id, n] => drop(self.requests.insert(id.to_string(), n.parse().unwrap())),
+            ["answered", id, n, errors] => {
+                let counts = (n.parse().unwrap(), errors.parse().unwrap());
+                self.answered.insert(id.to_string(), counts);
+            }
+            ["break", service] => drop(self.broken.insert(service.to_string())),
+            ["mend", service] => drop(self.broken.remove(*service)),
+            ["exit", id, status] => {
+                self.ended.insert(id.to_string(), Exit::Status(status.parse().unwrap()));
+            }
+            ["edge", "holds"] => self.edge_holds = true,
+            ["edge", "goes-on"] => self.edge_holds = false,
+            ["edge", "dies"] => {
+                self.edge += 1;
+                self.requests.clear();
+                self.answered.clear();
+            }
+            ["server", "restarts"] => {
+                self.world.agents.clear();
+                self.world.reports.clear();
+                self.step();
+            }
+            ["wait", seconds] => self.wait(seconds.parse::<u64>().unwrap() * 1000),
+            ["ps"] => self.ps(),
+            ["receipt", id] => self.receipt(OperationId(id.parse().unwrap())),
+            other => panic!("not a command: {other:?}"),
+        }
+    }
+
+    /// Moves the clock, stopping wherever the judgement asked to look again.
+    fn wait(&mut self, ms: u64) {
+        let until = self.now + Span(ms);
+        loop {
+            self.settle();
+            let wake = reconcile(&self.world, &self.node, self.now).wake;
+            let next = wake.filter(|wake| *wake > self.now && *wake < until).unwrap_or(until);
+            self.now = next;
+            if next == until {
+                return;
+            }
+        }
+    }
+
+    fn deploy(&mut self, words: &[&str]) {
+        let mut services = BTreeMap::new();
+        for word in words {
+            let (name, spec) = word.split_once('=').expect("SERVICE=SPEC");
+            services.insert(ServiceName::from(name), service(spec));
+        }
+        let stack = Stack { name: "s".into(), project_dir: "/".into(), services };
+        self.order(Change::Deploy { stack: Box::new(stack), only: vec![] }, Ending::Finish);
+    }
+
+    fn order(&mut self, change: Change, ending: Ending) {
+        let demand = Demand { stack: "s".into(), change, ending, actor: "lee".into(), message: None };
+        let context =
+            Context { now: self.now, free_ports: (30000..30100).collect(), node: self.node.clone() };
+        match admit(&self.world, &demand, &context) {
+            Ok((admitted, writes)) => {
+                admitted.notes.iter().for_each(|note| writeln!(self.out, "  note: {note}").unwrap());
+                writes.into_iter().for_each(|write| self.world.apply(write));
+            }
+            Err(refusal) => writeln!(self.out, "  refused: {}", refusal.error).unwrap(),
+        }
+    }
+
+    /// One round of the judgement; true if it wrote anything.
+    fn step(&mut self) -> bool {
+        let decision = reconcile(&self.world, &self.node, self.now);
+        let wrote = !decision.writes.is_empty();
+        self.world.generation = self.world.generation.next();
+        decision.writes.into_iter().for_each(|write| self.world.apply(write));
+        wrote
+    }
+
+    /// Rounds and reports, until nothing changes.
+    fn settle(&mut self) {
+        for _ in 0..500 {
+            let wrote = self.step();
+            let before = (self.statuses.clone(), self.acked);
+            self.report();
+            let more = !reconcile(&self.world, &self.node, self.now).writes.is_empty();
+            if !wrote && !more && before == (self.statuses.clone(), self.acked) {
+                return self.tell();
+            }
+        }
+        panic!("it does not settle:\n{}", self.out);
+    }
+
+    fn report(&mut self) {
+        self.seq += 1;
+        let desired = self.world.desired(&self.node);
+        let mut statuses = BTreeMap::new();
+        for (id, wanted) in desired.instances {
+            let status = self.status(&id, &wanted);
+            statuses.insert(id, status);
+        }
+        self.statuses = statuses.clone();
+        self.world.hear_agent(AgentReport {
+            node: self.node.clone(),
+            incarnation: 1,
+            seq: self.seq,
+            applied: desired.generation,
+            instances: statuses,
+        });
+        if !self.edge_holds {
+            self.acked = self.world.routes.generation;
+        }
+        let counts = |id: &str| EdgeCounts {
+            in_progress: InProgress {
+                requests: self.requests.get(id).copied().unwrap_or(0),
+                ..Default::default()
+            },
+            counts: Counts {
+                requests: self.answered.get(id).map_or(0, |(n, _)| *n),
+                errors: self.answered.get(id).map_or(0, |(_, n)| *n),
+                ..Counts::default()
+            },
+            ..EdgeCounts::default()
+        };
+        let instances = self.world.instances.keys().map(|id| (id.clone(), counts(id.as_str()))).collect();
+        self.world.hear_edge(EdgeReport {
+            node: self.node.clone(),
+            edge: format!("edge-{}", self.edge).into(),
+            began: Time(self.edge),
+            seq: self.seq,
+            acked: self.acked,
+            instances,
+            faults: vec![],
+        });
+    }
+
+    fn status(&self, id: &InstanceId, wanted: &DesiredInstance) -> InstanceStatus {
+        let jobs = self.jobs.get(id.as_str()).copied().unwrap_or(0);
+        let ended = self.ended.get(id.as_str());
+        let was = self.statuses.get(id).map(|status| status.phase);
+        let running = if self.broken.contains(wanted.service.as_str()) && was != Some(Phase::Ready) {
+            Phase::Starting
+        } else {
+            Phase::Ready
+        };
+        let (phase, exit) = match wanted.intent {
+            _ if ended.is_some() => (Phase::Exited, ended.cloned()),
+            Intent::Run => (running, None),
+            Intent::Quiet => (Phase::Quiet, None),
+            Intent::Stop if jobs > 0 => (Phase::Quiet, None),
+            Intent::Stop | Intent::Cut => (Phase::Exited, Some(Exit::Signal(15))),
+        };
+        let targets = wanted.template.targets.iter().map(|target| (target.port, 40000 + target.port));
+        InstanceStatus {
+            phase,
+            since: self.statuses.get(id).filter(|was| was.phase == phase).map_or(self.now, |was| was.since),
+            started: Some(self.now),
+            pid: Some(1),
+            ports: targets.collect(),
+            restarts: 0,
+            last_exit: exit,
+            quiet_told: phase == Phase::Quiet,
+            jobs: InProgress { jobs, ..Default::default() },
+            open_jobs: vec![],
+            oldest_job: (jobs > 0).then_some(self.started),
+            note: None,
+            counts: Counts::default(),
+            job_durations: Durations::default(),
+            ended_badly: vec![],
+            restart_in: None,
+        }
+    }
+
+    /// Writes what operations said since last time.
+    fn tell(&mut self) {
+        for (id, operation) in &self.world.operations {
+            let told = self.told.entry(*id).or_default();
+            for entry in &operation.log[*told..] {
+                let at = entry.at.since(self.started).0 as f64 / 1000.0;
+                writeln!(self.out, "  {at:>6.1} #{id} {}", entry.reason).unwrap();
+            }
+            *told = operation.log.len();
+        }
+    }
+
+    fn ps(&mut self) {
+        for view in naru_decide::view::instances(&self.world, None, self.now) {
+            let phase = view.status.as_ref().map_or("?".into(), |status| status.phase.to_string());
+            let duty = format!("{:?}", view.duty).to_lowercase();
+            let waits = view.waits_for.map(|waits| format!(" — {waits}")).unwrap_or_default();
+            writeln!(self.out, "  {} {duty} {phase}{waits}", view.id).unwrap();
+        }
+        let listeners = &self.world.routes.listeners;
+        for listener in listeners.iter().filter(|listener| !listener.name.ends_with("@internal")) {
+            let split = |split: &Split| {
+                let who: Vec<_> = split.backends.iter().map(|one| one.instance.to_string()).collect();
+                format!("{}:[{}]", split.weight, who.join(" "))
+            };
+            let splits: Vec<_> = listener.splits.iter().map(split).collect();
+            writeln!(self.out, "  {} → {}", listener.name, splits.join(" ")).unwrap();
+        }
+    }
+
+    fn receipt(&mut self, id: OperationId) {
+        let operation = &self.world.operations[&id];
+        let outcome = operation.outcome.map_or("open".into(), |outcome| outcome.to_string());
+        writeln!(self.out, "  {} {} {outcome}", operation.kind, operation.phase).unwrap();
+        for (id, line) in &operation.receipt.instances {
+            let Counts { requests, jobs, cut, .. } = line.during;
+            let lost = line.during.lost();
+            let exit = line.exited.as_ref().map_or("still there".into(), |(_, exit)| exit.to_string());
+            writeln!(self.out, "  {id}: {requests} requests, {jobs} jobs, lost {lost}, cut {cut}; {exit}")
+                .unwrap();
+        }
+    }
+}
+
+/// `VERSION[,KEY[:VALUE]]…`: n replicas, green, canary, stop-first, parallelism, delay, monitor, soak, manual,
+/// pause, after:SERVICE, once (a one-shot), noport.
+fn service(spec: &str) -> Service {
+    let mut words = spec.split(',');
+    let version = words.next().unwrap_or_default();
+    let mut service = plain(version);
+    for word in words {
+        let (key, value) = word.split_once(':').unwrap_or((word, ""));
+        let number = || value.parse::<u32>().expect("a number");
+        let rollout = &mut service.rollout;
+        match key {
+            "n" => service.replicas = number(),
+            "green" => rollout.strategy = Strategy::BlueGreen,
+            "canary" => {
+                rollout.strategy = Strategy::Canary;
+                let step = |weight| CanaryStep { weight, hold: Span::secs(10) };
+                rollout.steps = vec![step(10), step(50)];
+            }
+            "stop-first" => rollout.update.order = Order::StopFirst,
+            "parallelism" => rollout.update.parallelism = number(),
+            "delay" => rollout.update.delay = Span::secs(number().into()),
+            "monitor" => rollout.update.monitor = Span::secs(number().into()),
+            "soak" => rollout.soak = Span::secs(number().into()),
+            "retiring" => rollout.max_retiring = number(),
+            "manual" => rollout.promote_auto = false,
+            "pause" => rollout.update.failure_action = FailureAction::Pause,
+            "noport" => service.template.targets.clear(),
+            "postpone" => service.work.postpone_max = Some(Span::secs(number().into())),
+            "once" => {
+                service.template.targets.clear();
+                service.template.restart.policy = RestartPolicy::No;
+            }
+            "after" => {
+                let how = Dependency { condition: Condition::ServiceHealthy, required: true, restart: false };
+                service.depends_on.insert(value.into(), how);
+            }
+            "after-done" => {
+                let condition = Condition::ServiceCompletedSuccessfully;
+                service
+                    .depends_on
+                    .insert(value.into(), Dependency { condition, required: true, restart: false });
+            }
+            other => panic!("not a key: {other}"),
+        }
+    }
+    for target in &service.template.targets {
+        let (host_ip, target, protocol) = ("127.0.0.1".into(), target.port, target.protocol);
+        service.ports.push(Port { host_ip, published: None, target, protocol, stated: true });
+    }
+    service
+}
+
+fn plain(version: &str) -> Service {
+    let update = UpdateConfig {
+        parallelism: 1,
+        delay: Span::ZERO,
+        failure_action: FailureAction::Rollback,
+        monitor: Span::secs(5),
+        max_failure_permille: 0,
+        order: Order::StartFirst,
+    };
+    Service {
+        template: Template {
+            run: Run::Process(Process { command: vec!["serve".into(), version.into()] }),
+            environment: BTreeMap::new(),
+            working_dir: "/".into(),
+            user: None,
+            targets: vec![TargetPort { port: 80, protocol: Protocol::Http }],
+            health: None,
+            restart: Restart {
+                policy: RestartPolicy::OnFailure,
+                delay: Span(100),
+                max_attempts: None,
+                window: Span::secs(10),
+            },
+            stop_signal: "SIGTERM".into(),
+            stop_grace: Span::secs(10),
+            resources: Resources::default(),
+            busy: None,
+            quiet: None,
+            post_start: vec![],
+            pre_stop: vec![],
+            volumes: vec![],
+            labels: BTreeMap::new(),
+            content_digest: None,
+        },
+        mode: Mode::Replicated,
+        replicas: 1,
+        ports: vec![],
+        depends_on: BTreeMap::new(),
+        rollout: Rollout {
+            strategy: Strategy::Rolling,
+            update: update.clone(),
+            rollback: update,
+            soak: Span::ZERO,
+            promote_auto: true,
+            preview: None,
+            steps: vec![],
+            max_retiring: 10,
+            healthy_within: Span::secs(120),
+            max_error_permille: 100,
+        },
+        work: WorkPolicy { postpone_max: None, at_limit: AtLimit::Wait },
+        singleton: false,
+    }
+}
