@@ -1,1 +1,377 @@
-//! Not written yet.
+//! The edge: takes whole route tables, carries requests and streams to instances, and keeps the books of
+//! what is in progress. No choices beyond which instance gets the next request: tables come from outside.
+//!
+//! One thread per worker, each with a runtime, listening sockets (`SO_REUSEPORT`), pools and books of its
+//! own; one task drives both sides of a connection. Nothing on the path of a request takes a lock or, once
+//! warm, allocates. The parts, from the outside in:
+//!
+//! - `listen` opens sockets, `table` is what all workers get, `worker` adopts it and reports;
+//! - `route` chooses an instance and, in the same step, `count` begins to count;
+//! - `http1` and `tcp` carry the bytes, over `pool`'s connections, through `buffer`'s memory.
+//!
+//! Invariants: a generation is acknowledged only when no worker can choose by an older one. A piece of work
+//! counts exactly once, from the choice of its instance until its last byte was handed to the client's
+//! socket. A request is repeated only if that cannot do harm.
+
+mod buffer;
+mod count;
+mod http1;
+mod listen;
+mod pool;
+mod route;
+mod search;
+mod table;
+mod tcp;
+mod transfer;
+mod tunnel;
+mod worker;
+
+pub use table::Refused;
+
+use count::News;
+use listen::{FaultsChanged, Listening};
+use naru_model::{EdgeId, EdgeReport, Generation, InProgress, InstanceId, NodeId, RouteTable, Time};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+use table::{Loads, Plan};
+use tokio::sync::{mpsc, oneshot, watch};
+use worker::{Acks, Command, Told, Worker};
+
+/// What an edge is, and its bounds.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its node.
+    pub node: NodeId,
+    /// This life of the process.
+    pub edge: EdgeId,
+    /// When that life began.
+    pub began: Time,
+    /// Threads, at least 1: as many as it may use cores.
+    pub workers: usize,
+    /// Client connections that one worker has open at once; more wait in the system's queue.
+    pub max_connections: usize,
+    /// How long a client may take to send a request's head, from its first byte.
+    pub head_time: Duration,
+    /// How long a connection may wait for its next request.
+    pub idle_time: Duration,
+    /// How long a client may neither send nor take a byte that is due; it then counts as gone.
+    pub stall_time: Duration,
+    /// How long to try to connect to an instance.
+    pub connect_time: Duration,
+    /// How long a request waits for an instance, when none is there or none can be connected to.
+    pub hold_time: Duration,
+    /// How many requests of one listener wait at once, at one worker; more are answered 503 at once.
+    pub max_held: usize,
+    /// How long a closing connection waits for the client's end, so that the client reads its answer.
+    pub linger_time: Duration,
+}
+
+impl Config {
+    /// The usual bounds.
+    pub fn new(node: NodeId, edge: EdgeId, began: Time, workers: usize) -> Config {
+        let workers = workers.max(1);
+        Config {
+            node,
+            edge,
+            began,
+            workers,
+            max_connections: 65_536 / workers,
+            head_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(120),
+            stall_time: Duration::from_secs(300),
+            connect_time: Duration::from_secs(2),
+            hold_time: Duration::from_secs(5),
+            max_held: 1024usize.div_ceil(workers),
+            linger_time: Duration::from_secs(1),
+        }
+    }
+}
+
+/// An edge that runs. Dropped without [`Edge::shutdown`], it cuts what is in progress.
+pub struct Edge {
+    shared: Arc<Shared>,
+    binder: Option<thread::JoinHandle<()>>,
+}
+
+struct Shared {
+    config: Arc<Config>,
+    acks: Arc<Acks>,
+    news: News,
+    desk: Mutex<Desk>,
+    /// Told when there is something to try again, or the edge ends.
+    rebind: Condvar,
+}
+
+/// What is not on the path of a request.
+struct Desk {
+    commands: Vec<mpsc::UnboundedSender<Command>>,
+    table: RouteTable,
+    loads: Loads,
+    listening: Listening,
+    seq: u64,
+    /// Instances outside the table, reported with nothing in progress, by the first such report.
+    ended: BTreeMap<InstanceId, u64>,
+    phase: Phase,
+}
+
+#[derive(PartialEq, Eq)]
+enum Phase {
+    Serving,
+    Finishing,
+}
+
+impl Edge {
+    /// Starts the workers; they serve nothing before the first table.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no event queue.
+    pub fn start(config: Config) -> io::Result<Edge> {
+        let config = Arc::new(config);
+        let news = News::new();
+        let each = (0..config.workers.max(1)).map(|_| AtomicU64::new(0)).collect();
+        let acks = Arc::new(Acks { each, news: news.clone(), finished: watch::Sender::new(0) });
+        let commands = (0..acks.each.len()).map(|index| start_worker(index, &config, &acks));
+        let commands = commands.collect::<io::Result<_>>()?;
+        let desk = Desk {
+            commands,
+            table: RouteTable::default(),
+            loads: Loads::new(),
+            listening: Listening::default(),
+            seq: 0,
+            ended: BTreeMap::new(),
+            phase: Phase::Serving,
+        };
+        let shared = Arc::new(Shared { config, acks, news, desk: Mutex::new(desk), rebind: Condvar::new() });
+        let own = shared.clone();
+        let binder = thread::Builder::new().name("edge-bind".into()).spawn(move || own.bind_again())?;
+        Ok(Edge { shared, binder: Some(binder) })
+    }
+
+    /// Opens what `table` names, closes what it does not, and tells the workers to choose by it. That all do
+    /// shows as `acked` in the report. The table of the applied generation once more is no error.
+    ///
+    /// # Errors
+    /// A table older than the one applied, or one that cannot be read: nothing is changed.
+    pub fn apply(&self, table: RouteTable) -> Result<(), Refused> {
+        let mut desk = self.shared.desk();
+        let applied = desk.table.generation;
+        if table.generation < applied {
+            return Err(Refused::Stale { offered: table.generation, applied });
+        }
+        self.shared.publish(&mut desk, table)
+    }
+
+    /// Changes whenever a report would tell something that should not wait: a generation acknowledged, an
+    /// instance outside the table with nothing in progress any more, a listener's fault or its end.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.shared.news.watch()
+    }
+
+    /// The table by which all workers choose.
+    pub fn acked(&self) -> Generation {
+        self.shared.acks.all()
+    }
+
+    /// The addresses listened on, by listener's address as the table names it; followed, where that leaves
+    /// the port to the system, by a space and the listener's name.
+    pub fn addresses(&self) -> BTreeMap<String, SocketAddr> {
+        self.shared.desk().listening.addresses().map(|(key, address)| (key.into(), address)).collect()
+    }
+
+    /// All counts, at `now`.
+    pub async fn report(&self, now: Time) -> EdgeReport {
+        let now = (Instant::now(), now);
+        let asked = self.shared.desk().ask(now);
+        let mut told = Vec::with_capacity(asked.len());
+        for answer in asked {
+            // No answer: its thread panicked.
+            told.extend(answer.await);
+        }
+        self.shared.assemble(told)
+    }
+
+    /// The report `seq` was taken: what it told as ended need not be told again.
+    pub fn confirm(&self, seq: u64) {
+        let mut desk = self.shared.desk();
+        let taken: Arc<[InstanceId]> =
+            desk.ended.iter().filter(|(_, first)| **first <= seq).map(|(id, _)| id.clone()).collect();
+        if taken.is_empty() {
+            return;
+        }
+        for id in taken.iter() {
+            desk.ended.remove(id);
+            desk.loads.remove(id);
+        }
+        desk.tell_all(|| Command::Forget(taken.clone()));
+    }
+
+    /// Accepts no more, closes idle connections, and returns once all work in progress has ended. Reports
+    /// can be had meanwhile and afterwards.
+    pub async fn shutdown(&self) {
+        let mut finished = {
+            let mut desk = self.shared.desk();
+            desk.phase = Phase::Finishing;
+            desk.tell_all(|| Command::Finish);
+            self.shared.acks.finished.subscribe()
+        };
+        let workers = self.shared.acks.each.len();
+        // The sender lives as long as this edge.
+        let _ = finished.wait_for(|finished| *finished == workers).await;
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        {
+            let mut desk = self.shared.desk();
+            desk.phase = Phase::Finishing;
+            desk.commands.clear();
+        }
+        self.shared.rebind.notify_all();
+        if let Some(binder) = self.binder.take() {
+            // It panicked: what it had to say is on stderr.
+            let _ = binder.join();
+        }
+    }
+}
+
+impl Shared {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        // Every change of the desk is whole before anything can panic.
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, desk: &mut Desk, table: RouteTable) -> Result<(), Refused> {
+        let mut plan = Plan::read(&table, &mut desk.loads)?;
+        let faults = match desk.phase {
+            Phase::Serving => desk.listening.provide(&mut plan, self.acks.each.len(), Instant::now()),
+            Phase::Finishing => FaultsChanged::No,
+        };
+        for listener in &plan.listeners {
+            for backend in listener.splits.iter().flat_map(|split| &split.backends) {
+                desk.ended.remove(&backend.instance);
+            }
+        }
+        desk.table = table;
+        let plan = Arc::new(plan);
+        desk.tell_all(|| Command::Adopt(plan.clone()));
+        if faults == FaultsChanged::Yes {
+            self.news.tell();
+        }
+        self.rebind.notify_all();
+        Ok(())
+    }
+
+    /// Tries again what could not be opened, whenever that is due, for as long as the edge lives.
+    fn bind_again(&self) {
+        let mut desk = self.desk();
+        while desk.phase == Phase::Serving {
+            let now = Instant::now();
+            desk = match desk.listening.due() {
+                None => self.rebind.wait(desk).unwrap_or_else(PoisonError::into_inner),
+                Some(due) if due > now => {
+                    let (desk, _) =
+                        self.rebind.wait_timeout(desk, due - now).unwrap_or_else(PoisonError::into_inner);
+                    desk
+                }
+                Some(_) => {
+                    let table = desk.table.clone();
+                    if let Err(refused) = self.publish(&mut desk, table) {
+                        tracing::error!(%refused, "a table that was taken is refused");
+                        return;
+                    }
+                    desk
+                }
+            };
+        }
+    }
+
+    fn assemble(&self, told: Vec<Told>) -> EdgeReport {
+        let mut desk = self.desk();
+        let acked = told.iter().map(|told| told.generation).min().unwrap_or(self.acks.all());
+        let mut instances: BTreeMap<InstanceId, naru_model::EdgeCounts> = BTreeMap::new();
+        for (id, counts) in told.into_iter().flat_map(|told| told.instances) {
+            let sum = instances.entry(id).or_default();
+            sum.in_progress += counts.in_progress;
+            sum.counts += counts.counts;
+            sum.request_durations.add(&counts.request_durations);
+            sum.oldest = [sum.oldest, counts.oldest].into_iter().flatten().min();
+        }
+        desk.seq += 1;
+        desk.settle(acked, instances.iter().map(|(id, counts)| (id, counts.in_progress)));
+        EdgeReport {
+            node: self.config.node.clone(),
+            edge: self.config.edge.clone(),
+            began: self.config.began,
+            seq: desk.seq,
+            acked,
+            instances,
+            faults: desk.listening.faults(),
+        }
+    }
+}
+
+impl Desk {
+    fn tell_all(&mut self, command: impl Fn() -> Command) {
+        for worker in &self.commands {
+            // A worker is gone only when the edge has finished.
+            let _ = worker.send(command());
+        }
+    }
+
+    fn ask(&mut self, now: (Instant, Time)) -> Vec<oneshot::Receiver<Told>> {
+        let mut answers = Vec::with_capacity(self.commands.len());
+        for worker in &self.commands {
+            let (to, answer) = oneshot::channel();
+            let _ = worker.send(Command::Tell { now, to });
+            answers.push(answer);
+        }
+        answers
+    }
+
+    /// Notes which instances this report tells as ended: outside the table by which all choose, and idle.
+    fn settle<'a>(&mut self, acked: Generation, told: impl Iterator<Item = (&'a InstanceId, InProgress)>) {
+        if acked != self.table.generation {
+            return;
+        }
+        let splits = self.table.listeners.iter().flat_map(|listener| &listener.splits);
+        let named: std::collections::HashSet<_> =
+            splits.flat_map(|split| split.backends.iter().map(|backend| &backend.instance)).collect();
+        for (id, in_progress) in told {
+            if in_progress.is_idle() && !named.contains(id) {
+                self.ended.entry(id.clone()).or_insert(self.seq);
+            }
+        }
+    }
+}
+
+fn start_worker(
+    index: usize,
+    config: &Arc<Config>,
+    acks: &Arc<Acks>,
+) -> io::Result<mpsc::UnboundedSender<Command>> {
+    // Without a bound: tables and reports come at the pace of one server, and each is taken in a moment.
+    let (to, commands) = mpsc::unbounded_channel();
+    let (config, acks) = (config.clone(), acks.clone());
+    let (ready, started) = std::sync::mpsc::channel();
+    thread::Builder::new().name(format!("edge-{index}")).spawn(move || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        match builder.enable_all().build_local(tokio::runtime::LocalOptions::default()) {
+            Ok(runtime) => {
+                // Whoever started it waits for this.
+                let _ = ready.send(Ok(()));
+                runtime.block_on(Worker::new(index, config, acks).run(commands));
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
+            }
+        }
+    })?;
+    started.recv().map_err(io::Error::other)??;
+    Ok(to)
+}

@@ -1,0 +1,101 @@
+//! Memory on loan: a connection holds a buffer only while bytes move through it.
+//!
+//! Each worker thread keeps a free list of its own, so that lending takes no lock, and a connection that
+//! waits costs no buffer. Buffers are never cleared: a reader sees only what was read into them.
+
+use std::cell::RefCell;
+use std::mem;
+use std::ops::{Deref, DerefMut};
+
+/// Bytes of one buffer: large enough that bulk data costs few system calls, see the measurements.
+pub(crate) const SIZE: usize = 64 * 1024;
+
+/// Free buffers that a thread keeps: 8 MiB. What comes back beyond that goes to the allocator.
+const SPARE: usize = 128;
+
+/// A head's bytes above which its memory is not kept for the next.
+const KEPT_HEAD: usize = 16 * 1024;
+
+thread_local! {
+    static BUFFERS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    static HEADS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer of [`SIZE`] bytes, given back when dropped.
+pub(crate) struct Buffer {
+    bytes: Box<[u8]>,
+}
+
+impl Buffer {
+    /// Takes one from this thread's free list, or a new one.
+    pub(crate) fn borrow() -> Buffer {
+        let spare = BUFFERS.with_borrow_mut(Vec::pop);
+        Buffer { bytes: spare.unwrap_or_else(|| vec![0; SIZE].into_boxed_slice()) }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let bytes = mem::take(&mut self.bytes);
+        // A thread that is ending has no free list any more: the memory then goes to the allocator.
+        let _ = BUFFERS.try_with(|free| {
+            let mut free = free.borrow_mut();
+            if free.len() < SPARE {
+                free.push(bytes);
+            }
+        });
+    }
+}
+
+/// A growing text for one message head, whose memory is used again.
+pub(crate) struct HeadText {
+    text: Vec<u8>,
+}
+
+impl HeadText {
+    /// An empty one.
+    pub(crate) fn borrow() -> HeadText {
+        HeadText { text: HEADS.with_borrow_mut(Vec::pop).unwrap_or_default() }
+    }
+}
+
+impl Deref for HeadText {
+    type Target = Vec<u8>;
+    fn deref(&self) -> &Vec<u8> {
+        &self.text
+    }
+}
+
+impl DerefMut for HeadText {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.text
+    }
+}
+
+impl Drop for HeadText {
+    fn drop(&mut self) {
+        let mut text = mem::take(&mut self.text);
+        text.clear();
+        if text.capacity() <= KEPT_HEAD {
+            let _ = HEADS.try_with(|free| {
+                let mut free = free.borrow_mut();
+                if free.len() < SPARE {
+                    free.push(text);
+                }
+            });
+        }
+    }
+}

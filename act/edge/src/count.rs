@@ -1,0 +1,220 @@
+//! The books: what is in progress on each instance, and what became of the rest.
+//!
+//! Each worker keeps its own [`Entry`] for an instance, in plain cells that only its thread touches, so that
+//! counting takes no lock and no atomic, and a report, made on that thread, sees no piece of work twice or
+//! in between. Only the load by which instances are compared is shared between workers.
+//!
+//! A [`Claim`] is one piece of work. It counts from the moment its instance is chosen until it is dropped,
+//! exactly once, whichever way it ends: a path that forgets to say how counts as the client's will.
+
+use crate::pool::Pool;
+use naru_model::{Counts, Durations, EdgeCounts, InProgress, InstanceId, Span, Time};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// Says that something worth a report happened: a number that grows.
+#[derive(Clone, Debug)]
+pub(crate) struct News(Arc<watch::Sender<u64>>);
+
+impl News {
+    pub(crate) fn new() -> News {
+        News(Arc::new(watch::Sender::new(0)))
+    }
+
+    pub(crate) fn tell(&self) {
+        self.0.send_modify(|n| *n += 1);
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.0.subscribe()
+    }
+}
+
+/// What all workers together have in progress on one instance.
+#[derive(Debug, Default)]
+pub(crate) struct Load(AtomicU32);
+
+impl Load {
+    pub(crate) fn now(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a piece of work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Request,
+    Stream,
+}
+
+/// How a piece of work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// In full: the instance's status, or 0 for a stream.
+    Full { status: u16 },
+    /// By the client's will, before its end.
+    ClientLeft,
+    /// The instance failed before it answered, and another takes it.
+    HandedOver,
+    /// The same instance gets it once more.
+    Repeated,
+    /// The instance failed, and nobody else can take it.
+    Lost,
+}
+
+/// One instance, at one worker.
+pub(crate) struct Entry {
+    pub(crate) id: InstanceId,
+    pub(crate) load: Arc<Load>,
+    /// Whether the worker's table names it.
+    pub(crate) named: Cell<bool>,
+    pub(crate) pool: Pool,
+    in_progress: Cell<InProgress>,
+    counts: Cell<Counts>,
+    durations: RefCell<Durations>,
+    began: RefCell<Beginnings>,
+    news: News,
+}
+
+impl Entry {
+    pub(crate) fn new(id: InstanceId, load: Arc<Load>, news: News) -> Entry {
+        Entry {
+            id,
+            load,
+            named: Cell::new(false),
+            pool: Pool::default(),
+            in_progress: Cell::default(),
+            counts: Cell::default(),
+            durations: RefCell::default(),
+            began: RefCell::default(),
+            news,
+        }
+    }
+
+    /// Begins a piece of work here.
+    pub(crate) fn claim(self: &Rc<Entry>, kind: Kind, now: Instant) -> Claim {
+        self.load.0.fetch_add(1, Ordering::Relaxed);
+        self.shift(kind, |n| n + 1);
+        let slot = self.began.borrow_mut().insert(now);
+        Claim { entry: self.clone(), kind, began: now, slot, ending: Ending::ClientLeft }
+    }
+
+    /// Whether nothing is in progress here.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_progress.get().is_idle()
+    }
+
+    /// What the report says, where `now` is the same moment on both clocks.
+    pub(crate) fn counts(&self, now: (Instant, Time)) -> EdgeCounts {
+        let oldest = self.began.borrow().oldest();
+        let ago = |began: Instant| Span(now.0.saturating_duration_since(began).as_millis() as u64);
+        EdgeCounts {
+            in_progress: self.in_progress.get(),
+            oldest: oldest.map(|began| now.1 - ago(began)),
+            counts: self.counts.get(),
+            request_durations: self.durations.borrow().clone(),
+        }
+    }
+
+    fn shift(&self, kind: Kind, by: impl Fn(u64) -> u64) {
+        let mut now = self.in_progress.get();
+        match kind {
+            Kind::Request => now.requests = by(now.requests),
+            Kind::Stream => now.streams = by(now.streams),
+        }
+        self.in_progress.set(now);
+    }
+
+    fn count(&self, kind: Kind, ending: Ending, took: Span) {
+        let mut counts = self.counts.get();
+        match (kind, ending) {
+            (_, Ending::Repeated) => {}
+            (_, Ending::HandedOver) => counts.handed_over += 1,
+            (Kind::Stream, Ending::Lost) => counts.streams_lost += 1,
+            (Kind::Stream, _) => counts.streams += 1,
+            (Kind::Request, Ending::Lost) => counts.requests_lost += 1,
+            (Kind::Request, Ending::ClientLeft) => counts.requests += 1,
+            (Kind::Request, Ending::Full { status }) => {
+                counts.requests += 1;
+                counts.errors += u64::from(status >= 500);
+                self.durations.borrow_mut().record(took);
+            }
+        }
+        self.counts.set(counts);
+    }
+}
+
+/// One piece of work in progress on one instance.
+pub(crate) struct Claim {
+    entry: Rc<Entry>,
+    kind: Kind,
+    began: Instant,
+    slot: usize,
+    ending: Ending,
+}
+
+impl Claim {
+    /// The instance that has it.
+    pub(crate) fn entry(&self) -> &Rc<Entry> {
+        &self.entry
+    }
+
+    /// The request has become a stream: it leaves the one count and joins the other.
+    pub(crate) fn become_stream(&mut self) {
+        if self.kind == Kind::Request {
+            self.entry.shift(Kind::Request, |n| n - 1);
+            self.entry.shift(Kind::Stream, |n| n + 1);
+            self.kind = Kind::Stream;
+        }
+    }
+
+    /// Ends it.
+    pub(crate) fn end(mut self, ending: Ending) {
+        self.ending = ending;
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let entry = &self.entry;
+        let took = Span(self.began.elapsed().as_millis() as u64);
+        entry.count(self.kind, self.ending, took);
+        entry.shift(self.kind, |n| n - 1);
+        entry.began.borrow_mut().remove(self.slot);
+        let before = entry.load.0.fetch_sub(1, Ordering::Relaxed);
+        if before == 1 && !entry.named.get() {
+            entry.news.tell();
+        }
+    }
+}
+
+/// When the work in progress began. Slots are used again: no allocation once the peak is reached.
+#[derive(Default)]
+struct Beginnings {
+    slots: Vec<Option<Instant>>,
+    free: Vec<usize>,
+}
+
+impl Beginnings {
+    fn insert(&mut self, began: Instant) -> usize {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[slot] = Some(began);
+        slot
+    }
+
+    fn remove(&mut self, slot: usize) {
+        self.slots[slot] = None;
+        self.free.push(slot);
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        self.slots.iter().flatten().min().copied()
+    }
+}

@@ -1,0 +1,166 @@
+//! Where a body ends. Bodies pass as they came, chunks and trailers included, once each byte of their
+//! framing was looked at; a decoder keeps no bytes, so that it does not matter how they were cut.
+
+use super::head::Framing;
+use super::reject::Reject;
+
+/// Longest extension of a chunk: nobody uses them, but they may be there.
+const EXTENSION: u16 = 256;
+
+/// Longest trailer section.
+const TRAILERS: u16 = 8 * 1024;
+
+/// Reads a body as it passes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Body {
+    state: State,
+}
+
+/// A run of bytes of the same meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) length: usize,
+    pub(crate) what: What,
+}
+
+/// What a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Data,
+    Framing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Length(u64),
+    UntilClose,
+    /// In a chunk's size, with so many digits.
+    Size(u64, u8),
+    /// In what follows a `;`.
+    Extension(u64, u16),
+    /// The LF that ends a size.
+    SizeEnd(u64),
+    Data(u64),
+    DataCr,
+    DataLf,
+    /// At the start of a trailer's line, after so many bytes of trailers.
+    Line(u16),
+    Name(u16),
+    Value(u16),
+    ValueEnd(u16),
+    LastLf,
+    Done,
+}
+
+impl Body {
+    pub(crate) fn new(framing: Framing) -> Body {
+        let state = match framing {
+            Framing::None | Framing::Length(0) => State::Done,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Size(0, 0),
+            Framing::UntilClose => State::UntilClose,
+        };
+        Body { state }
+    }
+
+    /// Whether the last byte was seen.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Whether the sender's end is the body's end.
+    pub(crate) fn ends_with_close(&self) -> bool {
+        self.state == State::UntilClose
+    }
+
+    /// How many of `bytes` belong to the body.
+    ///
+    /// # Errors
+    /// Framing that is not exactly as the standard has it.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<usize, Reject> {
+        let mut taken = 0;
+        while taken < bytes.len() && !self.is_done() {
+            taken += self.run(&bytes[taken..])?.length;
+        }
+        Ok(taken)
+    }
+
+    /// The first run of `bytes`, which are not empty, in a body that is not done.
+    pub(crate) fn run(&mut self, bytes: &[u8]) -> Result<Run, Reject> {
+        let data = |left: u64| bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let (length, state) = match self.state {
+            State::Length(left) => {
+                let length = data(left);
+                let left = left - length as u64;
+                (length, if left == 0 { State::Done } else { State::Length(left) })
+            }
+            State::Data(left) => {
+                let length = data(left);
+                let left = left - length as u64;
+                (length, if left == 0 { State::DataCr } else { State::Data(left) })
+            }
+            State::UntilClose => (bytes.len(), State::UntilClose),
+            state => {
+                self.state = state.step(bytes[0])?;
+                return Ok(Run { length: 1, what: What::Framing });
+            }
+        };
+        self.state = state;
+        Ok(Run { length, what: What::Data })
+    }
+}
+
+impl State {
+    /// One byte of framing.
+    fn step(self, byte: u8) -> Result<State, Reject> {
+        match self {
+            State::Size(size, digits) => size_step(size, digits, byte),
+            State::Extension(size, _) if byte == b'\r' => Ok(State::SizeEnd(size)),
+            State::Extension(size, length) if is_text(byte) && length < EXTENSION => {
+                Ok(State::Extension(size, length + 1))
+            }
+            State::Extension(..) => Err(Reject::bad("a chunk's extension is invalid or too long")),
+            State::SizeEnd(0) if byte == b'\n' => Ok(State::Line(0)),
+            State::SizeEnd(size) if byte == b'\n' => Ok(State::Data(size)),
+            State::DataCr if byte == b'\r' => Ok(State::DataLf),
+            State::DataLf if byte == b'\n' => Ok(State::Size(0, 0)),
+            State::LastLf if byte == b'\n' => Ok(State::Done),
+            State::Line(_) | State::Name(_) | State::Value(_) | State::ValueEnd(_) => self.trailer(byte),
+            _ => Err(Reject::bad("a chunk does not end where its size says, with CRLF")),
+        }
+    }
+
+    fn trailer(self, byte: u8) -> Result<State, Reject> {
+        match (self, byte) {
+            (State::Line(_), b'\r') => Ok(State::LastLf),
+            (State::Line(n) | State::Name(n) | State::Value(n), _) if n >= TRAILERS => {
+                Err(Reject::new(431, "the trailers are too long"))
+            }
+            (State::Line(n) | State::Name(n), _) if is_token(byte) => Ok(State::Name(n + 1)),
+            (State::Name(n), b':') => Ok(State::Value(n + 1)),
+            (State::Value(n), b'\r') => Ok(State::ValueEnd(n + 1)),
+            (State::Value(n), _) if is_text(byte) => Ok(State::Value(n + 1)),
+            (State::ValueEnd(n), b'\n') => Ok(State::Line(n)),
+            _ => Err(Reject::bad("a trailer is invalid")),
+        }
+    }
+}
+
+fn size_step(size: u64, digits: u8, byte: u8) -> Result<State, Reject> {
+    /// Fifteen digits stay below 2^60: far more than anybody sends, and no overflow.
+    const DIGITS: u8 = 15;
+    match (byte, char::from(byte).to_digit(16)) {
+        (_, Some(digit)) if digits < DIGITS => Ok(State::Size(size * 16 + u64::from(digit), digits + 1)),
+        (b'\r', _) if digits > 0 => Ok(State::SizeEnd(size)),
+        (b';', _) if digits > 0 => Ok(State::Extension(size, 0)),
+        _ => Err(Reject::bad("a chunk's size is invalid")),
+    }
+}
+
+fn is_text(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

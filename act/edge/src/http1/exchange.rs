@@ -1,0 +1,335 @@
+//! One request and its answer over two connections: both directions at once, in one task.
+//!
+//! Upward, the request goes out as it arrives; what was sent stays in the inbox for as long as it fits, so
+//! that it can be sent again. Once all is sent, the client is watched: when it leaves, so does the request.
+//! Downward, each piece of the answer is written before the next is read, which is all the back-pressure
+//! there is.
+
+use super::body::{Body, What};
+use super::head::{self, Framing, RequestHead, Version};
+use super::reject::Reject;
+use super::response::{self, Nature, ResponseHead};
+use crate::buffer::{HeadText, SIZE};
+use crate::count::Claim;
+use crate::route::Route;
+use crate::transfer::{Inbox, write_all};
+use std::cell::Cell;
+use std::future::{Future, pending, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+
+/// How long an instance may take no byte of a request's body. Only against connections that never end: an
+/// instance may well work on the beginning of a body before it reads on.
+const INSTANCE_STALL: Duration = Duration::from_secs(3600);
+
+/// What an exchange works on.
+pub(super) struct Exchange<'a> {
+    pub(super) head: &'a RequestHead,
+    pub(super) text: &'a [u8],
+    pub(super) route: &'a Route,
+    pub(super) claim: &'a mut Claim,
+    /// What the instance sent and is not passed on yet.
+    pub(super) answer: &'a mut Inbox,
+    pub(super) sending: &'a Sending,
+    pub(super) written: &'a Cell<u64>,
+    pub(super) stall: Duration,
+}
+
+/// How far the request is.
+#[derive(Default)]
+pub(super) struct Sending {
+    state: Cell<Sent>,
+    in_inbox: Cell<usize>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Sent {
+    /// All that was sent is still in the inbox.
+    #[default]
+    Kept,
+    /// Part of it is gone.
+    Dropped,
+    CompleteKept,
+    CompleteDropped,
+}
+
+impl Sending {
+    /// Whether the request can be sent from its beginning once more.
+    pub(super) fn can_repeat(&self) -> bool {
+        matches!(self.state.get(), Sent::Kept | Sent::CompleteKept)
+    }
+
+    /// Whether the whole request was sent.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.state.get(), Sent::CompleteKept | Sent::CompleteDropped)
+    }
+
+    /// How much of the body is still in the inbox; what follows is the next request's.
+    pub(super) fn in_inbox(&self) -> usize {
+        self.in_inbox.get()
+    }
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The answer was handed to the client whole.
+    Complete(ResponseHead),
+    /// The answer was 101, and the client has it.
+    Upgraded,
+    ClientGone,
+    /// The instance's connection failed before any byte of an answer.
+    NoAnswer,
+    /// What came is no answer; the client has nothing of it.
+    BadAnswer(Reject),
+    /// The answer began and broke off.
+    Broken(Framing),
+    /// The request's body is invalid, and no answer has begun.
+    BadRequest(Reject),
+}
+
+/// What ends the upward direction.
+enum Up {
+    ClientGone,
+    InstanceFailed,
+    Bad(Reject),
+}
+
+impl Exchange<'_> {
+    /// Carries the exchange out.
+    pub(super) async fn run(
+        self,
+        client: (&mut ReadHalf<'_>, &mut WriteHalf<'_>, &mut Inbox),
+        instance: (ReadHalf<'_>, WriteHalf<'_>),
+    ) -> End {
+        let (mut from_instance, mut to_instance) = instance;
+        let mut upward = Upward {
+            body: Body::new(self.head.framing),
+            text: self.text,
+            sending: self.sending,
+            written: self.written,
+            stall: self.stall,
+        };
+        let begun = Cell::new(false);
+        let mut downward = Downward { exchange: self, out: HeadText::borrow(), heard: false, begun: &begun };
+        let mut up = pin!(upward.run(client.0, client.2, &mut to_instance));
+        let mut down = pin!(downward.run(&mut from_instance, client.1));
+        let mut sending = true;
+        poll_fn(|cx| {
+            if sending && let Poll::Ready(up) = up.as_mut().poll(cx) {
+                match up {
+                    // It may have answered all the same: reading tells.
+                    Up::InstanceFailed => sending = false,
+                    Up::Bad(reject) if !begun.get() => return Poll::Ready(End::BadRequest(reject)),
+                    Up::ClientGone | Up::Bad(_) => return Poll::Ready(End::ClientGone),
+                }
+            }
+            down.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+/// The request's direction.
+struct Upward<'a> {
+    body: Body,
+    text: &'a [u8],
+    sending: &'a Sending,
+    written: &'a Cell<u64>,
+    stall: Duration,
+}
+
+impl Upward<'_> {
+    async fn run(&mut self, from: &mut ReadHalf<'_>, inbox: &mut Inbox, to: &mut WriteHalf<'_>) -> Up {
+        match self.send(from, inbox, to).await {
+            Ok(()) => watch(from, inbox).await,
+            Err(up) => up,
+        }
+    }
+
+    async fn send(
+        &mut self,
+        from: &mut ReadHalf<'_>,
+        inbox: &mut Inbox,
+        to: &mut WriteHalf<'_>,
+    ) -> Result<(), Up> {
+        let (mut text, mut sent) = (self.text, 0);
+        loop {
+            let rest = &inbox.bytes()[sent..];
+            let n = self.body.take(rest).map_err(Up::Bad)?;
+            let written = write_all(to, [text, &rest[..n]], INSTANCE_STALL, self.written).await;
+            written.map_err(|_| Up::InstanceFailed)?;
+            text = &[];
+            sent += n;
+            self.sending.in_inbox.set(sent);
+            if self.body.is_done() {
+                let kept = self.sending.can_repeat();
+                self.sending.state.set(if kept { Sent::CompleteKept } else { Sent::CompleteDropped });
+                return Ok(());
+            }
+            if sent == SIZE || self.sending.state.get() == Sent::Dropped {
+                self.sending.state.set(Sent::Dropped);
+                inbox.consume(sent);
+                sent = 0;
+                self.sending.in_inbox.set(0);
+            }
+            self.receive(from, inbox).await?;
+        }
+    }
+
+    async fn receive(&self, from: &mut ReadHalf<'_>, inbox: &mut Inbox) -> Result<(), Up> {
+        let read = match poll_fn(|cx| Poll::Ready(inbox.poll_fill(cx, from))).await {
+            Poll::Ready(read) => read,
+            Poll::Pending => match tokio::time::timeout(self.stall, inbox.fill(from)).await {
+                Ok(read) => read,
+                Err(_) => return Err(Up::ClientGone),
+            },
+        };
+        if matches!(read, Ok(1..)) { Ok(()) } else { Err(Up::ClientGone) }
+    }
+}
+
+/// Waits until the client is gone. What it sends meanwhile is its next request's.
+async fn watch(from: &mut ReadHalf<'_>, inbox: &mut Inbox) -> Up {
+    while !inbox.is_full() {
+        if !matches!(inbox.fill(from).await, Ok(1..)) {
+            return Up::ClientGone;
+        }
+    }
+    pending().await
+}
+
+/// The answer's direction.
+struct Downward<'a> {
+    exchange: Exchange<'a>,
+    /// The answer's head as the client gets it.
+    out: HeadText,
+    /// Whether any byte of an answer came.
+    heard: bool,
+    /// Whether the client has any of the answer; interim ones do not count.
+    begun: &'a Cell<bool>,
+}
+
+impl Downward<'_> {
+    async fn run(&mut self, from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>) -> End {
+        loop {
+            let head = match self.head(from).await {
+                Ok(head) => head,
+                Err(end) => return end,
+            };
+            match head.nature {
+                Nature::Interim if self.exchange.head.version == Version::Http10 => continue,
+                Nature::Interim => {
+                    if self.write(to, 0).await.is_err() {
+                        return End::ClientGone;
+                    }
+                    self.begun.set(false);
+                    continue;
+                }
+                Nature::Upgraded => {
+                    self.exchange.claim.become_stream();
+                    let written = self.write(to, 0).await;
+                    return if written.is_ok() { End::Upgraded } else { End::ClientGone };
+                }
+                Nature::Events => self.exchange.claim.become_stream(),
+                Nature::Answer => {}
+            }
+            return match self.body(head, from, to).await {
+                Ok(()) => End::Complete(head),
+                Err(end) => end,
+            };
+        }
+    }
+
+    /// Reads the next head into `out`.
+    async fn head(&mut self, from: &mut ReadHalf<'_>) -> Result<ResponseHead, End> {
+        let mut seen = 0;
+        loop {
+            let answer = &mut *self.exchange.answer;
+            if let Some(end) = head::find_end(answer.bytes(), seen).map_err(End::BadAnswer)? {
+                self.out.clear();
+                let wanted = self.exchange.head.wanted(self.exchange.route);
+                let head = &answer.bytes()[..end];
+                let head = response::response(head, self.exchange.head, wanted, &mut self.out);
+                answer.consume(end);
+                return head.map_err(End::BadAnswer);
+            }
+            seen = answer.bytes().len();
+            if answer.is_full() {
+                return Err(End::BadAnswer(Reject::bad("the head is too long")));
+            }
+            if !matches!(answer.fill(from).await, Ok(1..)) {
+                let broken = End::BadAnswer(Reject::bad("it broke off in the head"));
+                return Err(if self.heard { broken } else { End::NoAnswer });
+            }
+            self.heard = true;
+        }
+    }
+
+    /// Passes the body on; the head goes out with its first piece.
+    async fn body(
+        &mut self,
+        head: ResponseHead,
+        from: &mut ReadHalf<'_>,
+        to: &mut WriteHalf<'_>,
+    ) -> Result<(), End> {
+        let mut body = Body::new(head.framing);
+        let unchunk = head.framing == Framing::Chunked && self.exchange.head.version == Version::Http10;
+        loop {
+            let passed =
+                if unchunk { self.unchunk(&mut body, to).await } else { self.pass(&mut body, to).await };
+            match passed {
+                Ok(()) => {}
+                Err(Passing::Client) => return Err(End::ClientGone),
+                Err(Passing::Invalid(reject)) if !self.begun.get() => return Err(End::BadAnswer(reject)),
+                Err(Passing::Invalid(_)) => return Err(End::Broken(head.framing)),
+            }
+            if body.is_done() {
+                return Ok(());
+            }
+            match self.exchange.answer.fill(from).await {
+                Ok(1..) => {}
+                Ok(_) if body.ends_with_close() => return Ok(()),
+                Ok(_) | Err(_) => return Err(End::Broken(head.framing)),
+            }
+        }
+    }
+
+    async fn pass(&mut self, body: &mut Body, to: &mut WriteHalf<'_>) -> Result<(), Passing> {
+        let n = body.take(self.exchange.answer.bytes()).map_err(Passing::Invalid)?;
+        self.write(to, n).await.map_err(|_| Passing::Client)
+    }
+
+    /// Passes the data alone, for a client that knows no chunks.
+    async fn unchunk(&mut self, body: &mut Body, to: &mut WriteHalf<'_>) -> Result<(), Passing> {
+        self.write(to, 0).await.map_err(|_| Passing::Client)?;
+        while !body.is_done() && !self.exchange.answer.bytes().is_empty() {
+            let run = body.run(self.exchange.answer.bytes()).map_err(Passing::Invalid)?;
+            match run.what {
+                What::Data => self.write(to, run.length).await.map_err(|_| Passing::Client)?,
+                What::Framing => self.exchange.answer.consume(run.length),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the head, if it is still to be written, and the first `n` bytes of what the instance sent.
+    async fn write(&mut self, to: &mut WriteHalf<'_>, n: usize) -> io::Result<()> {
+        self.begun.set(true);
+        let data = &self.exchange.answer.bytes()[..n];
+        let handed = Cell::new(0);
+        write_all(to, [&self.out, data], self.exchange.stall, &handed).await?;
+        self.out.clear();
+        self.exchange.answer.consume(n);
+        Ok(())
+    }
+}
+
+/// Why a piece could not be passed on.
+enum Passing {
+    Client,
+    Invalid(Reject),
+}

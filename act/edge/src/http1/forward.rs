@@ -1,0 +1,174 @@
+//! A request's way: to an instance, to another where that is safe, and what the books say of it.
+
+use super::exchange::{End, Exchange, Sending};
+use super::head::{Framing, Persistence, Version};
+use super::reject::Reject;
+use super::response::{Keep, ResponseHead};
+use super::{After, Client, Request};
+use crate::count::{Claim, Ending, Kind};
+use crate::pool::{Origin, Repeat, Upstream};
+use crate::route::Chosen;
+use crate::search::{Failure, Search};
+use crate::transfer::Inbox;
+use crate::tunnel::{self, Closing};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// The answer when an instance failed with a request that must not be sent again.
+const LOST: Reject = Reject::new(502, "the instance broke off before it answered");
+
+/// Which connections a request may take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Take {
+    Any,
+    Fresh,
+}
+
+/// A request at the instance that was chosen for it.
+struct Try {
+    claim: Claim,
+    upstream: Upstream,
+    answer: Inbox,
+}
+
+impl Client<'_> {
+    /// Has one request answered.
+    pub(super) async fn answer(&mut self, request: &Request) -> After {
+        let mut search = Search::new(self.config, self.route, Kind::Request);
+        loop {
+            let chosen = match search.next().await {
+                Ok(chosen) => chosen,
+                Err(nobody) => return self.refuse_unread(Reject::nobody(nobody), request).await,
+            };
+            if let Some(after) = self.try_at(request, chosen, &mut search).await {
+                return after;
+            }
+        }
+    }
+
+    /// `None`: it failed, and another try is due.
+    async fn try_at(&mut self, request: &Request, chosen: Chosen, search: &mut Search<'_>) -> Option<After> {
+        let Chosen { mut claim, address } = chosen;
+        let mut take = if search.is_first() { Take::Any } else { Take::Fresh };
+        loop {
+            let Ok(upstream) = self.connect(&claim, address, request.head.repeat, take).await else {
+                search.fail(claim, Failure::Unreachable);
+                return None;
+            };
+            let before = upstream.written.get();
+            let sending = Sending::default();
+            let mut at = Try { claim, upstream, answer: Inbox::default() };
+            let end = self.exchange(request, &mut at, &sending).await;
+            if end != End::NoAnswer {
+                return Some(self.conclude(request, at, end, &sending).await);
+            }
+            let untouched = at.upstream.took_nothing_since(before);
+            claim = at.claim;
+            if untouched && at.upstream.origin == Origin::Reused && sending.can_repeat() {
+                take = Take::Fresh;
+                continue;
+            }
+            let allowed = untouched || request.head.repeat == Repeat::Allowed;
+            if allowed && sending.can_repeat() && search.has_tries_left() {
+                search.fail(claim, Failure::BrokeOff);
+                return None;
+            }
+            claim.end(Ending::Lost);
+            return Some(self.refuse_unread(LOST, request).await);
+        }
+    }
+
+    async fn connect(
+        &self,
+        claim: &Claim,
+        address: SocketAddr,
+        repeat: Repeat,
+        take: Take,
+    ) -> io::Result<Upstream> {
+        let pooled = match take {
+            Take::Any => claim.entry().pool.take(repeat, Instant::now()),
+            Take::Fresh => None,
+        };
+        match pooled {
+            Some(upstream) => Ok(upstream),
+            None => Upstream::connect(address, self.config.connect_time).await,
+        }
+    }
+
+    async fn exchange(&mut self, request: &Request, at: &mut Try, sending: &Sending) -> End {
+        let (read, write) = at.upstream.stream.split();
+        let exchange = Exchange {
+            head: &request.head,
+            text: &request.text,
+            route: self.route,
+            claim: &mut at.claim,
+            answer: &mut at.answer,
+            sending,
+            written: &at.upstream.written,
+            stall: self.config.stall_time,
+        };
+        exchange.run((&mut self.read, &mut self.write, &mut self.inbox), (read, write)).await
+    }
+
+    async fn conclude(&mut self, request: &Request, at: Try, end: End, sending: &Sending) -> After {
+        match end {
+            End::Complete(head) => self.complete(at, head, sending),
+            End::Upgraded => self.tunnel(at).await,
+            End::ClientGone => {
+                at.claim.end(Ending::ClientLeft);
+                After::Drop
+            }
+            End::NoAnswer | End::BadAnswer(_) => {
+                if let End::BadAnswer(why) = end {
+                    tracing::warn!(instance = %at.claim.entry().id, why = why.reason, "a bad answer");
+                }
+                at.claim.end(Ending::Lost);
+                self.refuse_unread(Reject::new(502, "the instance's answer is not valid HTTP"), request).await
+            }
+            End::Broken(framing) => {
+                at.claim.end(Ending::Lost);
+                let whole_by_close =
+                    framing == Framing::UntilClose || request.head.version == Version::Http10;
+                if whole_by_close { After::Reset } else { After::Drop }
+            }
+            End::BadRequest(reject) => {
+                at.claim.end(Ending::ClientLeft);
+                self.refuse(reject, request.head.method, Persistence::Close).await
+            }
+        }
+    }
+
+    /// The answer was handed to the client whole.
+    fn complete(&mut self, at: Try, head: ResponseHead, sending: &Sending) -> After {
+        let entry = at.claim.entry().clone();
+        at.claim.end(Ending::Full { status: head.status });
+        if !sending.is_complete() {
+            // What is left of the request would be taken for the next one, on both sides.
+            return After::Close;
+        }
+        if let Keep::For(promised) = head.upstream
+            && entry.named.get()
+            && at.answer.bytes().is_empty()
+        {
+            entry.pool.put(at.upstream, promised);
+        }
+        self.inbox.consume(sending.in_inbox());
+        if head.client == Persistence::Close { After::Close } else { After::Next }
+    }
+
+    async fn tunnel(&mut self, mut at: Try) -> After {
+        let upstream = at.upstream.stream.split();
+        let client = (&mut self.read, &mut self.write, &mut self.inbox);
+        let ended = tunnel::run(client, upstream, &mut at.answer, Closing::Together, self.config).await;
+        at.claim.end(ended);
+        After::Drop
+    }
+
+    async fn refuse_unread(&mut self, reject: Reject, request: &Request) -> After {
+        // A body that was not read cannot be skipped.
+        let unread = request.head.framing != Framing::None;
+        let persistence = if unread { Persistence::Close } else { request.head.wanted(self.route) };
+        self.refuse(reject, request.head.method, persistence).await
+    }
+}

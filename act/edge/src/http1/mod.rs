@@ -1,0 +1,208 @@
+//! HTTP/1.1: one task for each client connection, which reads requests, has each answered by an instance,
+//! and goes on in order.
+
+mod body;
+mod exchange;
+mod forward;
+mod head;
+mod reject;
+mod response;
+#[cfg(test)]
+mod tests;
+
+use crate::Config;
+use crate::buffer::HeadText;
+use crate::route::Route;
+use crate::transfer::{Inbox, linger, write_all};
+use head::{Method, Persistence, REQUEST_HEAD, RequestHead, Sender};
+use reject::Reject;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::futures::Notified;
+use tokio::time::{Instant, Sleep};
+
+/// Serves one client until either side has had enough.
+pub(crate) async fn serve(config: &Config, route: &Route, mut stream: TcpStream, peer: SocketAddr) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let address = peer.ip().to_canonical();
+    let forwarded = format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: http\r\n");
+    let (read, write) = stream.split();
+    let mut client = Client { config, route, forwarded, read, write, inbox: Inbox::default() };
+    let closing = pin!(route.closing.notified());
+    let idle = tokio::time::sleep(config.idle_time);
+    let wait = Wait { deadline: idle.deadline(), sleep: Box::pin(idle), closing };
+    let after = client.serve_all(wait).await;
+    if after == After::Reset {
+        // Nothing else tells this client that its answer is not whole.
+        let _ = stream.set_zero_linger();
+    }
+}
+
+/// A client's connection.
+struct Client<'a> {
+    config: &'a Config,
+    route: &'a Route,
+    forwarded: String,
+    read: ReadHalf<'a>,
+    write: WriteHalf<'a>,
+    inbox: Inbox,
+}
+
+/// A request whose head is there; its body may still be under way.
+struct Request {
+    head: RequestHead,
+    /// The head as the instance gets it.
+    text: HeadText,
+}
+
+/// What came instead of a request.
+enum NoRequest {
+    /// The client is gone, or has waited long enough.
+    End,
+    Refused(Reject),
+}
+
+/// What becomes of the client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// The next request.
+    Next,
+    /// It closes, in order.
+    Close,
+    /// It is dropped: the client is gone, or sees that the answer is not whole.
+    Drop,
+    /// It is reset, so that the client sees that the answer is not whole.
+    Reset,
+}
+
+impl Client<'_> {
+    async fn serve_all(&mut self, mut wait: Wait<'_, '_>) -> After {
+        loop {
+            let after = match self.next_request(&mut wait).await {
+                Ok(request) => self.answer(&request).await,
+                Err(NoRequest::End) => After::Drop,
+                Err(NoRequest::Refused(reject)) => {
+                    self.refuse(reject, Method::Other, Persistence::Close).await
+                }
+            };
+            match after {
+                After::Next => {}
+                After::Close => {
+                    linger(&mut self.read, &mut self.write, self.config.linger_time).await;
+                    return After::Close;
+                }
+                After::Drop | After::Reset => return after,
+            }
+        }
+    }
+
+    async fn next_request(&mut self, wait: &mut Wait<'_, '_>) -> Result<Request, NoRequest> {
+        let mut seen = 0;
+        // Who comes while the listener closes may still have a request under way.
+        let closed = self.route.is_closed();
+        wait.set(if closed { self.config.linger_time } else { self.config.idle_time });
+        loop {
+            if let Some(request) = self.take_request(&mut seen).map_err(NoRequest::Refused)? {
+                return Ok(request);
+            }
+            let begun = !self.inbox.bytes().is_empty();
+            if begun && seen == 0 {
+                wait.set(self.config.head_time);
+            }
+            seen = self.inbox.bytes().len();
+            match wait.fill(&mut self.inbox, &mut self.read).await {
+                Arrived::More => {}
+                Arrived::TooLate if begun => {
+                    return Err(NoRequest::Refused(Reject::new(408, "the head took too long to arrive")));
+                }
+                Arrived::TooLate | Arrived::End => return Err(NoRequest::End),
+            }
+        }
+    }
+
+    /// Takes the next request's head, if it is there whole.
+    fn take_request(&mut self, seen: &mut usize) -> Result<Option<Request>, Reject> {
+        // Empty lines before a request are tolerated, as the standard asks.
+        while self.inbox.bytes().starts_with(b"\r\n") {
+            self.inbox.consume(2);
+            *seen = 0;
+        }
+        let bytes = self.inbox.bytes();
+        let end = head::find_end(bytes, *seen)?;
+        if end.unwrap_or(bytes.len()) > REQUEST_HEAD {
+            return Err(Reject::new(431, "the head is too long"));
+        }
+        let Some(end) = end else { return Ok(None) };
+        let sender = Sender { forwarded: &self.forwarded, address: &self.route.address };
+        let mut text = HeadText::borrow();
+        let head = head::request(&bytes[..end], &sender, &mut text)?;
+        self.inbox.consume(end);
+        Ok(Some(Request { head, text }))
+    }
+
+    /// Answers in the edge's own words.
+    async fn refuse(&mut self, reject: Reject, method: Method, persistence: Persistence) -> After {
+        let mut text = HeadText::borrow();
+        reject.write(method, persistence, &mut text);
+        let written = Cell::new(0);
+        match write_all(&mut self.write, [&text, &[]], self.config.stall_time, &written).await {
+            Err(_) => After::Drop,
+            Ok(()) if persistence == Persistence::Close => After::Close,
+            Ok(()) => After::Next,
+        }
+    }
+}
+
+/// Waiting for a client, with an end.
+struct Wait<'a, 'b> {
+    deadline: Instant,
+    /// Set anew only when it fires too early: a timer for each request would cost more than the request.
+    sleep: Pin<Box<Sleep>>,
+    closing: Pin<&'a mut Notified<'b>>,
+}
+
+/// What ended the wait.
+enum Arrived {
+    More,
+    End,
+    TooLate,
+}
+
+impl Wait<'_, '_> {
+    fn set(&mut self, limit: std::time::Duration) {
+        self.deadline = Instant::now() + limit;
+        if self.deadline < self.sleep.deadline() {
+            self.sleep.as_mut().reset(self.deadline);
+        }
+    }
+
+    async fn fill(&mut self, inbox: &mut Inbox, from: &mut ReadHalf<'_>) -> Arrived {
+        poll_fn(|cx| {
+            if let Poll::Ready(read) = inbox.poll_fill(cx, from) {
+                return Poll::Ready(if matches!(read, Ok(1..)) { Arrived::More } else { Arrived::End });
+            }
+            if inbox.bytes().is_empty() && self.closing.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Arrived::End);
+            }
+            self.poll_deadline(cx).map(|()| Arrived::TooLate)
+        })
+        .await
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.sleep.as_mut().poll(cx));
+            if self.deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.sleep.as_mut().reset(self.deadline);
+        }
+    }
+}

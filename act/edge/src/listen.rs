@@ -1,0 +1,160 @@
+//! The listening sockets: opened before a table is handed to the workers, kept for as long as any table
+//! names their address, tried again with back-off where the system refuses.
+//!
+//! Each worker accepts on a socket of its own (`SO_REUSEPORT`). That option would also let another process
+//! of the same user share the address unseen, so that the address is first bound without it.
+
+use crate::table::Plan;
+use naru_model::ListenerFault;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Connections that the system keeps for a worker that is busy.
+const BACKLOG: i32 = 4096;
+
+/// The first wait after a refusal; it doubles up to [`LAST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// The longest wait: what somebody who frees the address has to wait.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// The sockets of one address, one for each worker.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    pub(crate) address: SocketAddr,
+    each: Vec<Mutex<Option<TcpListener>>>,
+}
+
+/// All sockets that are open, and what could not be opened.
+#[derive(Debug, Default)]
+pub(crate) struct Listening {
+    open: BTreeMap<String, Arc<Sockets>>,
+    faults: BTreeMap<String, Fault>,
+}
+
+#[derive(Debug)]
+struct Fault {
+    told: ListenerFault,
+    wait: Duration,
+    due: Instant,
+}
+
+impl Listening {
+    /// Opens what `plan` names and is not open, puts the sockets into it, and forgets the others (the
+    /// workers close them once they have taken the plan). Whether the faults changed.
+    pub(crate) fn provide(&mut self, plan: &mut Plan, workers: usize, now: Instant) -> FaultsChanged {
+        let before = self.faults();
+        let mut open = BTreeMap::new();
+        let mut faults = BTreeMap::new();
+        for listener in &mut plan.listeners {
+            let key = key(&listener.name, &listener.address);
+            let had = self.faults.remove(&*listener.name).filter(|f| f.told.address == *listener.address);
+            let wait = had.as_ref().map(|fault| fault.wait);
+            let opened = match (self.open.get(&key), had) {
+                _ if open.contains_key(&key) => Err("another listener of the table has this address".into()),
+                (Some(sockets), _) => Ok(sockets.clone()),
+                (None, Some(fault)) if fault.due > now => {
+                    faults.insert(listener.name.to_string(), fault);
+                    continue;
+                }
+                (None, _) => Sockets::open(&listener.address, workers).map(Arc::new),
+            };
+            match opened {
+                Ok(sockets) => {
+                    listener.sockets = Some(sockets.clone());
+                    open.insert(key, sockets);
+                }
+                Err(error) => {
+                    let fault = Fault::new(&listener.name, &listener.address, error, wait, now);
+                    faults.insert(listener.name.to_string(), fault);
+                }
+            }
+        }
+        (self.open, self.faults) = (open, faults);
+        if self.faults() == before { FaultsChanged::No } else { FaultsChanged::Yes }
+    }
+
+    /// The addresses that are listened on, each with the one that its table names.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.open.iter().map(|(key, sockets)| (key.as_str(), sockets.address))
+    }
+
+    /// What could not be opened.
+    pub(crate) fn faults(&self) -> Vec<ListenerFault> {
+        self.faults.values().map(|fault| fault.told.clone()).collect()
+    }
+
+    /// When to try again, if anything is to be tried.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.faults.values().map(|fault| fault.due).min()
+    }
+}
+
+/// Whether a report would tell something new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FaultsChanged {
+    Yes,
+    No,
+}
+
+impl Fault {
+    fn new(name: &str, address: &str, error: String, waited: Option<Duration>, now: Instant) -> Fault {
+        let wait = waited.map_or(FIRST_WAIT, |waited| (waited * 2).min(LAST_WAIT));
+        let told = ListenerFault { listener: name.into(), address: address.into(), error };
+        Fault { told, wait, due: now + wait }
+    }
+}
+
+impl Sockets {
+    fn open(address: &str, workers: usize) -> Result<Sockets, String> {
+        let wanted: SocketAddr =
+            address.parse().map_err(|_| format!("the address {address:?} is not IP:PORT"))?;
+        Sockets::bind(wanted, workers).map_err(|error| error.to_string())
+    }
+
+    fn bind(wanted: SocketAddr, workers: usize) -> io::Result<Sockets> {
+        if wanted.port() != 0 {
+            let probe = socket(wanted)?;
+            probe.bind(&wanted.into())?;
+        }
+        let mut each = Vec::with_capacity(workers);
+        let mut address = wanted;
+        for _ in 0..workers {
+            let socket = socket(wanted)?;
+            socket.set_reuse_port(true)?;
+            socket.bind(&address.into())?;
+            let listener = TcpListener::from(socket);
+            // Port 0 is one of the system's choice: the same one for all workers.
+            address = listener.local_addr()?;
+            each.push(listener);
+        }
+        // Only once all are bound: a connection that arrives in between would find part of the workers.
+        each.iter().try_for_each(|listener| SockRef::from(listener).listen(BACKLOG))?;
+        Ok(Sockets { address, each: each.into_iter().map(|own| Mutex::new(Some(own))).collect() })
+    }
+
+    /// The worker's own socket, which it closes once no table names the address. Only its first call gets it.
+    pub(crate) fn take(&self, worker: usize) -> Option<TcpListener> {
+        self.each[worker].lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+/// Under which sockets are kept: by address, so that another listener can take an address over without a
+/// gap; a port of the system's choice belongs to its listener.
+fn key(name: &str, address: &str) -> String {
+    if address.ends_with(":0") { format!("{address} {name}") } else { address.into() }
+}

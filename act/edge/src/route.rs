@@ -1,0 +1,157 @@
+//! A listener at one worker, and the choice of an instance behind it.
+//!
+//! Choosing and counting are one step on the worker's thread. A table's change is another. Neither waits in
+//! between, so that after a worker has acknowledged a generation, nothing can reach an instance that this
+//! generation does not name.
+
+use crate::count::{Claim, Entry, Kind};
+use crate::table::PlannedListener;
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Instant;
+use tokio::sync::Notify;
+
+/// A listener at one worker. Its connections share it; it outlives its removal for as long as they do.
+pub(crate) struct Route {
+    pub(crate) address: std::sync::Arc<str>,
+    pub(crate) protocol: naru_model::Protocol,
+    choices: RefCell<Vec<Choice>>,
+    /// Told when the choices changed, to those that wait for an instance.
+    pub(crate) changed: Notify,
+    /// Told when the listener is removed, to connections that wait for their next request.
+    pub(crate) closing: Notify,
+    closed: Cell<bool>,
+    /// How many wait for an instance.
+    pub(crate) held: Cell<usize>,
+    turn: Cell<usize>,
+}
+
+/// A share of the traffic.
+struct Choice {
+    weight: u32,
+    /// How far behind its share it is.
+    credit: Cell<i64>,
+    backends: Vec<Target>,
+}
+
+/// An instance that can be chosen.
+struct Target {
+    entry: Rc<Entry>,
+    address: SocketAddr,
+}
+
+/// An instance that was chosen: the work counts from here on.
+pub(crate) struct Chosen {
+    pub(crate) claim: Claim,
+    pub(crate) address: SocketAddr,
+}
+
+impl Route {
+    /// A route that chooses nothing yet.
+    pub(crate) fn new(listener: &PlannedListener) -> Route {
+        Route {
+            address: listener.address.clone(),
+            protocol: listener.protocol,
+            choices: RefCell::default(),
+            changed: Notify::new(),
+            closing: Notify::new(),
+            closed: Cell::new(false),
+            held: Cell::new(0),
+            turn: Cell::new(0),
+        }
+    }
+
+    /// Whether a listener of a newer table is this one, and keeps its connections.
+    pub(crate) fn is(&self, listener: &PlannedListener) -> bool {
+        self.address == listener.address && self.protocol == listener.protocol
+    }
+
+    /// Chooses by `listener` from now on; `entry` gives the worker's entry of an instance.
+    pub(crate) fn change(
+        &self,
+        listener: &PlannedListener,
+        mut entry: impl FnMut(&crate::table::PlannedBackend) -> Rc<Entry>,
+    ) {
+        let mut changed = Vec::new();
+        for split in listener.splits.iter() {
+            // Every instance that is named gets its entry, the ones without a share too.
+            let backends = split.backends.iter();
+            let backends: Vec<_> = backends.map(|b| Target { entry: entry(b), address: b.address }).collect();
+            if split.weight > 0 && !backends.is_empty() {
+                changed.push(Choice { weight: split.weight, credit: Cell::new(0), backends });
+            }
+        }
+        let mut choices = self.choices.borrow_mut();
+        if choices.iter().map(|c| c.weight).eq(changed.iter().map(|c| c.weight)) {
+            choices.iter().zip(&changed).for_each(|(before, now)| now.credit.set(before.credit.get()));
+        }
+        *choices = changed;
+        drop(choices);
+        self.changed.notify_waiters();
+    }
+
+    /// The listener is in no table any more: nothing can be chosen, and idle connections close.
+    pub(crate) fn close(&self) {
+        self.choices.borrow_mut().clear();
+        self.finish();
+        self.changed.notify_waiters();
+    }
+
+    /// No more connections come: those that are idle close, and the others once their work is done.
+    pub(crate) fn finish(&self) {
+        self.closed.set(true);
+        self.closing.notify_waiters();
+    }
+
+    /// Whether connections are to close once their work is done.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Whether anything can be chosen.
+    pub(crate) fn has_choices(&self) -> bool {
+        !self.choices.borrow().is_empty()
+    }
+
+    /// Chooses an instance and counts the work on it: the split by weight, then the least loaded there that
+    /// was not tried yet, then any that was not.
+    pub(crate) fn choose(&self, kind: Kind, tried: &[Rc<Entry>]) -> Option<Chosen> {
+        let choices = self.choices.borrow();
+        let first = Choice::next(&choices)?;
+        let untried = |target: &Target| !tried.iter().any(|t| Rc::ptr_eq(t, &target.entry));
+        let turn = self.turn.replace(self.turn.get().wrapping_add(1));
+        let target = first
+            .least_loaded(turn, untried)
+            .or_else(|| choices.iter().find_map(|c| c.least_loaded(turn, untried)))?;
+        Some(Chosen { claim: target.entry.claim(kind, Instant::now()), address: target.address })
+    }
+}
+
+impl Choice {
+    /// Smooth weighted turns: each gains its weight, the richest is chosen and pays for all.
+    fn next(choices: &[Choice]) -> Option<&Choice> {
+        if let [only] = choices {
+            return Some(only);
+        }
+        let mut total = 0;
+        let mut best: Option<&Choice> = None;
+        for choice in choices {
+            let weight = i64::from(choice.weight);
+            total += weight;
+            choice.credit.set(choice.credit.get() + weight);
+            if best.is_none_or(|best| choice.credit.get() > best.credit.get()) {
+                best = Some(choice);
+            }
+        }
+        let best = best?;
+        best.credit.set(best.credit.get() - total);
+        Some(best)
+    }
+
+    /// The one with the least in progress, beginning at another one each turn, so that ties rotate.
+    fn least_loaded(&self, turn: usize, fit: impl Fn(&Target) -> bool) -> Option<&Target> {
+        let (before, after) = self.backends.split_at(turn % self.backends.len());
+        after.iter().chain(before).filter(|target| fit(target)).min_by_key(|target| target.entry.load.now())
+    }
+}

@@ -1,0 +1,37 @@
+//! TCP listeners: each connection is one stream to one instance.
+
+use crate::Config;
+use crate::count::Kind;
+use crate::pool::Upstream;
+use crate::route::{Chosen, Route};
+use crate::search::{Failure, Search};
+use crate::transfer::Inbox;
+use crate::tunnel::{self, Closing};
+use tokio::net::TcpStream;
+
+/// Carries one client's connection to its end. Without an instance, it is closed.
+pub(crate) async fn serve(config: &Config, route: &Route, mut client: TcpStream) {
+    if client.set_nodelay(true).is_err() {
+        return;
+    }
+    let mut search = Search::new(config, route, Kind::Stream);
+    let (claim, mut upstream) = loop {
+        let Ok(Chosen { claim, address }) = search.next().await else { return };
+        match Upstream::connect(address, config.connect_time).await {
+            Ok(upstream) => break (claim, upstream),
+            Err(_) => search.fail(claim, Failure::Unreachable),
+        }
+    };
+    let ended = {
+        let (mut read, mut write) = client.split();
+        let mut inbox = Inbox::default();
+        let client = (&mut read, &mut write, &mut inbox);
+        let upstream = upstream.stream.split();
+        tunnel::run(client, upstream, &mut Inbox::default(), Closing::Apart, config).await
+    };
+    if ended == crate::count::Ending::Lost {
+        // The client sees what its instance's connection saw.
+        let _ = client.set_zero_linger();
+    }
+    claim.end(ended);
+}

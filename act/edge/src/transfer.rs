@@ -1,0 +1,133 @@
+//! Bytes in and out of sockets: what was read and not yet used, and writing that gives up on a peer that
+//! stopped reading.
+
+use crate::buffer::{Buffer, SIZE};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+
+/// What was read from a socket and not yet used. Holds a buffer only while it is not empty.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    buffer: Option<Buffer>,
+    start: usize,
+    end: usize,
+}
+
+impl Inbox {
+    /// What is there, oldest byte first.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.buffer.as_ref().map_or(&[], |buffer| &buffer[self.start..self.end])
+    }
+
+    /// Whether a read would find no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.end - self.start == SIZE
+    }
+
+    /// Forgets the oldest `n` bytes, of those that are there.
+    pub(crate) fn consume(&mut self, n: usize) {
+        self.start += n;
+        debug_assert!(self.start <= self.end, "consumed more than was there");
+        self.release_if_empty();
+    }
+
+    /// Waits until something can be read, and reads it. 0: the peer will send no more.
+    ///
+    /// Must not be called when full.
+    pub(crate) async fn fill(&mut self, from: &mut ReadHalf<'_>) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_fill(cx, from)).await
+    }
+
+    /// As [`Inbox::fill`].
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut ReadHalf<'_>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(from.as_ref().poll_read_ready(cx))?;
+        let buffer = self.buffer.get_or_insert_with(Buffer::borrow);
+        if self.start > 0 && self.end == SIZE {
+            buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let mut room = ReadBuf::new(&mut buffer[self.end..]);
+        let read = Pin::new(from).poll_read(cx, &mut room);
+        let n = room.filled().len();
+        self.end += n;
+        self.release_if_empty();
+        read.map_ok(|()| n)
+    }
+
+    fn release_if_empty(&mut self) {
+        if self.start == self.end {
+            *self = Inbox::default();
+        }
+    }
+}
+
+/// Writes all of `parts`, in order, and adds to `accepted` what the system took.
+///
+/// # Errors
+/// What the system said, or `TimedOut` once nothing was taken for as long as `stall`.
+pub(crate) async fn write_all(
+    to: &mut WriteHalf<'_>,
+    mut parts: [&[u8]; 2],
+    stall: Duration,
+    accepted: &Cell<u64>,
+) -> io::Result<()> {
+    while !(parts[0].is_empty() && parts[1].is_empty()) {
+        // The timer costs more than the write: it is made only for a peer that does not read.
+        let n = match poll_fn(|cx| Poll::Ready(poll_write(cx, to, parts))).await {
+            Poll::Ready(taken) => taken?,
+            Poll::Pending => tokio::time::timeout(stall, poll_fn(|cx| poll_write(cx, to, parts))).await??,
+        };
+        accepted.set(accepted.get() + n as u64);
+        let first = n.min(parts[0].len());
+        parts = [&parts[0][first..], &parts[1][n - first..]];
+    }
+    Ok(())
+}
+
+fn poll_write(cx: &mut Context<'_>, to: &mut WriteHalf<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
+    let written = match parts {
+        [one, []] | [[], one] => Pin::new(to).poll_write(cx, one),
+        [one, two] => Pin::new(to).poll_write_vectored(cx, &[IoSlice::new(one), IoSlice::new(two)]),
+    };
+    match ready!(written)? {
+        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        n => Poll::Ready(Ok(n)),
+    }
+}
+
+/// Tells the peer that no more will come. A peer that is gone already needs no telling.
+pub(crate) async fn finish(to: &mut WriteHalf<'_>) {
+    let _ = poll_fn(|cx| Pin::new(&mut *to).poll_shutdown(cx)).await;
+}
+
+/// Closes so that the peer still reads what was written: says the end, then takes what the peer had under
+/// way, for as long as `limit` and up to a bound. Closing at once would reset the connection when unread
+/// bytes are there, and a reset can destroy an answer that the peer has not read yet.
+pub(crate) async fn linger(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, limit: Duration) {
+    /// What a peer that does not listen may have sent before it sees the end.
+    const UNREAD: usize = 1024 * 1024;
+    finish(to).await;
+    let drain = async {
+        let mut inbox = Inbox::default();
+        let mut taken = 0;
+        while let Ok(n) = inbox.fill(from).await
+            && n > 0
+            && taken < UNREAD
+        {
+            inbox.consume(n);
+            taken += n;
+        }
+    };
+    let _ = tokio::time::timeout(limit, drain).await;
+}

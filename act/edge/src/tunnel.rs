@@ -1,0 +1,153 @@
+//! Bytes both ways, unread: TCP connections, and what a 101 leaves behind.
+
+use crate::Config;
+use crate::count::Ending;
+use crate::transfer::{Inbox, finish, linger, write_all};
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+
+/// What an instance's end means for the other direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// Nothing: each direction ends for itself, as TCP has it.
+    Apart,
+    /// An upgraded protocol is over once the instance has closed.
+    Together,
+}
+
+/// How one direction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pumped {
+    /// The sender said the end, and the receiver has all.
+    Through,
+    /// The sending socket failed.
+    SenderFailed,
+    /// The receiving socket failed: so.
+    ReceiverFailed(io::ErrorKind),
+}
+
+/// Carries bytes both ways until both directions, or one of the peers, are done. `inbox`es hold what was
+/// read already. A direction that moves nothing for `stall_time` after the other has ended ends as well.
+pub(crate) async fn run(
+    client: (&mut ReadHalf<'_>, &mut WriteHalf<'_>, &mut Inbox),
+    instance: (ReadHalf<'_>, WriteHalf<'_>),
+    answer: &mut Inbox,
+    closing: Closing,
+    config: &Config,
+) -> Ending {
+    let (mut from_instance, mut to_instance) = instance;
+    let (from_client, to_client, inbox) = client;
+    let moved = Cell::new(0);
+    let ended = {
+        let mut up = pin!(pump(from_client, &mut to_instance, inbox, &moved));
+        let mut down = pin!(pump(&mut from_instance, to_client, answer, &moved));
+        let mut open = Open { up: None, down: None };
+        loop {
+            let half = open.is_half();
+            let step = poll_fn(|cx| {
+                let before = open;
+                if open.up.is_none()
+                    && let Poll::Ready(end) = up.as_mut().poll(cx)
+                {
+                    open.up = Some(end);
+                }
+                if open.down.is_none()
+                    && let Poll::Ready(end) = down.as_mut().poll(cx)
+                {
+                    open.down = Some(end);
+                }
+                if open == before { Poll::Pending } else { Poll::Ready(()) }
+            });
+            if !half {
+                step.await;
+            } else if unless_stalled(step, &moved, config.stall_time).await == Moved::No {
+                break Ending::Full { status: 0 };
+            }
+            if let Some(ending) = open.ending(closing) {
+                break ending;
+            }
+        }
+    };
+    if closing == Closing::Together && ended != Ending::Lost {
+        linger(from_client, to_client, config.linger_time).await;
+    }
+    ended
+}
+
+/// Which directions have ended, and how.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Open {
+    up: Option<Pumped>,
+    down: Option<Pumped>,
+}
+
+impl Open {
+    fn is_half(&self) -> bool {
+        self.up.is_some() != self.down.is_some()
+    }
+
+    fn ending(&self, closing: Closing) -> Option<Ending> {
+        // A reset of a peer that had said its end before shows as a broken pipe: it died in order.
+        let reset = Pumped::ReceiverFailed(io::ErrorKind::ConnectionReset);
+        match (self.up, self.down) {
+            (_, Some(Pumped::SenderFailed)) => Some(Ending::Lost),
+            (Some(up), _) if up == reset => Some(Ending::Lost),
+            (Some(Pumped::SenderFailed), _) | (_, Some(Pumped::ReceiverFailed(_))) => {
+                Some(Ending::ClientLeft)
+            }
+            (_, Some(Pumped::Through)) if closing == Closing::Together => Some(Ending::Full { status: 0 }),
+            (Some(_), Some(_)) => Some(Ending::Full { status: 0 }),
+            _ => None,
+        }
+    }
+}
+
+async fn pump(
+    from: &mut ReadHalf<'_>,
+    to: &mut WriteHalf<'_>,
+    inbox: &mut Inbox,
+    moved: &Cell<u64>,
+) -> Pumped {
+    /// A stream may rest for as long as it likes, in either direction.
+    const NEVER: Duration = Duration::MAX;
+    loop {
+        let n = inbox.bytes().len();
+        if let Err(error) = write_all(to, [inbox.bytes(), &[]], NEVER, moved).await {
+            return Pumped::ReceiverFailed(error.kind());
+        }
+        inbox.consume(n);
+        match inbox.fill(from).await {
+            Ok(1..) => {}
+            Ok(_) => {
+                finish(to).await;
+                return Pumped::Through;
+            }
+            Err(_) => return Pumped::SenderFailed,
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Moved {
+    Yes,
+    No,
+}
+
+/// Waits for `step`, as long as bytes move meanwhile.
+async fn unless_stalled(step: impl Future<Output = ()>, moved: &Cell<u64>, stall: Duration) -> Moved {
+    let mut step = pin!(step);
+    loop {
+        let before = moved.get();
+        if tokio::time::timeout(stall, step.as_mut()).await.is_ok() {
+            return Moved::Yes;
+        }
+        if moved.get() == before {
+            return Moved::No;
+        }
+    }
+}

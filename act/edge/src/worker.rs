@@ -1,0 +1,302 @@
+//! A worker: one thread, one runtime, its own sockets, books, pools and view of the table.
+//!
+//! Commands come in one order to all workers, and each is carried out in one step: a table is adopted, or a
+//! report is made, while no connection of this worker runs. (The accept queue is the system's: an accepted connection that was
+//! not yet looked at goes by the table of the moment when its request is complete.)
+
+use crate::Config;
+use crate::count::{Entry, News};
+use crate::route::Route;
+use crate::table::{Plan, PlannedBackend};
+use crate::{http1, listen, tcp};
+use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+/// How often dead idle connections to instances are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// How long to wait when the system has no descriptor for a new connection.
+const NO_DESCRIPTOR: Duration = Duration::from_millis(20);
+
+/// What a worker is told.
+pub(crate) enum Command {
+    /// Choose by this.
+    Adopt(Arc<Plan>),
+    /// Tell all counts.
+    Tell { now: (Instant, Time), to: oneshot::Sender<Told> },
+    /// These were reported as ended, and the report was taken.
+    Forget(Arc<[InstanceId]>),
+    /// Accept no more, and end when the last connection has.
+    Finish,
+}
+
+/// One worker's part of a report.
+pub(crate) struct Told {
+    pub(crate) generation: Generation,
+    pub(crate) instances: Vec<(InstanceId, EdgeCounts)>,
+}
+
+/// The generations that the workers choose by.
+pub(crate) struct Acks {
+    pub(crate) each: Vec<AtomicU64>,
+    pub(crate) news: News,
+    /// How many workers were told to finish, and have.
+    pub(crate) finished: watch::Sender<usize>,
+}
+
+impl Acks {
+    /// The table by which all workers choose.
+    pub(crate) fn all(&self) -> Generation {
+        Generation(self.each.iter().map(|ack| ack.load(Ordering::Acquire)).min().unwrap_or(0))
+    }
+
+    fn set(&self, worker: usize, generation: Generation) {
+        let before = self.each[worker].swap(generation.0, Ordering::AcqRel);
+        if before != generation.0 && self.all() == generation {
+            self.news.tell();
+        }
+    }
+}
+
+/// What the connections of one thread share.
+pub(crate) struct Worker {
+    index: usize,
+    pub(crate) config: Arc<Config>,
+    acks: Arc<Acks>,
+    generation: Cell<Generation>,
+    entries: RefCell<HashMap<InstanceId, Rc<Entry>>>,
+    routes: RefCell<HashMap<Arc<str>, Rc<Route>>>,
+    acceptors: RefCell<Vec<Acceptor>>,
+    connections: Cell<usize>,
+    /// Told when a connection has ended, to one acceptor that waits for room.
+    room: Notify,
+    /// The same, to the worker itself.
+    ended: Notify,
+    phase: Cell<Phase>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    Finishing,
+    Finished,
+}
+
+/// A socket that is accepted on, and the route that its connections go by.
+struct Acceptor {
+    sockets: Arc<listen::Sockets>,
+    route: Rc<RefCell<Rc<Route>>>,
+    stop: Rc<Notify>,
+}
+
+impl Worker {
+    pub(crate) fn new(index: usize, config: Arc<Config>, acks: Arc<Acks>) -> Rc<Worker> {
+        Rc::new(Worker {
+            index,
+            config,
+            acks,
+            generation: Cell::default(),
+            entries: RefCell::default(),
+            routes: RefCell::default(),
+            acceptors: RefCell::default(),
+            connections: Cell::new(0),
+            room: Notify::new(),
+            ended: Notify::new(),
+            phase: Cell::new(Phase::Serving),
+        })
+    }
+
+    /// Works until nobody can tell it anything any more.
+    pub(crate) async fn run(self: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            let command = tokio::select! {
+                command = commands.recv() => command,
+                _ = sweep.tick() => {
+                    self.entries.borrow().values().for_each(|entry| entry.pool.sweep(Instant::now()));
+                    continue;
+                }
+                () = self.ended.notified(), if self.phase.get() == Phase::Finishing => {
+                    if self.connections.get() == 0 {
+                        self.phase.set(Phase::Finished);
+                        self.acks.finished.send_modify(|n| *n += 1);
+                    }
+                    continue;
+                }
+            };
+            match command {
+                None => return,
+                Some(Command::Adopt(plan)) => self.adopt(&plan),
+                Some(Command::Tell { now, to }) => {
+                    // Whoever asked may have gone: then nobody needs the answer.
+                    let _ = to.send(self.tell(now));
+                }
+                Some(Command::Forget(instances)) => self.forget(&instances),
+                Some(Command::Finish) => self.finish(),
+            }
+        }
+    }
+
+    fn adopt(self: &Rc<Worker>, plan: &Plan) {
+        let mut named = HashSet::new();
+        let mut old = self.routes.take();
+        for listener in &plan.listeners {
+            let kept = old.remove(&listener.name).filter(|route| {
+                let same = route.is(listener);
+                if !same {
+                    route.close();
+                }
+                same
+            });
+            let route = kept.unwrap_or_else(|| Rc::new(Route::new(listener)));
+            route.change(listener, |backend| {
+                let entry = self.entry(backend);
+                named.insert(entry.id.clone());
+                entry
+            });
+            self.routes.borrow_mut().insert(listener.name.clone(), route);
+        }
+        old.values().for_each(|route| route.close());
+        for entry in self.entries.borrow().values() {
+            entry.named.set(named.contains(&entry.id));
+            if !entry.named.get() {
+                entry.pool.clear();
+            }
+        }
+        if self.phase.get() == Phase::Serving {
+            self.accept_on(plan);
+        }
+        self.generation.set(plan.generation);
+        self.acks.set(self.index, plan.generation);
+    }
+
+    fn entry(&self, backend: &PlannedBackend) -> Rc<Entry> {
+        let mut entries = self.entries.borrow_mut();
+        let new = || {
+            let news = self.acks.news.clone();
+            Rc::new(Entry::new(backend.instance.clone(), backend.load.clone(), news))
+        };
+        entries.entry(backend.instance.clone()).or_insert_with(new).clone()
+    }
+
+    fn accept_on(self: &Rc<Worker>, plan: &Plan) {
+        let mut old = self.acceptors.take();
+        for listener in &plan.listeners {
+            let Some(sockets) = &listener.sockets else { continue };
+            let route = self.routes.borrow()[&listener.name].clone();
+            let kept = old.iter().position(|acceptor| Arc::ptr_eq(&acceptor.sockets, sockets));
+            let acceptor = match kept {
+                Some(at) => {
+                    let acceptor = old.swap_remove(at);
+                    acceptor.route.replace(route);
+                    acceptor
+                }
+                None => self.accept(sockets, route),
+            };
+            self.acceptors.borrow_mut().push(acceptor);
+        }
+        old.iter().for_each(|acceptor| acceptor.stop.notify_one());
+    }
+
+    fn accept(self: &Rc<Worker>, sockets: &Arc<listen::Sockets>, route: Rc<Route>) -> Acceptor {
+        let own = sockets.take(self.index);
+        let acceptor =
+            Acceptor { sockets: sockets.clone(), route: Rc::new(route.into()), stop: Rc::default() };
+        let (worker, route, stop) = (self.clone(), acceptor.route.clone(), acceptor.stop.clone());
+        tokio::task::spawn_local(async move {
+            let Some(own) = own else { return };
+            let listener = match TcpListener::from_std(own) {
+                Ok(listener) => listener,
+                Err(error) => return tracing::error!(%error, "a worker cannot wait on its socket"),
+            };
+            tokio::select! {
+                () = stop.notified() => {}
+                () = worker.accept_all(&listener, &route) => {}
+            }
+            worker.accept_rest(&listener, &route).await;
+        });
+        acceptor
+    }
+
+    async fn accept_all(self: &Rc<Worker>, listener: &TcpListener, route: &RefCell<Rc<Route>>) {
+        loop {
+            while self.connections.get() >= self.config.max_connections {
+                self.room.notified().await;
+            }
+            match listener.accept().await {
+                Ok((stream, peer)) => self.serve(route.borrow().clone(), stream, peer),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(NO_DESCRIPTOR).await;
+                }
+            }
+        }
+    }
+
+    /// Takes those that the system has connected already: closing the socket would reset them.
+    async fn accept_rest(self: &Rc<Worker>, listener: &TcpListener, route: &RefCell<Rc<Route>>) {
+        poll_fn(|cx| {
+            while let Poll::Ready(Ok((stream, peer))) = listener.poll_accept(cx) {
+                self.serve(route.borrow().clone(), stream, peer);
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    fn serve(self: &Rc<Worker>, route: Rc<Route>, stream: TcpStream, peer: SocketAddr) {
+        self.connections.set(self.connections.get() + 1);
+        let open = Open(self.clone());
+        tokio::task::spawn_local(async move {
+            match route.protocol {
+                Protocol::Http => http1::serve(&open.0.config, &route, stream, peer).await,
+                Protocol::Tcp => tcp::serve(&open.0.config, &route, stream).await,
+            }
+        });
+    }
+
+    fn tell(&self, now: (Instant, Time)) -> Told {
+        let entries = self.entries.borrow();
+        let instances = entries.values().map(|entry| (entry.id.clone(), entry.counts(now))).collect();
+        Told { generation: self.generation.get(), instances }
+    }
+
+    fn forget(&self, instances: &[InstanceId]) {
+        let mut entries = self.entries.borrow_mut();
+        for id in instances {
+            if entries.get(id).is_some_and(|entry| !entry.named.get() && entry.is_idle()) {
+                entries.remove(id);
+            }
+        }
+    }
+
+    fn finish(&self) {
+        self.acceptors.take().iter().for_each(|acceptor| acceptor.stop.notify_one());
+        self.routes.borrow().values().for_each(|route| route.finish());
+        if self.phase.get() == Phase::Serving {
+            self.phase.set(Phase::Finishing);
+        }
+        self.ended.notify_one();
+    }
+}
+
+/// A connection that is open, counted.
+struct Open(Rc<Worker>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+        self.0.room.notify_one();
+        self.0.ended.notify_one();
+    }
+}

@@ -1,0 +1,9 @@
+//! The edge over real sockets on loopback: each test is the client, the instances, or both, and says every
+//! byte itself. What it waits for is an event: bytes, an end, a report.
+
+mod answers;
+mod lab;
+mod load;
+mod retry;
+mod routes;
+mod streams;
