@@ -1,5 +1,5 @@
-//! What the tests start: `shim …` is a shim; `agent DIR ID SCRIPT` opens a runtime, starts `sh -c SCRIPT`
-//! and waits to be killed.
+//! What the tests start: `shim …` is a shim; `agent DIR ID SCRIPT [USER]` opens a runtime, starts
+//! `sh -c SCRIPT` and waits to be killed.
 
 use naru_model::Resources;
 use naru_process::{Launch, LogLimits, Runtime, shim_main};
@@ -18,9 +18,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says `started PID` once it runs.
+/// Says `started PID` once it runs, or `failed WHY`.
 fn agent(words: &[String]) -> ExitCode {
-    let [dir, id, script] = words else { return ExitCode::from(2) };
+    let [dir, id, script, user @ ..] = words else { return ExitCode::from(2) };
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
     tokio.expect("a runtime can be made").block_on(async {
         let own = std::env::current_exe().expect("a program has a path").to_string_lossy().into_owned();
@@ -30,12 +30,15 @@ fn agent(words: &[String]) -> ExitCode {
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
             environment: Default::default(),
             working_dir: "/".into(),
-            user: None,
+            user: user.first().cloned(),
             resources: Resources::default(),
             log: LogLimits::default(),
         };
         let started = runtime.start(&id.as_str().into(), &launch, b"from the agent").await;
-        println!("started {}", started.expect("it starts").pid);
+        match started {
+            Ok(started) => println!("started {}", started.pid),
+            Err(error) => println!("failed {error}"),
+        }
         std::io::stdout().flush().expect("the test reads");
         while events.next().await.is_some() {}
     });
