@@ -1,0 +1,112 @@
+//! How a command ends: the exit codes, and the one shape of an error that people read.
+//!
+//! Whatever goes wrong is translated here, once: `error: SENTENCE`, then `  help: WHAT TO DO`.
+
+use naru_api::ClientError;
+use naru_model::Refusal;
+use std::fmt;
+use std::process::ExitCode;
+
+/// The exit codes, all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// Done.
+    Done,
+    /// The operation failed or was rolled back, or something that the command needs is broken.
+    Failed,
+    /// Used in a wrong way; for `plan`: something would change.
+    Usage,
+    /// No server answers.
+    NoServer,
+    /// The server refused the order, and nothing was changed.
+    Refused,
+    /// Detached by Ctrl-C: the operation goes on.
+    Detached,
+    /// The exit status of the command that `work run` ran.
+    Command(u8),
+}
+
+impl Code {
+    /// Every code of Naru's own with what it means, for the reference.
+    pub const TABLE: [(Code, &str); 6] = [
+        (Code::Done, "done; for `plan`: nothing would change"),
+        (Code::Failed, "the operation failed or was rolled back, or a file or the system is at fault"),
+        (Code::Usage, "the command was used in a wrong way; for `plan`: something would change"),
+        (Code::NoServer, "no server is running, or it does not answer"),
+        (Code::Refused, "the order was refused, by the server or by who was asked: nothing was changed"),
+        (Code::Detached, "Ctrl-C while following an operation: detached, the operation goes on"),
+    ];
+
+    /// The number that the shell sees.
+    pub fn number(self) -> u8 {
+        match self {
+            Code::Done => 0,
+            Code::Failed => 1,
+            Code::Usage => 2,
+            Code::NoServer => 3,
+            Code::Refused => 4,
+            Code::Detached => 130,
+            Code::Command(status) => status,
+        }
+    }
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> ExitCode {
+        ExitCode::from(code.number())
+    }
+}
+
+/// Why a command ended other than well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fail {
+    /// One sentence, without a full stop. Empty: all was said already.
+    pub error: String,
+    /// What to do.
+    pub help: Option<String>,
+    /// The exit code.
+    pub code: Code,
+}
+
+impl Fail {
+    /// Something that the command needs is broken.
+    pub fn new(error: impl fmt::Display) -> Fail {
+        Fail { error: error.to_string(), help: None, code: Code::Failed }
+    }
+
+    /// The command was used in a wrong way.
+    pub fn usage(error: impl fmt::Display) -> Fail {
+        Fail { code: Code::Usage, ..Fail::new(error) }
+    }
+
+    /// All was said; only the code is left.
+    pub fn silent(code: Code) -> Fail {
+        Fail { code, ..Fail::new("") }
+    }
+
+    /// With what to do.
+    pub fn help(self, help: impl fmt::Display) -> Fail {
+        Fail { help: Some(help.to_string()), ..self }
+    }
+}
+
+impl From<ClientError> for Fail {
+    fn from(error: ClientError) -> Fail {
+        match error {
+            ClientError::Refused(refused) => {
+                let Refusal { error, hint } = refused.refusal;
+                Fail { error, help: hint, code: Code::Refused }
+            }
+            ClientError::NoServer { socket, .. } => Fail {
+                error: format!("no server is running (nobody answers at {})", socket.display()),
+                help: Some("`naru up` starts one, and so does `naru serve`".into()),
+                code: Code::NoServer,
+            },
+            unknown @ (ClientError::Protocol(_) | ClientError::TimedOut(_)) => Fail {
+                help: Some("an order may have been taken all the same: `naru history` tells".into()),
+                code: Code::NoServer,
+                ..Fail::new(unknown)
+            },
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The last words about an operation that was followed: where it serves, what goes on in the background; or
+//! what failed, what was rolled back, and what to type next.
+
+use super::row::in_background;
+use super::state::State;
+use super::{Following, Until};
+use crate::cli::fail::{Code, Fail};
+use crate::cli::paint;
+use crate::cli::session::Session;
+use crate::cli::table::{foreign, pad, width};
+use crate::cli::verb::receipt::totals;
+use naru_api::{Client, LogQuery};
+use naru_model::{
+    InstanceId, Operation, OperationOutcome, OperationPhase, Reach, ReleaseNo, ServiceView, StackName,
+};
+
+/// The log of an instance that failed tells why in its last lines; more would bury the rest.
+const LINES: u64 = 10;
+
+/// Of several failed instances, as a rule for the same cause, so many are shown.
+const INSTANCES: usize = 2;
+
+/// It went as wished.
+pub async fn well(session: &Session, client: &Client, state: &State, what: &Following) -> Result<Code, Fail> {
+    let Some(one) = &state.operation else { return Ok(Code::Done) };
+    session.printer.result(headline(one));
+    if what.until == Until::CutOver {
+        addresses(session, client, &what.stack).await?;
+        if one.phase == OperationPhase::Monitoring
+            && let Some(previous) = before(one)
+        {
+            session
+                .printer
+                .result(format!("  watched for a while yet: if it fails, release {previous} comes back"));
+        }
+        if let Some(said) = in_background(&state.instances) {
+            session.printer.result(format!("  {said}; `naru ps` shows them, `naru receipt` keeps the books"));
+        }
+    } else {
+        session.printer.result(format!("  {}", totals(&one.receipt.total())));
+    }
+    Ok(Code::Done)
+}
+
+fn headline(one: &Operation) -> String {
+    let took = |end: naru_model::Time| end.since(one.began);
+    let said = match (one.ended, one.cut_over, one.release) {
+        (_, Some(at), Some(release)) if one.outcome != Some(OperationOutcome::Aborted) => {
+            format!("release {release} of {} serves after {}", one.stack, took(at))
+        }
+        (Some(at), ..) => format!("{} of {}: done after {}", one.kind, one.stack, took(at)),
+        (None, Some(at), _) => format!("{} of {}: done after {}", one.kind, one.stack, took(at)),
+        _ => format!("{} of {}: {}", one.kind, one.stack, one.phase),
+    };
+    paint::bold(said)
+}
+
+/// The release that a rollback goes to.
+fn before(one: &Operation) -> Option<ReleaseNo> {
+    one.before.as_ref().map(|target| target.release)
+}
+
+/// The new set is ready, and a person has the word.
+pub async fn awaits_promotion(session: &Session, client: &Client, state: &State) -> Result<Code, Fail> {
+    let Some(one) = &state.operation else { return Ok(Code::Done) };
+    session
+        .printer
+        .result(paint::bold(format!("the new release of {} is ready and waits for a word", one.stack)));
+    addresses(session, client, &one.stack).await?;
+    session.printer.result("  `naru promote` gives it the traffic, `naru abort` gives it up");
+    Ok(Code::Done)
+}
+
+async fn addresses(session: &Session, client: &Client, stack: &StackName) -> Result<(), Fail> {
+    let stacks = client.stacks().await?;
+    let services: Vec<ServiceView> =
+        stacks.into_iter().filter(|view| view.name == *stack).flat_map(|view| view.services).collect();
+    let widest = services.iter().map(|service| width(service.name.as_str())).max().unwrap_or(0);
+    for service in &services {
+        for address in service.addresses.iter().filter(|address| address.reach != Reach::Internal) {
+            let name = pad(service.name.as_str(), widest);
+            let preview = if address.reach == Reach::Preview { "  (preview of the new release)" } else { "" };
+            session.printer.result(format!("  {name}  {}{preview}", address.url));
+            if let Some(fault) = &address.fault {
+                session.printer.warn(format!("{} is not open: {}", address.url, foreign(fault)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ctrl-C.
+pub fn detached(session: &Session, what: &Following) -> Code {
+    let id = what.id;
+    session.printer.result(format!("\ndetached: operation {id} of {} goes on", what.stack));
+    session.printer.result(format!("  `naru receipt {id}` tells how it went, `naru ps` what runs now"));
+    Code::Detached
+}
+
+/// It did not go as wished; `None`: it stays where it is.
+pub async fn failure(
+    session: &Session,
+    client: &Client,
+    state: &State,
+    outcome: Option<OperationOutcome>,
+) -> Fail {
+    let Some(one) = &state.operation else { return Fail::silent(Code::Failed) };
+    for instance in state.failed().iter().take(INSTANCES) {
+        evidence(session, client, state, instance).await;
+    }
+    let cause = state.fault().map(|fault| format!(": {}", foreign(&fault.to_string()))).unwrap_or_default();
+    let what = format!("operation {} ({} of {})", one.id, one.kind, one.stack);
+    let error = match outcome {
+        Some(OperationOutcome::RolledBack) => format!("{what} was rolled back{cause}"),
+        Some(OperationOutcome::Superseded) => format!("{what} was superseded by a later one"),
+        Some(OperationOutcome::Aborted) => format!("{what} was aborted"),
+        Some(OperationOutcome::Succeeded) => format!("{what} has succeeded already"),
+        Some(OperationOutcome::Failed) => format!("{what} failed{cause}"),
+        None => format!("{what} failed and stays where it is{cause}"),
+    };
+    Fail::new(error).help(next(one, outcome))
+}
+
+/// What serves now, and what to type.
+fn next(one: &Operation, outcome: Option<OperationOutcome>) -> String {
+    let serves = |release: Option<ReleaseNo>| match release {
+        Some(release) => format!("release {release} serves; "),
+        None => String::new(),
+    };
+    let id = one.id;
+    match outcome {
+        Some(OperationOutcome::RolledBack | OperationOutcome::Aborted) => {
+            format!("{}`naru receipt {id} --log` tells the whole story", serves(before(one)))
+        }
+        Some(OperationOutcome::Superseded) => "`naru history` lists the later one".into(),
+        Some(OperationOutcome::Succeeded) => "`naru rollback` goes back to the release before".into(),
+        Some(OperationOutcome::Failed) => {
+            format!(
+                "repair it and `naru up` again, or `naru down`; `naru receipt {id} --log` tells the whole story"
+            )
+        }
+        None => "`naru resume` goes on, `naru abort` goes back to the release before".into(),
+    }
+}
+
+/// What a failed instance said last, and its health check.
+async fn evidence(session: &Session, client: &Client, state: &State, instance: &InstanceId) {
+    let view = state.instances.iter().find(|view| view.id == *instance);
+    if let Some(note) = view.and_then(|view| view.status.as_ref()?.note.as_ref()) {
+        session.printer.result(format!("{}: {}", paint::bold(instance), foreign(note)));
+    }
+    let query = LogQuery { instance: Some(instance.clone()), tail: Some(LINES), ..LogQuery::default() };
+    // The evidence is a courtesy: where the log cannot be read, the failure is told all the same.
+    let Ok(mut lines) = client.logs(&query).await else { return };
+    let mut said = vec![];
+    while let Ok(Some(line)) = lines.next().await {
+        said.push(foreign(&line.line));
+    }
+    if !said.is_empty() {
+        session.printer.result(format!("the last lines of {}:", paint::bold(instance)));
+        said.iter().for_each(|line| session.printer.result(format!("  {} {line}", paint::dim("|"))));
+    }
+}

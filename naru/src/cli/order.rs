@@ -1,0 +1,154 @@
+//! An order, from what was typed to its end: cuts are confirmed, it is sent, its notes are shown, and it is
+//! followed.
+
+use super::fail::{Code, Fail};
+use super::follow::{Following, Until, Wish, follow};
+use super::moment::now;
+use super::paint;
+use super::printer::Answer;
+use super::session::Session;
+use super::verb::work::table;
+use clap::{Args, ValueEnum};
+use naru_api::Client;
+use naru_model::{Change, Demand, Ending, ServiceName, StackName, Time};
+use std::collections::BTreeSet;
+
+/// What every order takes.
+#[derive(Args, Clone, Debug)]
+pub struct OrderArgs {
+    /// Do not wait
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Why, for the receipt
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// End the work in progress on what is retired, instead of letting it finish. Asks first
+    #[arg(long)]
+    pub cut: bool,
+    /// Answer yes to the question that `--cut` asks
+    #[arg(short, long, requires = "cut")]
+    pub yes: bool,
+}
+
+/// How long an order that brings something is waited for.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct WaitArgs {
+    /// Wait until the new serves, or until the old is gone too
+    #[arg(long, value_enum, value_name = "UNTIL", default_value_t = WaitKind::CutOver)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "cut-over", conflicts_with = "detach")]
+    pub wait: WaitKind,
+}
+
+/// Until when is waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WaitKind {
+    /// The new serves
+    CutOver,
+    /// The old is gone too, and the receipt final
+    Done,
+}
+
+impl From<WaitKind> for Until {
+    fn from(kind: WaitKind) -> Until {
+        match kind {
+            WaitKind::CutOver => Until::CutOver,
+            WaitKind::Done => Until::Ended,
+        }
+    }
+}
+
+/// An order to be.
+pub struct Order {
+    /// Of which stack.
+    pub stack: StackName,
+    /// What.
+    pub change: Change,
+    /// What was typed beside.
+    pub args: OrderArgs,
+    /// Until when it is followed.
+    pub until: Until,
+    /// How it is to go.
+    pub wish: Wish,
+    /// The services whose work a cut would end; `None`: all.
+    pub affects: Option<BTreeSet<ServiceName>>,
+}
+
+/// An order that was taken.
+pub struct Taken {
+    following: Following,
+    detach: bool,
+}
+
+/// Sends an order and sees it through.
+///
+/// # Errors
+/// It was refused, it failed, or nobody can be asked about a cut.
+pub async fn carry_out(session: &Session, client: &Client, order: Order) -> Result<Code, Fail> {
+    match send(session, client, order).await? {
+        Some(taken) => see_through(session, client, taken).await,
+        None => Ok(Code::Done),
+    }
+}
+
+/// Sends an order. `None`: everything is as wanted already.
+///
+/// # Errors
+/// It was refused, or nobody can be asked about a cut.
+pub async fn send(session: &Session, client: &Client, order: Order) -> Result<Option<Taken>, Fail> {
+    let ending = if order.args.cut { Ending::Cut } else { Ending::Finish };
+    if ending == Ending::Cut && !order.args.yes {
+        confirm(session, client, &order).await?;
+    }
+    let joins = matches!(order.change, Change::Promote | Change::Resume | Change::Abort | Change::Pause);
+    let from = if joins { now() } else { Time(0) };
+    let stack = order.stack.clone();
+    let (actor, message) = (String::new(), order.args.message);
+    let demand = Demand { stack: order.stack, change: order.change, ending, actor, message };
+    let admitted = client.demand(&demand).await?;
+    admitted.notes.iter().for_each(|note| session.printer.note(note));
+    let Some(id) = admitted.operation else {
+        session.printer.result(format!("{stack} is as wanted already: nothing to do"));
+        return Ok(None);
+    };
+    let following = Following { stack, id, until: order.until, wish: order.wish, from };
+    Ok(Some(Taken { following, detach: order.args.detach }))
+}
+
+/// Follows what was ordered, unless it was ordered with `--detach`.
+///
+/// # Errors
+/// It failed.
+pub async fn see_through(session: &Session, client: &Client, taken: Taken) -> Result<Code, Fail> {
+    let id = taken.following.id;
+    if taken.detach {
+        let said =
+            format!("operation {id} began; `naru ps` shows what runs, `naru receipt {id}` how it goes");
+        session.printer.result(said);
+        return Ok(Code::Done);
+    }
+    follow(session, client, taken.following).await
+}
+
+/// Names the work that would be cut, and asks.
+async fn confirm(session: &Session, client: &Client, order: &Order) -> Result<(), Fail> {
+    if !session.printer.can_ask() {
+        return Err(Fail::usage("`--cut` asks before it ends work, and there is no terminal to ask on")
+            .help("add `--yes`, or leave `--cut` out: then the work finishes first"));
+    }
+    let instances = client.instances(Some(&order.stack)).await?;
+    let touches = |service: &ServiceName| order.affects.as_ref().is_none_or(|only| only.contains(service));
+    let touched: BTreeSet<_> =
+        instances.into_iter().filter(|view| touches(&view.service)).map(|view| view.id).collect();
+    let mut work = client.work(Some(&order.stack)).await?;
+    work.retain(|view| touched.contains(&view.instance));
+    let question = if work.is_empty() {
+        "No work is in progress on what this retires now; what begins until then is cut. Go on?"
+    } else {
+        session.printer.raw(&format!("{}\n{}", paint::bold("this work is cut:"), table(&work, now())));
+        "Cut it?"
+    };
+    match session.printer.ask(question)? {
+        Answer::Yes => Ok(()),
+        Answer::No => Err(Fail { code: Code::Refused, ..Fail::new("not confirmed: nothing was changed") }),
+    }
+}

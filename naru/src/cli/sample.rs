@@ -1,0 +1,85 @@
+//! Values for the tests of what people are shown.
+
+use naru_model::{
+    Duty, Ending, InProgress, InstanceId, InstanceStatus, InstanceView, Intent, Operation, OperationId,
+    OperationKind, OperationPhase, Phase, ReleaseNo, Span, StackName, Target, Time,
+};
+
+/// An instance, made at minute 1. One that retires has a job left.
+pub fn instance(
+    stack: &str,
+    service: &str,
+    release: u64,
+    number: u64,
+    phase: Phase,
+    duty: Duty,
+) -> InstanceView {
+    let (stack, service, release): (StackName, _, _) = (stack.into(), service.into(), ReleaseNo(release));
+    let retires = duty == Duty::Retiring;
+    InstanceView {
+        id: InstanceId::new(&stack, &service, release, number),
+        stack,
+        service,
+        release,
+        current: !retires,
+        node: "here".into(),
+        made: Time(60_000),
+        duty,
+        intent: if retires { Intent::Quiet } else { Intent::Run },
+        status: Some(status(phase)),
+        work: InProgress { jobs: u64::from(retires), ..InProgress::default() },
+        retired_by: retires.then_some(OperationId(7)),
+        waits_for: retires.then(|| "finishes 1 job".into()),
+        estimate: retires.then_some(Span::mins(2)),
+    }
+}
+
+/// What its agent says.
+pub fn status(phase: Phase) -> InstanceStatus {
+    InstanceStatus {
+        phase,
+        since: Time(61_000),
+        started: Some(Time(60_500)),
+        pid: Some(4711),
+        ports: [(80, 40_001)].into(),
+        restarts: 0,
+        last_exit: None,
+        quiet_told: false,
+        jobs: InProgress::default(),
+        open_jobs: vec![],
+        oldest_job: None,
+        note: None,
+        counts: Default::default(),
+        job_durations: Default::default(),
+        ended_badly: vec![],
+        restart_in: None,
+    }
+}
+
+/// Operation 7, a deploy of release 2 over release 1, begun at minute 1.
+pub fn deploy(stack: &str) -> Operation {
+    Operation {
+        id: OperationId(7),
+        stack: stack.into(),
+        kind: OperationKind::Deploy,
+        actor: "mina".into(),
+        message: Some("new model".into()),
+        began: Time(60_000),
+        phase: OperationPhase::Running,
+        outcome: None,
+        cut_over: None,
+        ended: None,
+        release: Some(ReleaseNo(2)),
+        before: Some(Target {
+            release: ReleaseNo(1),
+            replicas: Default::default(),
+            stopped: Default::default(),
+        }),
+        back: None,
+        ending: Ending::Finish,
+        promoted: None,
+        services: Default::default(),
+        log: vec![],
+        receipt: Default::default(),
+    }
+}

@@ -1,0 +1,68 @@
+//! One command at work: its settings, its printer, and the ways to the server and to the files.
+
+use super::fail::{Code, Fail};
+use super::load;
+use super::printer::Printer;
+use super::settings::Settings;
+use naru_api::Client;
+use naru_compose::{Loaded, Unsupported};
+use naru_model::StackName;
+
+/// One command at work.
+pub struct Session {
+    /// What arguments and environment say.
+    pub settings: Settings,
+    /// Where it writes.
+    pub printer: Printer,
+}
+
+impl Session {
+    /// The server of this user, which may or may not run.
+    ///
+    /// # Errors
+    /// None at present; asking it something tells whether it runs.
+    pub fn client(&self) -> Result<Client, Fail> {
+        Ok(Client::new(self.settings.home.join("api.sock")))
+    }
+
+    /// The server of this user, started if it does not run.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub async fn ensured(&self) -> Result<Client, Fail> {
+        self.client()
+    }
+
+    /// What the files say. Warnings are shown.
+    ///
+    /// # Errors
+    /// The files cannot be used; what is wrong with them was shown.
+    pub fn load(&self, unsupported: Unsupported) -> Result<Loaded, Fail> {
+        load::load(&self.settings, &self.printer, unsupported)
+    }
+
+    /// The stack that a question is about: `-p`, or what the files say. `None`, where there is neither: all.
+    ///
+    /// # Errors
+    /// There are files, and they cannot be used.
+    pub fn scope(&self) -> Result<Option<StackName>, Fail> {
+        load::name(&self.settings, &self.printer)
+    }
+
+    /// The stack that an order is about.
+    ///
+    /// # Errors
+    /// Nothing says which.
+    pub async fn stack(&self, client: &Client) -> Result<StackName, Fail> {
+        if let Some(stack) = self.scope()? {
+            return Ok(stack);
+        }
+        let stacks = client.stacks().await?;
+        let names: Vec<&str> = stacks.iter().map(|stack| stack.name.as_str()).collect();
+        let help = match names.as_slice() {
+            [] => "no stack runs; `naru up -f FILE` starts one".to_string(),
+            names => format!("`-p NAME` or `-f FILE` says which; running: {}", names.join(", ")),
+        };
+        Err(Fail { code: Code::Usage, ..Fail::new("which stack? There is no Compose file here") }.help(help))
+    }
+}

@@ -1,0 +1,17 @@
+//! The verbs, one module each: what it takes, what it does, what it shows.
+
+pub mod change;
+pub mod completions;
+pub mod config;
+pub mod down;
+pub mod history;
+pub mod logs;
+pub mod ls;
+pub mod plan;
+pub mod ps;
+pub mod receipt;
+pub mod routes;
+pub mod shutdown;
+pub mod up;
+pub mod version;
+pub mod work;
