@@ -1,0 +1,253 @@
+//! Load from outside: keep-alive connections that never rest, websockets, and jobs begun all the time.
+
+use crate::books::Books;
+use crate::call::{Connection, call, split};
+use axum::extract::{Query, State};
+use axum::routing::post;
+use futures_util::{SinkExt, StreamExt};
+use hyper::Method;
+use serde::Deserialize;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Message;
+
+/// How much load.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The published address: `http://HOST:PORT`.
+    pub url: String,
+    /// Connections that send one request after another.
+    pub connections: usize,
+    /// How long each request takes at the engine, in ms; the client takes them in turn.
+    pub request_ms: Vec<u64>,
+    /// Between an answer and the next request on a connection.
+    pub pause: Duration,
+    /// Websockets open at any time.
+    pub websockets: usize,
+    /// How long each lives, in ms, in turn.
+    pub websocket_ms: Vec<u64>,
+    /// Between the beginning of one job and the next; `None`: no jobs.
+    pub job_every: Option<Duration>,
+    /// How long each takes, in ms, in turn.
+    pub job_ms: Vec<u64>,
+}
+
+/// A client at work.
+pub struct Client {
+    books: Arc<Mutex<Books>>,
+    stop: watch::Sender<Stage>,
+    tasks: JoinSet<()>,
+    listening: tokio::task::JoinHandle<()>,
+}
+
+/// Whether new work is begun.
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Going,
+    Ending,
+}
+
+/// What each of the client's tasks holds.
+#[derive(Clone)]
+struct Hand {
+    load: Arc<Load>,
+    books: Arc<Mutex<Books>>,
+    stop: watch::Receiver<Stage>,
+}
+
+impl Hand {
+    fn is_going(&self) -> bool {
+        *self.stop.borrow() == Stage::Going
+    }
+
+    fn note<T>(&self, write: impl FnOnce(&mut Books) -> T) -> T {
+        write(&mut self.books.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            _ = self.stop.wait_for(|stage| *stage == Stage::Ending) => {}
+        }
+    }
+}
+
+impl Client {
+    /// Begins to put load on the service.
+    pub async fn start(load: Load) -> io::Result<Client> {
+        let (stop, stopped) = watch::channel(Stage::Going);
+        let books = Arc::new(Mutex::new(Books::default()));
+        let (report, listening) = listen(books.clone()).await?;
+        let load = Arc::new(load);
+        let hand = Hand { load: load.clone(), books: books.clone(), stop: stopped };
+        let mut tasks = JoinSet::new();
+        for n in 0..load.connections {
+            tasks.spawn(requests(hand.clone(), n));
+        }
+        for n in 0..load.websockets {
+            tasks.spawn(websockets(hand.clone(), n));
+        }
+        if let Some(every) = load.job_every {
+            tasks.spawn(jobs(hand, every, report));
+        }
+        Ok(Client { books, stop, tasks, listening })
+    }
+
+    /// The books as they are now.
+    pub fn books(&self) -> Books {
+        self.books.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Begins nothing new, waits for what is in progress, jobs included, for at most `patience`, and closes
+    /// the books.
+    pub async fn finish(mut self, patience: Duration) -> Books {
+        self.stop.send_replace(Stage::Ending);
+        while self.tasks.join_next().await.is_some() {}
+        let give_up = tokio::time::Instant::now() + patience;
+        while !self.books().missing().is_empty() && tokio::time::Instant::now() < give_up {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.listening.abort();
+        self.books()
+    }
+}
+
+async fn requests(mut hand: Hand, n: usize) {
+    let mut connection = None;
+    let (turns, authority) = (hand.load.request_ms.clone(), split(&hand.load.url).map(|(at, _)| at));
+    let authority = authority.unwrap_or_default();
+    for turn in n.. {
+        if !hand.is_going() {
+            return;
+        }
+        let ms = turns[turn % turns.len()];
+        if let Err(error) = request(&hand, &mut connection, &authority, ms).await {
+            connection = None;
+            hand.note(|books| books.fail(error.to_string()));
+            // A service that is away is not to be asked a million times.
+            hand.pause(Duration::from_millis(20)).await;
+        }
+        let pause = hand.load.pause;
+        if !pause.is_zero() {
+            hand.pause(pause).await;
+        }
+    }
+}
+
+async fn request(hand: &Hand, kept: &mut Option<Connection>, authority: &str, ms: u64) -> io::Result<()> {
+    if kept.as_ref().is_none_or(Connection::is_closed) {
+        *kept = Some(Connection::open(authority).await?);
+    }
+    let Some(connection) = kept else { return Ok(()) };
+    let answer = connection.send(Method::GET, &format!("/read?ms={ms}"), String::new()).await?;
+    let header =
+        |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(String::from);
+    let Some(instance) = header("x-instance").filter(|_| answer.status().is_success()) else {
+        let said = String::from_utf8_lossy(answer.body()).into_owned();
+        return Err(io::Error::other(format!("{}: {said}", answer.status())));
+    };
+    hand.note(|books| {
+        *books.requests.entry(instance).or_default() += 1;
+        if let Some(engine) = header("x-engine").filter(|engine| !engine.is_empty()) {
+            *books.engine.entry(engine).or_default() += 1;
+        }
+    });
+    Ok(())
+}
+
+async fn websockets(mut hand: Hand, n: usize) {
+    let turns = hand.load.websocket_ms.clone();
+    for turn in n.. {
+        if !hand.is_going() {
+            return;
+        }
+        let life = Duration::from_millis(turns[turn % turns.len()]);
+        if let Err(error) = websocket(&mut hand, life).await {
+            hand.note(|books| books.cut.push(error.to_string()));
+            hand.pause(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// One websocket: says something every 100 ms, expects it back, and closes it itself when its time has come.
+async fn websocket(hand: &mut Hand, life: Duration) -> io::Result<()> {
+    let url = format!("{}/ws", hand.load.url.replacen("http://", "ws://", 1));
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.map_err(io::Error::other)?;
+    let instance = heard(socket.next().await)?;
+    let end = tokio::time::Instant::now() + life;
+    let mut n = 0u64;
+    while tokio::time::Instant::now() < end && hand.is_going() {
+        n += 1;
+        socket.send(Message::Text(n.to_string().into())).await.map_err(io::Error::other)?;
+        let back = heard(socket.next().await)?;
+        if back != n.to_string() {
+            return Err(io::Error::other(format!("sent {n}, heard {back}")));
+        }
+        hand.pause(Duration::from_millis(100)).await;
+    }
+    socket.close(None).await.map_err(io::Error::other)?;
+    while let Some(Ok(_)) = socket.next().await {}
+    hand.note(|books| *books.streams.entry(instance).or_default() += 1);
+    Ok(())
+}
+
+fn heard(message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>) -> io::Result<String> {
+    match message {
+        Some(Ok(Message::Text(text))) => Ok(text.to_string()),
+        Some(Ok(other)) => Err(io::Error::other(format!("unexpected: {other:?}"))),
+        Some(Err(error)) => Err(io::Error::other(error)),
+        None => Err(io::Error::other("closed by the other side")),
+    }
+}
+
+async fn jobs(mut hand: Hand, every: Duration, report: String) {
+    let turns = hand.load.job_ms.clone();
+    for turn in 0.. {
+        if !hand.is_going() {
+            return;
+        }
+        let (name, ms) = (format!("job-{turn}"), turns[turn % turns.len()]);
+        if let Err(error) = begin(&hand, &name, ms, &report).await {
+            hand.note(|books| books.fail(format!("{name}: {error}")));
+        }
+        hand.pause(every).await;
+    }
+}
+
+async fn begin(hand: &Hand, name: &str, ms: u64, report: &str) -> io::Result<()> {
+    let url = format!("{}/jobs?name={name}&ms={ms}&report={report}", hand.load.url);
+    let answer = call(Method::POST, &url, String::new()).await?;
+    let instance = answer.headers().get("x-instance").and_then(|by| by.to_str().ok()).map(String::from);
+    let Some(instance) = instance.filter(|_| answer.status().is_success()) else {
+        let said = String::from_utf8_lossy(answer.body()).into_owned();
+        return Err(io::Error::other(format!("{}: {said}", answer.status())));
+    };
+    hand.note(|books| {
+        *books.requests.entry(instance.clone()).or_default() += 1;
+        books.begun.insert(name.to_string(), instance);
+    });
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Report {
+    job: String,
+}
+
+/// Where jobs report their end.
+async fn listen(books: Arc<Mutex<Books>>) -> io::Result<(String, tokio::task::JoinHandle<()>)> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/done", listener.local_addr()?);
+    let done = |State(books): State<Arc<Mutex<Books>>>, Query(report): Query<Report>| async move {
+        books.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).done.insert(report.job);
+    };
+    let router = axum::Router::new().route("/done", post(done)).with_state(books);
+    let serving = tokio::spawn(async move {
+        // It ends when the client does; an error of the listener shows as jobs that never report.
+        let _ = axum::serve(listener, router).await;
+    });
+    Ok((url, serving))
+}
