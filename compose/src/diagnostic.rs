@@ -166,10 +166,6 @@ impl Report {
         u16::try_from(self.sources.len() - 1).unwrap_or(u16::MAX - 1)
     }
 
-    pub fn error(&mut self, pos: Pos, message: impl Into<String>) {
-        self.push(Severity::Error, pos, message.into(), None);
-    }
-
     pub fn error_advised(&mut self, pos: Pos, message: impl Into<String>, advice: impl Into<String>) {
         self.push(Severity::Error, pos, message.into(), Some(advice.into()));
     }

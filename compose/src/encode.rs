@@ -262,7 +262,7 @@ fn hosts(report: &mut Report, node: &Node, path: &Path) -> Vec<Node> {
                         found.extend(all.split(',').map(|address| (host.into(), address.into(), item)));
                     }
                     None => {
-                        drop(refuse::<()>(report, item, path, "HOST=ADDRESS", "write it as HOST=ADDRESS"))
+                        refuse::<()>(report, item, path, "HOST=ADDRESS", "write it as HOST=ADDRESS");
                     }
                 }
             }

@@ -16,7 +16,7 @@ use crate::tree::{Map, Node, Path, Value};
 use crate::unique::enforce;
 use crate::unix_path;
 use crate::yaml;
-use crate::{check, extends};
+use crate::{check, extends, xnaru};
 
 /// What loading works with.
 pub(crate) struct Loader<'a> {
@@ -105,7 +105,9 @@ impl Loader<'_> {
         let top = Path::default();
         enforce(self.report, root, &top);
         let schema = &*schema::COMPOSE;
-        Check { root: schema, unknown: self.unknown, report: self.report }.run(schema, root, &top);
+        Check { root: schema, of: "Compose", unknown: self.unknown, report: self.report }
+            .run(schema, root, &top);
+        self.check_own(root);
         if let Some(version) = root.map_mut().and_then(|map| map.shift_remove("version")) {
             self.report.warn_advised(
                 version.key,
@@ -118,12 +120,22 @@ impl Loader<'_> {
         enforce(self.report, root, &top);
     }
 
+    fn check_own(&mut self, root: &Node) {
+        let schema = &*xnaru::SCHEMA;
+        for (name, service) in root.get("services").into_iter().flat_map(Node::entries) {
+            let Some(own) = service.get("x-naru") else { continue };
+            let path = Path::of(&["services", name, "x-naru"]);
+            Check { root: schema, of: "x-naru", unknown: self.unknown, report: self.report }
+                .run(schema, own, &path);
+        }
+    }
+
     fn include(&mut self, layer: &mut Node, near: &Surroundings<'_>, chain: &[String]) {
         let Some(included) = layer.map_mut().and_then(|map| map.shift_remove("include")) else { return };
         let top = Path::default();
         let schema = &*schema::COMPOSE;
         let path = top.key("include");
-        Check { root: schema, unknown: self.unknown, report: self.report }.run(
+        Check { root: schema, of: "Compose", unknown: self.unknown, report: self.report }.run(
             &schema["properties"]["include"],
             &included,
             &path,

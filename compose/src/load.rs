@@ -1,12 +1,17 @@
 //! The way from files to a stack.
 
-use crate::canonical;
+use crate::canonical::{self, Project};
 use crate::diagnostic::{Diagnostic, Errors, Pos, Report};
 use crate::discover::{Start, discover};
 use crate::files::Files;
 use crate::layers::Loader;
 use crate::normalize::Surroundings;
+use crate::read::Reader;
 use crate::schema::Unknown;
+use crate::service::{Setting, service};
+use crate::support::Teller;
+use crate::tree::Node;
+use naru_model::Stack;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -45,7 +50,7 @@ pub enum Unsupported {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
     /// The stack, every default filled in.
-    pub stack: naru_model::Stack,
+    pub stack: Stack,
     /// The canonical form: what `docker compose config --format json` prints, with `x-naru` kept.
     pub canonical: serde_json::Value,
     /// What has no effect or may surprise, in the order of the files and lines.
@@ -110,10 +115,40 @@ fn load_start(report: &mut Report, files: &Files, options: &Options, start: Star
     }
     let project = canonical::project(&mut loader, root, &start)?;
     let canonical = canonical::to_json(&project.root);
-    let stack = naru_model::Stack {
-        name: start.name.as_str().into(),
-        project_dir: start.folder.clone(),
-        services: BTreeMap::new(),
-    };
+    let stack = stack(report, &project, &start, options.unsupported);
     Some(Loaded { stack, canonical, warnings: Vec::new(), files: start.files })
+}
+
+fn stack(report: &mut Report, project: &Project, start: &Start, unsupported: Unsupported) -> Stack {
+    let mut services = BTreeMap::new();
+    for (name, node) in project.root.get("services").into_iter().flat_map(Node::entries) {
+        let contents = project.contents.get(name).map(Vec::as_slice).unwrap_or_default();
+        let setting = Setting { root: &project.root, folder: &start.folder, stack: &start.name, contents };
+        let mut reader = Reader { report: &mut *report, service: name };
+        services.insert(name.as_str().into(), service(&mut reader, node, &setting));
+        Teller { report: &mut *report, unsupported }.service(name, node);
+    }
+    published_once(report, &project.root);
+    Stack { name: start.name.as_str().into(), project_dir: start.folder.clone(), services }
+}
+
+/// Two services cannot publish the same port.
+fn published_once(report: &mut Report, root: &Node) {
+    let mut known: BTreeMap<(String, String), &str> = BTreeMap::new();
+    for (name, service) in root.get("services").into_iter().flat_map(Node::entries) {
+        for port in service.get("ports").map(Node::items).unwrap_or_default() {
+            let Some(published) = port.get("published") else { continue };
+            let host = port.get_str("host_ip").unwrap_or("0.0.0.0");
+            let protocol = port.get_str("protocol").unwrap_or("tcp");
+            let key = (published.scalar().unwrap_or_default(), format!("{host}/{protocol}"));
+            let Some(other) = known.insert(key, name).filter(|other| *other != name.as_str()) else {
+                continue;
+            };
+            let message = format!(
+                "services.{name}.ports publishes {}, which services.{other} does too",
+                published.scalar().unwrap_or_default()
+            );
+            report.error_advised(published.pos, message, "publish one of them elsewhere");
+        }
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Unknown {
 /// Checks `node` against `schema`; references in it are looked up in `root`.
 pub(crate) struct Check<'a> {
     pub root: &'a Json,
+    /// Whose keys they are, for messages.
+    pub of: &'static str,
     pub unknown: Unknown,
     pub report: &'a mut Report,
 }
@@ -140,7 +142,7 @@ impl Check<'_> {
                 Some(schema) => self.node(schema, value, &path, out),
                 None if schema["additionalProperties"] == Json::Bool(false) => {
                     if self.unknown == Unknown::Refuse {
-                        out.push(unknown_key(schema, key, value, &path));
+                        out.push(unknown_key(schema, key, value, &path, self.of));
                     }
                 }
                 None => {}
@@ -226,7 +228,7 @@ fn wrong_type(node: &Node, path: &Path, types: &[&str]) -> Misfit {
     Misfit { path: path.clone(), pos, message, advice }
 }
 
-fn unknown_key(schema: &Json, key: &str, value: &Node, path: &Path) -> Misfit {
+fn unknown_key(schema: &Json, key: &str, value: &Node, path: &Path, of: &str) -> Misfit {
     let known = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
     let patterns = schema["patternProperties"].as_object().into_iter().flatten();
     let advice =
@@ -234,7 +236,7 @@ fn unknown_key(schema: &Json, key: &str, value: &Node, path: &Path) -> Misfit {
             Some(pattern) if pattern != "^x-" => "names have letters, digits, and . _ - only".into(),
             _ => "remove it; own keys start with x-".into(),
         });
-    let message = format!("{path} is not a key that Compose knows");
+    let message = format!("{path} is not a key that {of} knows");
     Misfit { path: path.clone(), pos: value.key, message, advice }
 }
 

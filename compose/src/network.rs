@@ -1,0 +1,160 @@
+//! Ports of a service: which ones an instance listens on, and which are published.
+
+use crate::ports::range;
+use crate::read::Reader;
+use crate::schema::nearest;
+use crate::tree::Node;
+use naru_model::{Port, Protocol, TargetPort};
+
+/// Published ports, and all targets: those of `ports` first, then `expose`.
+pub(crate) fn ports(reader: &mut Reader<'_>, node: &Node, is_process: bool) -> (Vec<Port>, Vec<TargetPort>) {
+    let (mut ports, mut targets) = (Vec::new(), Vec::new());
+    for written in node.get("ports").map(Node::items).unwrap_or_default() {
+        if let Some(port) = port(reader, written, is_process) {
+            add_target(&mut targets, TargetPort { port: port.target, protocol: port.protocol });
+            ports.push(port);
+        }
+    }
+    for written in node.get("expose").map(Node::items).unwrap_or_default() {
+        for port in exposed(reader, written) {
+            add_target(&mut targets, TargetPort { port, protocol: Protocol::Http });
+        }
+    }
+    (ports, targets)
+}
+
+fn add_target(targets: &mut Vec<TargetPort>, target: TargetPort) {
+    if !targets.iter().any(|known| known.port == target.port) {
+        targets.push(target);
+    }
+}
+
+fn port(reader: &mut Reader<'_>, node: &Node, is_process: bool) -> Option<Port> {
+    let target = match node.get("target") {
+        Some(target) => reader.port("ports.target", Some(target))?,
+        None => {
+            reader.error(node.pos, "ports has an entry without a target", "add target: 80");
+            return None;
+        }
+    };
+    let protocol = protocol(reader, node, is_process)?;
+    let published = published(reader, node)?;
+    if let Some(mode) = node.get("mode").filter(|mode| mode.str() == Some("host")) {
+        reader.warn(
+            mode.pos,
+            "ports.mode host is not supported yet, ignored",
+            "ports are published by the edge",
+        );
+    }
+    Some(Port {
+        host_ip: node.get_str("host_ip").unwrap_or("0.0.0.0").to_string(),
+        published,
+        target,
+        protocol: protocol.unwrap_or(Protocol::Http),
+        stated: protocol.is_some(),
+    })
+}
+
+/// `Some(None)` where the file does not say; `None` where it cannot be honoured.
+fn protocol(reader: &mut Reader<'_>, node: &Node, is_process: bool) -> Option<Option<Protocol>> {
+    let transport = node.get("protocol").filter(|protocol| !matches!(protocol.str(), Some("tcp") | None));
+    if let Some(transport) = transport {
+        let what = format!("ports.protocol {} is not supported yet", transport.str().unwrap_or_default());
+        return refuse(reader, transport, &what, is_process);
+    }
+    let Some(written) = node.get("app_protocol") else { return Some(None) };
+    match written.str().unwrap_or_default() {
+        "http" => Some(Some(Protocol::Http)),
+        "tcp" => Some(Some(Protocol::Tcp)),
+        later @ ("http2" | "grpc" | "udp") => {
+            refuse(reader, written, &format!("ports.app_protocol {later} is not supported yet"), is_process)
+        }
+        other => {
+            let known = ["http", "http2", "grpc", "tcp", "udp"];
+            let what = format!("ports.app_protocol {} is not one of {}", written.shown(), known.join(", "));
+            match is_process {
+                true => {
+                    let advice = nearest(other, known.into_iter());
+                    reader.error(written.pos, what, advice.unwrap_or_else(|| "write http or tcp".into()));
+                    None
+                }
+                false => {
+                    reader.warn(written.pos, what + ", and is taken for tcp", "write http or tcp");
+                    Some(Some(Protocol::Tcp))
+                }
+            }
+        }
+    }
+}
+
+/// An error where a process would have to listen; a container's port is left out with a warning.
+fn refuse(reader: &mut Reader<'_>, node: &Node, what: &str, is_process: bool) -> Option<Option<Protocol>> {
+    match is_process {
+        true => reader.error(node.pos, what, "use http or tcp, or leave this port out"),
+        false => reader.warn(node.pos, format!("{what}, this port is left out"), "use http or tcp"),
+    }
+    None
+}
+
+/// `Some(None)` where the file leaves the choice; `None` where what it says is no port.
+fn published(reader: &mut Reader<'_>, node: &Node) -> Option<Option<u16>> {
+    let Some(written) = node.get("published") else { return Some(None) };
+    match range(written.str().unwrap_or_default()) {
+        Ok((0, 0)) => Some(None),
+        Ok((first, last)) if first == last => Some(Some(first)),
+        Ok((first, _)) => {
+            let what = format!("ports.published is a range to choose from, and {first} is taken");
+            reader.warn(written.pos, what, "write one number, or none for any free port");
+            Some(Some(first))
+        }
+        Err(what) => {
+            reader.error(written.pos, format!("ports.published: {what}"), "write a number from 1 to 65535");
+            None
+        }
+    }
+}
+
+/// `3000`, `3000-3005`, `3000/tcp`. What is not for TCP is left out.
+fn exposed(reader: &mut Reader<'_>, node: &Node) -> Vec<u16> {
+    let text = node.scalar().unwrap_or_default();
+    let (numbers, transport) = text.split_once('/').unwrap_or((&text, "tcp"));
+    if transport != "tcp" {
+        reader.warn(
+            node.pos,
+            format!("expose: {transport} is not supported yet, ignored"),
+            "expose tcp ports",
+        );
+        return Vec::new();
+    }
+    match range(numbers) {
+        Ok((first, last)) if first > 0 && last - first < MOST_EXPOSED => (first..=last).collect(),
+        Ok(_) => {
+            let what = format!("expose: {} has too many ports", node.shown());
+            reader.error(node.pos, what, format!("{MOST_EXPOSED} are the most"));
+            Vec::new()
+        }
+        Err(what) => {
+            reader.error(node.pos, format!("expose: {what}"), "write a port, as 3000");
+            Vec::new()
+        }
+    }
+}
+
+/// Each exposed port has an address of its own on the edge.
+const MOST_EXPOSED: u16 = 100;
+
+/// A port that has to be one of the service's targets.
+pub(crate) fn target(
+    reader: &mut Reader<'_>,
+    key: &str,
+    node: Option<&Node>,
+    targets: &[TargetPort],
+) -> Option<u16> {
+    let node = node?;
+    let port = reader.port(key, Some(node))?;
+    if !targets.iter().any(|target| target.port == port) {
+        let what = format!("{key} is {port}, which is no port of this service");
+        reader.error(node.pos, what, "add it to ports or expose");
+    }
+    Some(port)
+}

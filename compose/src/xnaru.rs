@@ -1,0 +1,257 @@
+//! The reference of `x-naru` as data: one table of keys, from which the schema is made that checks files
+//! and that `naru schema` prints.
+
+use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
+
+/// One key of `x-naru`.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its path below `x-naru`, with dots; `[]` is an item of a list.
+    pub path: &'static str,
+    /// What it takes.
+    pub takes: Takes,
+    /// What it is for, one sentence.
+    pub doc: &'static str,
+    /// Whether it has an effect yet.
+    pub support: Support,
+}
+
+/// What a key takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// A mapping with the keys below it.
+    Group,
+    /// A list of mappings with the keys below it.
+    Groups,
+    /// A command (a list of words, or a text split into words), or a mapping with the keys below it.
+    CommandOrGroup,
+    /// A list of words, or a text split into words as a shell would.
+    Command,
+    /// A text.
+    Text,
+    /// A text, or a list of texts.
+    Texts,
+    /// A duration with its unit: `10s`, `1m30s`, `2h`, `1d`.
+    Duration,
+    /// A whole number.
+    Whole,
+    /// A number from 0 to 1.
+    Ratio,
+    /// `true` or `false`.
+    Truth,
+    /// One of these words.
+    Word(&'static [&'static str]),
+}
+
+/// Whether a key has an effect yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It has.
+    Now,
+    /// It is accepted and kept, with a warning.
+    Later,
+}
+
+const fn key(path: &'static str, takes: Takes, doc: &'static str) -> Key {
+    Key { path, takes, doc, support: Support::Now }
+}
+
+const fn later(path: &'static str, takes: Takes, doc: &'static str) -> Key {
+    Key { path, takes, doc, support: Support::Later }
+}
+
+/// Every key of `x-naru`, parents before children.
+pub const KEYS: &[Key] = &[
+    key("process", Takes::Group, "Runs the service as a process of the host, instead of its image."),
+    key(
+        "process.command",
+        Takes::Command,
+        "The program and its arguments; $PORT and other variables of the instance are replaced when it starts.",
+    ),
+    key("health", Takes::Group, "How one knows that an instance can serve; takes the place of healthcheck."),
+    key("health.http", Takes::Text, "A path that answers GET with a status of 200 to 399."),
+    key("health.tcp", Takes::Whole, "A target port that accepts connections."),
+    key("health.command", Takes::Command, "A command that exits with 0."),
+    key("health.port", Takes::Whole, "The target port that http asks; the first one if missing."),
+    key("health.interval", Takes::Duration, "From the end of one probe to the next; 2s if missing."),
+    key("health.timeout", Takes::Duration, "A probe that takes longer has failed; 5s if missing."),
+    key("health.retries", Takes::Whole, "So many failures in a row make it unready; 3 if missing."),
+    key(
+        "health.start_period",
+        Takes::Duration,
+        "Failures within this time of the start do not count; 0s if missing.",
+    ),
+    key("health.start_interval", Takes::Duration, "The interval until it is ready; 100ms if missing."),
+    key("work", Takes::Group, "How Naru knows of jobs, beside leases, and what a wait for them may do."),
+    key(
+        "work.busy",
+        Takes::CommandOrGroup,
+        "Tells whether jobs are in progress; as a command, exit status 0 means busy.",
+    ),
+    key("work.busy.http", Takes::Text, "A path that answers GET with 200 and {\"jobs\": n}."),
+    key("work.busy.port", Takes::Whole, "The target port that http asks; the first one if missing."),
+    key("work.busy.command", Takes::Command, "A command whose exit status 0 means busy."),
+    key(
+        "work.quiet",
+        Takes::CommandOrGroup,
+        "Tells an instance to take no new work; as a command, exit status 0 means told.",
+    ),
+    key("work.quiet.http", Takes::Text, "A path that takes POST and answers with a status of 200 to 299."),
+    key("work.quiet.port", Takes::Whole, "The target port that http asks; the first one if missing."),
+    key("work.quiet.command", Takes::Command, "A command that tells it."),
+    key("work.quiet.signal", Takes::Text, "A signal that tells it, by name or number."),
+    key(
+        "work.postpone_max",
+        Takes::Duration,
+        "A wait for work that is longer raises an alarm; never if missing.",
+    ),
+    key(
+        "work.at_limit",
+        Takes::Word(&["wait", "cut"]),
+        "What follows the alarm: wait on, or cut the work and list it; wait if missing.",
+    ),
+    key("rollout", Takes::Group, "How one release replaces another, beside deploy.update_config."),
+    key(
+        "rollout.strategy",
+        Takes::Word(&["rolling", "blue-green", "canary"]),
+        "A few instances at a time, the whole set at once, or a growing share of the traffic; rolling if missing.",
+    ),
+    key(
+        "rollout.soak",
+        Takes::Duration,
+        "Blue-green: how long the new set must stay ready before it is promoted; 0s if missing.",
+    ),
+    key(
+        "rollout.promote",
+        Takes::Word(&["auto", "manual"]),
+        "Promoted by itself, or by naru promote; auto if missing.",
+    ),
+    key(
+        "rollout.preview",
+        Takes::Whole,
+        "Blue-green: a port at which the new set can be reached before it is promoted.",
+    ),
+    key("rollout.steps", Takes::Groups, "Canary: shares of the traffic, and how long each is held."),
+    key("rollout.steps.[].weight", Takes::Whole, "Percent of the traffic that goes to the new release."),
+    key("rollout.steps.[].for", Takes::Duration, "How long, before the next step."),
+    key(
+        "rollout.max_retiring",
+        Takes::Whole,
+        "So many releases of a service may retire side by side; 10 if missing.",
+    ),
+    key(
+        "rollout.healthy_within",
+        Takes::Duration,
+        "A new instance that is not ready within this time has failed; 120s if missing, or more where the health check needs it.",
+    ),
+    key(
+        "rollout.max_error_ratio",
+        Takes::Ratio,
+        "A share of failed requests above this, during monitor, is a failure; 0.1 if missing.",
+    ),
+    later("rollout.sticky", Takes::Text, "Keeps a client on the release that it began with."),
+    key(
+        "singleton",
+        Takes::Truth,
+        "At most one instance at any time, across releases: the old one stops first.",
+    ),
+    later("power", Takes::Group, "When the service is asleep."),
+    later("power.off", Takes::Texts, "Times at which it is asleep, as \"Mon-Fri 20:00-08:00, Sat, Sun\"."),
+    later("power.timezone", Takes::Text, "The zone that the times are in."),
+    later("power.holidays", Takes::Text, "A calendar of days that count as Sundays."),
+    later("power.wake", Takes::Texts, "What wakes it: request, person."),
+    later("scale", Takes::Group, "How many instances, by load."),
+    later("scale.min", Takes::Whole, "The fewest."),
+    later("scale.max", Takes::Whole, "The most."),
+    later("scale.per_instance", Takes::Whole, "Requests in progress that one instance is for."),
+    later("allow_from", Takes::Texts, "Services that may reach this one."),
+    later("direct", Takes::Truth, "Reached without the edge."),
+];
+
+/// The JSON Schema of `x-naru`, for editors and for `naru schema`.
+pub fn schema() -> Value {
+    SCHEMA.clone()
+}
+
+/// The same, made once.
+pub(crate) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let mut root = group("");
+    root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    root["title"] = json!("x-naru: what Naru takes of a Compose service, beside the specification");
+    root
+});
+
+fn group(parent: &str) -> Value {
+    let mut properties = Map::new();
+    for key in KEYS {
+        let name = match parent {
+            "" => Some(key.path),
+            parent => key.path.strip_prefix(parent).and_then(|rest| rest.strip_prefix('.')),
+        };
+        if let Some(name) = name.filter(|name| !name.contains('.')) {
+            properties.insert(name.to_string(), property(key));
+        }
+    }
+    json!({
+        "type": "object",
+        "properties": properties,
+        "patternProperties": { "^x-": {} },
+        "additionalProperties": false,
+    })
+}
+
+/// Numbers and truths may be texts as well: a variable gives a text.
+fn property(key: &Key) -> Value {
+    let words = json!({ "type": "array", "items": { "type": "string" } });
+    let text = json!({ "type": "string" });
+    let mut made = match key.takes {
+        Takes::Group => group(key.path),
+        Takes::Groups => json!({ "type": "array", "items": group(&format!("{}.[]", key.path)) }),
+        Takes::CommandOrGroup => json!({ "oneOf": [text, words, group(key.path)] }),
+        Takes::Command | Takes::Texts => json!({ "oneOf": [text, words] }),
+        Takes::Text | Takes::Duration => text,
+        Takes::Whole => json!({ "type": ["integer", "string"] }),
+        Takes::Ratio => json!({ "type": ["number", "string"] }),
+        Takes::Truth => json!({ "type": ["boolean", "string"] }),
+        Takes::Word(words) => json!({ "type": "string", "enum": words }),
+    };
+    let note = if key.support == Support::Later { " Not supported yet." } else { "" };
+    made["description"] = json!(format!("{}{note}", key.doc));
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEYS, Value, schema};
+    use std::collections::BTreeSet;
+
+    fn properties(schema: &Value, path: &str, out: &mut BTreeSet<String>) {
+        let choices = schema["oneOf"].as_array().into_iter().flatten();
+        choices.for_each(|choice| properties(choice, path, out));
+        if schema["items"]["properties"].is_object() {
+            properties(&schema["items"], &format!("{path}[]."), out);
+        }
+        for (name, value) in schema["properties"].as_object().into_iter().flatten() {
+            out.insert(format!("{path}{name}"));
+            assert!(value["description"].as_str().is_some_and(|doc| doc.len() > 10), "{path}{name}");
+            properties(value, &format!("{path}{name}."), out);
+        }
+    }
+
+    #[test]
+    fn the_schema_has_the_keys_of_the_table_and_no_others() {
+        let mut in_schema = BTreeSet::new();
+        properties(&schema(), "", &mut in_schema);
+        let in_table: BTreeSet<String> = KEYS.iter().map(|key| key.path.to_string()).collect();
+        assert_eq!(in_schema, in_table);
+        assert_eq!(in_table.len(), KEYS.len(), "no key twice");
+    }
+
+    #[test]
+    fn every_doc_is_one_sentence() {
+        for key in KEYS {
+            assert!(key.doc.ends_with('.') && !key.doc.contains('\n'), "{}", key.path);
+        }
+    }
+}
