@@ -1,7 +1,7 @@
 //! TCP listeners: each connection is one stream to one instance.
 
 use crate::Config;
-use crate::count::Kind;
+use crate::count::{Ending, Kind};
 use crate::pool::Upstream;
 use crate::route::{Chosen, Route};
 use crate::search::{Failure, Search};
@@ -29,9 +29,12 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut client: TcpStream)
         let upstream = upstream.stream.split();
         tunnel::run(client, upstream, &mut Inbox::default(), Closing::Apart, config).await
     };
-    if ended == crate::count::Ending::Lost {
-        // The client sees what its instance's connection saw.
-        let _ = client.set_zero_linger();
-    }
+    // Each side sees how the other ended. One that is gone already cannot be told.
+    let _ = match ended {
+        Ending::Lost => client.set_zero_linger(),
+        Ending::ClientLeft => upstream.stream.set_zero_linger(),
+        _ => Ok(()),
+    };
+    drop(upstream);
     claim.end(ended);
 }

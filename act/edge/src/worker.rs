@@ -12,12 +12,10 @@ use crate::{http1, listen, tcp};
 use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -223,7 +221,7 @@ impl Worker {
                 () = stop.notified() => {}
                 () = worker.accept_all(&listener, &route) => {}
             }
-            worker.accept_rest(&listener, &route).await;
+            worker.accept_rest(listener, &route);
         });
         acceptor
     }
@@ -243,15 +241,17 @@ impl Worker {
         }
     }
 
-    /// Takes those that the system has connected already: closing the socket would reset them.
-    async fn accept_rest(self: &Rc<Worker>, listener: &TcpListener, route: &RefCell<Rc<Route>>) {
-        poll_fn(|cx| {
-            while let Poll::Ready(Ok((stream, peer))) = listener.poll_accept(cx) {
-                self.serve(route.borrow().clone(), stream, peer);
+    /// Takes those that the system has connected already: closing the socket would reset them. The system
+    /// itself is asked, since the runtime may not have heard of them yet.
+    fn accept_rest(self: &Rc<Worker>, listener: TcpListener, route: &RefCell<Rc<Route>>) {
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((stream, peer)) = listener.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            match stream {
+                Ok(stream) => self.serve(route.borrow().clone(), stream, peer),
+                Err(error) => tracing::warn!(%error, "a connection could not be taken"),
             }
-            Poll::Ready(())
-        })
-        .await;
+        }
     }
 
     fn serve(self: &Rc<Worker>, route: Rc<Route>, stream: TcpStream, peer: SocketAddr) {
