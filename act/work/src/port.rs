@@ -21,6 +21,11 @@ pub fn free_port(taken: &BTreeSet<u16>, seed: u64) -> Option<u16> {
         .find(|port| !taken.contains(port) && !ephemeral.contains(&u32::from(*port)) && is_free(*port))
 }
 
+/// The `seed` that makes a search begin behind `port`.
+pub fn seed_after(port: u16) -> u64 {
+    u64::from(port.saturating_sub(PORTS.start)) + 1
+}
+
 /// Whether the port could be listened on just now.
 pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()

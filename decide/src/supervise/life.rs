@@ -15,6 +15,14 @@ pub struct Memory {
     pub life: Life,
 }
 
+impl Memory {
+    /// Whether `later`, a memory of the same instance, says the same. Only the intent of what is desired ever
+    /// changes.
+    pub fn is_same(&self, later: &Memory) -> bool {
+        self.life == later.life && self.desired.intent == later.desired.intent
+    }
+}
+
 /// Where an instance is in its life.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Life {
