@@ -1,5 +1,6 @@
 //! The repository's own chores, by `cargo xtask CHORE`.
 
+mod sim;
 mod tidy;
 
 use std::path::PathBuf;
@@ -16,11 +17,18 @@ struct Chore {
 pub struct Failure(pub String);
 
 /// All chores. A new one is a line here and a module.
-const CHORES: &[Chore] = &[Chore {
-    name: "tidy",
-    about: "checks the tree: layers, purity, lengths, dead files, words, links (--turn lowers the ratchet)",
-    run: tidy::run,
-}];
+const CHORES: &[Chore] = &[
+    Chore {
+        name: "tidy",
+        about: "checks the tree: layers, purity, lengths, dead files, words, links (--turn lowers the ratchet)",
+        run: tidy::run,
+    },
+    Chore {
+        name: "sim",
+        about: "the real deciding code under faults: [--seeds N] [--from S] [--seed S] [--threads N] [--sabotage NAME]",
+        run: sim::run,
+    },
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

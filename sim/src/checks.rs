@@ -1,0 +1,420 @@
+//! What is looked at as the world goes: retirement, availability, callers, receipts.
+
+use crate::ground::Ground;
+use crate::host::{Death, Mood};
+use crate::property::{
+    CALLERS_ARE_SERVED, NO_UNFINISHED_WORK_ENDED, ON_ONE_RECEIPT, ORDER_OF_RETIREMENT, PROMISED_AVAILABILITY,
+    STALE_ACTORS_REFUSED, TRUE_RECEIPT,
+};
+use crate::records::targets;
+use crate::sim::Sim;
+use crate::work::{Place, Truth, WorkId};
+use naru_model::{
+    AtLimit, Counts, Ending, Generation, InstanceId, InstanceRecord, Intent, OperationId, OperationKind,
+    Order, ServiceName, Span, StackName, Time,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// After a fault, a call may fail for so long: edges hold for less, and instances come back by then.
+const EXCUSED: Span = Span::mins(5);
+
+/// What the checks remember.
+pub(crate) struct Checks {
+    instances: BTreeMap<InstanceId, Known>,
+    operations: BTreeSet<OperationId>,
+    applied: Vec<Generation>,
+    acked: Vec<(u32, Generation)>,
+    promises: BTreeMap<(StackName, ServiceName), Promise>,
+    /// Whether availability may have changed since it was looked at.
+    look: Look,
+    /// When an edge died last.
+    edge_died: Option<Time>,
+    /// When work was seen last, at the end of the run.
+    last_work: Time,
+}
+
+/// What is known of an instance that was ever made.
+struct Known {
+    stack: StackName,
+    service: ServiceName,
+    fingerprint: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Needed,
+    Done,
+}
+
+/// How many instances of a service an operation has to leave routed and ready.
+#[derive(Default)]
+struct Promise {
+    level: u32,
+    /// Whether the level was reached, and no fault has struck since.
+    state: Kept,
+    /// When a fault struck last.
+    struck: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kept {
+    #[default]
+    NotReached,
+    Reached,
+    /// The new does not come first.
+    Void,
+}
+
+impl Checks {
+    pub(crate) fn new(nodes: usize) -> Checks {
+        Checks {
+            instances: BTreeMap::new(),
+            operations: BTreeSet::new(),
+            applied: vec![Generation(0); nodes],
+            acked: vec![(0, Generation(0)); nodes],
+            promises: BTreeMap::new(),
+            look: Look::Needed,
+            edge_died: None,
+            last_work: crate::judgement::NEVER,
+        }
+    }
+
+    pub(crate) fn is_new(&mut self, id: &InstanceId) -> bool {
+        !self.instances.contains_key(id)
+    }
+
+    pub(crate) fn remember(&mut self, record: &InstanceRecord) {
+        if !self.instances.contains_key(&record.id) {
+            let known = Known {
+                stack: record.stack.clone(),
+                service: record.service.clone(),
+                fingerprint: record.fingerprint.clone(),
+            };
+            self.instances.insert(record.id.clone(), known);
+        }
+    }
+
+    pub(crate) fn is_new_operation(&mut self, id: OperationId) -> bool {
+        self.operations.insert(id)
+    }
+
+    pub(crate) fn fingerprint(&self, id: &InstanceId) -> Option<&String> {
+        self.instances.get(id).map(|known| &known.fingerprint)
+    }
+
+    /// A fault struck an instance.
+    pub(crate) fn struck(&mut self, id: &InstanceId, now: Time) {
+        let Some(known) = self.instances.get(id) else { return };
+        let promise = self.promises.entry((known.stack.clone(), known.service.clone())).or_default();
+        promise.struck = Some(now);
+        if promise.state == Kept::Reached {
+            promise.state = Kept::NotReached;
+        }
+    }
+
+    /// An edge died.
+    pub(crate) fn edge_struck(&mut self, now: Time) {
+        self.edge_died = Some(now);
+        for promise in self.promises.values_mut().filter(|promise| promise.state == Kept::Reached) {
+            promise.state = Kept::NotReached;
+        }
+    }
+
+    /// Work is still in progress.
+    pub(crate) fn work_seen(&mut self, now: Time) {
+        self.last_work = now;
+    }
+
+    pub(crate) fn last_work(&self) -> Time {
+        self.last_work
+    }
+
+    pub(crate) fn look_again(&mut self) {
+        self.look = Look::Needed;
+    }
+
+    /// Whether a service reached what it promises, and no fault has struck it since.
+    pub(crate) fn is_undisturbed(&self, stack: &StackName, service: &ServiceName) -> bool {
+        let promise = self.promises.get(&(stack.clone(), service.clone()));
+        promise.is_some_and(|promise| promise.struck.is_none()) && self.edge_died.is_none()
+    }
+
+    /// An agent carries out a desired state.
+    pub(crate) fn agent_applies(&mut self, ground: &mut Ground, node: usize, generation: Generation) {
+        if generation < self.applied[node] {
+            let what = format!("agent {node} applied {generation} after {}", self.applied[node]);
+            ground.violated(&STALE_ACTORS_REFUSED, &[&format!("agent {node}")], what);
+        }
+        self.applied[node] = generation;
+    }
+
+    /// All workers of an edge choose by a table.
+    pub(crate) fn edge_acknowledges(
+        &mut self,
+        ground: &mut Ground,
+        node: usize,
+        life: u32,
+        acked: Generation,
+    ) {
+        let (of, before) = self.acked[node];
+        if of == life && acked < before {
+            let what = format!("edge {node} went back from table {before} to {acked}");
+            ground.violated(&STALE_ACTORS_REFUSED, &[&format!("edge n{node}")], what);
+        }
+        self.acked[node] = (life, acked);
+    }
+
+    /// The ledger says that a lease is gone whose job beats.
+    pub(crate) fn lease_taken_away(&mut self, ground: &mut Ground, id: &InstanceId, why: &str) {
+        let what = format!("a lease of {id} is gone although its job lives: {why}");
+        ground.violated(&NO_UNFINISHED_WORK_ENDED, &[id.as_str()], what);
+    }
+}
+
+impl Sim {
+    /// What was told last about an instance, by the records.
+    pub(crate) fn intent_in_store(&self, id: &InstanceId) -> Option<Intent> {
+        self.store.records.instances.get(id).map(|record| record.intent)
+    }
+
+    /// Whether somebody who may has ordered that the work of this instance be cut.
+    pub(crate) fn is_cut(&self, id: &InstanceId) -> bool {
+        let records = &self.store.records;
+        let Some(record) = records.instances.get(id) else { return false };
+        let operations = records.operations.values().filter(|one| one.stack == record.stack);
+        let covers = |kind: &OperationKind| match kind {
+            OperationKind::Down => true,
+            OperationKind::Stop { services } => services.contains(&record.service),
+            _ => false,
+        };
+        let ordered = operations
+            .filter(|one| one.ending == Ending::Cut)
+            .any(|one| record.retired_by == Some(one.id) || covers(&one.kind));
+        let policy = records.definition(record).map(|service| &service.work);
+        let late = |limit: Span| record.since + limit <= self.ground.now;
+        let by_policy =
+            policy.is_some_and(|work| work.at_limit == AtLimit::Cut && work.postpone_max.is_some_and(late));
+        record.intent == Intent::Cut && (ordered || by_policy)
+    }
+
+    /// An instance is about to be told to take no new work.
+    pub(crate) fn check_quiet(&mut self, id: &InstanceId) {
+        if self.intent_in_store(id) == Some(Intent::Cut) {
+            return;
+        }
+        if let Some(edge) = self.edges.iter().find(|edge| edge.names(id)) {
+            let what = format!("{id} is told to be quiet, and edge {} may still choose it", edge.id());
+            self.ground.violated(&ORDER_OF_RETIREMENT, &[id.as_str(), "edge "], what);
+        }
+    }
+
+    /// A piece of work is given to an instance.
+    pub(crate) fn check_taken(&mut self, work: WorkId, id: &InstanceId) {
+        let told = self.intent_in_store(id).is_none_or(|intent| intent != Intent::Run);
+        let quiet = self.host.last(id).is_some_and(|(_, process)| process.mood == Mood::Quiet);
+        if told && quiet && self.intent_in_store(id) != Some(Intent::Cut) {
+            let what = format!("{id} was given work {} after it was told to be quiet", work.0);
+            self.ground.violated(&ORDER_OF_RETIREMENT, &[id.as_str(), "edge "], what);
+        }
+    }
+
+    /// A process is about to be signalled by its agent.
+    pub(crate) fn check_signal(&mut self, id: &InstanceId, pid: u32, how: &Death) {
+        let open = self.host.get(pid).open.clone();
+        let intent = self.intent_in_store(id);
+        if intent.is_some_and(|intent| intent < Intent::Stop) {
+            let what = format!("{id} is signalled, and its record says {intent:?}");
+            self.ground.violated(&STALE_ACTORS_REFUSED, &[id.as_str()], what);
+        }
+        if open.is_empty() || self.is_cut(id) {
+            return;
+        }
+        let said: Vec<String> =
+            open.iter().map(|work| format!("{} {}", self.books.get(*work).kind.word(), work.0)).collect();
+        let what = format!("{id} gets its signal ({how:?}) with {} in progress", said.join(", "));
+        self.ground.violated(&NO_UNFINISHED_WORK_ENDED, &[id.as_str()], what);
+    }
+
+    /// A piece of work found nobody to take it.
+    pub(crate) fn check_unserved(&mut self, id: WorkId, how: &str) {
+        let work = self.books.get(id);
+        let Some(parent) = work.parent else { return };
+        let Place::On { instance: caller, .. } = self.books.get(parent).place.clone() else { return };
+        let records = &self.store.records;
+        let Some(stack) = records.stacks.get(&work.stack) else { return };
+        // Whoever stops or scales to zero a service that others call has ordered that.
+        let release = stack.target.as_ref().and_then(|target| records.release(&stack.name, target.release));
+        let listed = release.is_some_and(|release| release.stack.services.contains_key(&work.service));
+        let wanted = targets(records, stack).iter().any(|want| want.service == work.service);
+        let leaves = records.instances.get(&caller).is_some_and(|record| record.retired_by.is_some());
+        if listed && !wanted && !leaves {
+            return;
+        }
+        let promise = self.checks.promises.get(&(work.stack.clone(), work.service.clone()));
+        let recent = |at: Option<Time>| at.is_some_and(|at| at + EXCUSED > self.ground.now);
+        let excused = promise.is_none_or(|promise| recent(promise.struck) || promise.state == Kept::Void);
+        if excused
+            || recent(self.checks.edge_died)
+            || self
+                .ground
+                .windows
+                .iter()
+                .any(|w| w.to + EXCUSED > self.ground.now && w.from < self.ground.now)
+        {
+            return;
+        }
+        let what = format!(
+            "a call of {caller}, in the course of work {}, to {} failed: {how}",
+            parent.0, work.service
+        );
+        let subjects = [caller.as_str().to_string(), format!("{}.{}", work.stack, work.service)];
+        let subjects: Vec<&str> = subjects.iter().map(String::as_str).collect();
+        self.ground.violated(&CALLERS_ARE_SERVED, &subjects, what);
+    }
+
+    /// Sets the levels that operations have to keep, by what is wanted now.
+    pub(crate) fn promise_levels(&mut self) {
+        for record in self.store.records.instances.values() {
+            self.checks.remember(record);
+        }
+        let records = &self.store.records;
+        for stack in records.stacks.values() {
+            let wants = targets(records, stack);
+            let rests = stack.steering.is_none();
+            let mine = self.checks.promises.iter_mut().filter(|((of, _), _)| *of == stack.name);
+            for ((_, service), promise) in mine {
+                if !wants.iter().any(|want| want.service == *service) {
+                    (promise.level, promise.state) = (0, Kept::NotReached);
+                }
+            }
+            for want in wants.iter().filter(|want| want.has_port) {
+                let promise =
+                    self.checks.promises.entry((stack.name.clone(), want.service.clone())).or_default();
+                let rollout = &want.definition.rollout;
+                let orders = [rollout.update.order, rollout.rollback.order];
+                promise.level = if promise.level == 0 { want.count } else { promise.level.min(want.count) };
+                if want.definition.singleton || orders.contains(&Order::StopFirst) {
+                    promise.state = Kept::Void;
+                } else if rests && (promise.state == Kept::Void || promise.level < want.count) {
+                    (promise.level, promise.state) = (want.count, Kept::NotReached);
+                }
+            }
+        }
+        self.checks.look_again();
+    }
+
+    /// How many instances of a service every edge can choose, and can serve.
+    pub(crate) fn routed_and_ready(&self, stack: &StackName, service: &ServiceName) -> u32 {
+        let edges = || self.edges.iter().filter(|edge| edge.is_up() && edge.acked() > Generation(0));
+        let able = |id: &InstanceId| {
+            self.host.last(id).is_some_and(|(_, process)| process.is_well() && process.mood == Mood::Takes)
+        };
+        let Some(first) = edges().next() else { return 0 };
+        let named = |table: &naru_model::RouteTable, id: &InstanceId| {
+            let mine = table.listeners.iter().filter(|one| one.stack == *stack && one.service == *service);
+            let splits = mine.filter(|one| !one.name.ends_with("@preview")).flat_map(|one| &one.splits);
+            splits
+                .filter(|split| split.weight > 0)
+                .flat_map(|split| &split.backends)
+                .any(|one| one.instance == *id)
+        };
+        let everywhere = |id: &InstanceId| edges().all(|edge| edge.tables().all(|table| named(table, id)));
+        let mut seen = BTreeSet::new();
+        for table in first.tables() {
+            let mine = table.listeners.iter().filter(|one| one.stack == *stack && one.service == *service);
+            let all = mine.flat_map(|one| &one.splits).flat_map(|split| &split.backends);
+            seen.extend(all.map(|backend| &backend.instance));
+        }
+        seen.into_iter().filter(|id| able(id) && everywhere(id)).count() as u32
+    }
+
+    /// Looks whether operations keep up what is promised.
+    pub(crate) fn check_availability(&mut self) {
+        if self.checks.look == Look::Done {
+            return;
+        }
+        self.checks.look = Look::Done;
+        let keys: Vec<_> = self.checks.promises.keys().cloned().collect();
+        for (stack, service) in keys {
+            let ready = self.routed_and_ready(&stack, &service);
+            let key = (stack.clone(), service.clone());
+            let Some(promise) = self.checks.promises.get_mut(&key) else { continue };
+            match promise.state {
+                Kept::Void => {}
+                Kept::NotReached if promise.level > 0 && ready >= promise.level => {
+                    promise.state = Kept::Reached
+                }
+                Kept::Reached if ready < promise.level => {
+                    let what = format!(
+                        "{ready} of {service} of {stack} are routed and ready, {} were promised",
+                        promise.level
+                    );
+                    let subject = format!("{stack}.{service}");
+                    return self.ground.violated(
+                        &PROMISED_AVAILABILITY,
+                        &[&subject, "edge ", "operation", "table"],
+                        what,
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// An instance is forgotten: what its receipt says is compared with the books.
+    pub(crate) fn check_receipt(&mut self, record: &InstanceRecord) {
+        let id = &record.id;
+        let truth = self.books.truth.get(id).copied().unwrap_or_default();
+        let operation = record.retired_by.and_then(|by| self.store.records.operations.get(&by));
+        let Some(line) = operation.and_then(|operation| operation.receipt.instances.get(id)).cloned() else {
+            let what = format!("{id} is forgotten, and no receipt tells of it");
+            return self.ground.violated(&TRUE_RECEIPT, &[id.as_str()], what);
+        };
+        let edge_died = self.checks.edge_died.is_some_and(|at| at >= record.made);
+        if let Some(what) = differs(&line.lifetime, &truth, edge_died) {
+            let what =
+                format!("the receipt of {id}: {what}; it says {:?}, and {truth:?} is true", line.lifetime);
+            return self.ground.violated(&TRUE_RECEIPT, &[id.as_str()], what);
+        }
+        let mut told = Counts::default();
+        for operation in self.store.records.operations.values() {
+            if let Some(line) = operation.receipt.instances.get(id) {
+                told += line.during;
+            }
+        }
+        let (told, lived) = (badly(&told), badly(&line.lifetime));
+        if told != lived {
+            let what = format!(
+                "{id}: all receipts together tell of (broken, jobs lost, handed over) {told:?}, and {lived:?} happened"
+            );
+            self.ground.violated(&ON_ONE_RECEIPT, &[id.as_str()], what);
+        }
+    }
+}
+
+/// What went wrong with work: requests and streams lost or cut, jobs lost, handed over.
+fn badly(counts: &Counts) -> (u64, u64, u64) {
+    (counts.requests_lost + counts.streams_lost + counts.cut, counts.jobs_lost, counts.handed_over)
+}
+
+/// How what a receipt says of a whole life differs from the truth, if it does. An edge that died may have
+/// taken what it had not told with it, and what it carried counts as lost even if it ended in the meantime.
+fn differs(said: &Counts, truth: &Truth, edge_died: bool) -> Option<&'static str> {
+    let is = &truth.counts;
+    let through_edges =
+        |counts: &Counts| counts.requests + counts.streams + badly(counts).0 + counts.handed_over;
+    let jobs = |counts: &Counts| (counts.jobs, counts.jobs_failed, counts.jobs_lost);
+    match () {
+        () if jobs(said) != jobs(is) => Some("jobs differ"),
+        () if edge_died && through_edges(said) > through_edges(is) + truth.dropped => {
+            Some("more requests and streams than there were")
+        }
+        () if edge_died => None,
+        () if said.requests != is.requests => Some("requests differ"),
+        () if said.errors != is.errors => Some("errors differ"),
+        () if said.streams != is.streams => Some("streams differ"),
+        () if said.handed_over != is.handed_over => Some("requests handed over differ"),
+        () if badly(said) != badly(is) => Some("what was lost or cut differs"),
+        () => None,
+    }
+}

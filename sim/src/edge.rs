@@ -1,0 +1,320 @@
+//! A model of the edge: tables in the order of their generations, each worker a little later than the other;
+//! least load; an acknowledgement once all workers choose by the newest; counts for each instance.
+//!
+//! A new life of it begins with the table that the last one had written down, a new id, and counts at zero.
+
+use crate::dice::Dice;
+use crate::event::{EdgeEvent, Event};
+use crate::ground::Ground;
+use crate::net::{self, Message};
+use crate::sabotage::Sabotage;
+use crate::work::{End, Kind};
+use naru_model::{
+    EdgeCounts, EdgeId, EdgeReport, Generation, InstanceId, Listener, NodeId, RouteTable, Span, Time,
+};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Workers of an edge: enough for one to be behind the other.
+const WORKERS: usize = 2;
+
+/// A report that was not acknowledged is sent again after this.
+const SEND_AGAIN: Span = Span::secs(2);
+
+/// The edge of a node.
+pub(crate) struct Edge {
+    pub(crate) node: NodeId,
+    pub(crate) life: u32,
+    id: EdgeId,
+    began: Time,
+    pub(crate) power: Power,
+    /// The newest table that was taken; on disk before any worker chooses by it.
+    newest: Rc<RouteTable>,
+    workers: [Rc<RouteTable>; WORKERS],
+    entries: BTreeMap<InstanceId, EdgeCounts>,
+    begins: BTreeMap<InstanceId, Vec<Time>>,
+    seq: u64,
+    heard: u64,
+    news: News,
+    sent: Time,
+    /// When it looks next whether there is something to tell.
+    due: Option<Time>,
+}
+
+/// Whether there is something to report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    Fresh,
+    Told,
+}
+
+/// Whether it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Power {
+    Up,
+    Down,
+}
+
+/// What an edge finds for a piece of work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    Backend(InstanceId),
+    /// Nobody to give it to now.
+    Nobody,
+    /// Nothing listens there.
+    NoListener,
+}
+
+impl Edge {
+    pub(crate) fn new(node: NodeId) -> Edge {
+        Edge {
+            id: EdgeId::from(format!("{node}-e0")),
+            node,
+            life: 0,
+            began: Time(0),
+            power: Power::Down,
+            newest: Rc::default(),
+            workers: Default::default(),
+            entries: BTreeMap::new(),
+            begins: BTreeMap::new(),
+            seq: 0,
+            heard: 0,
+            news: News::Told,
+            sent: Time(0),
+            due: None,
+        }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.power == Power::Up
+    }
+
+    pub(crate) fn id(&self) -> &EdgeId {
+        &self.id
+    }
+
+    /// A new life.
+    pub(crate) fn starts(&mut self, ground: &mut Ground, node: usize) {
+        self.power = Power::Up;
+        self.id = EdgeId::from(format!("{}-e{}", self.node, self.life));
+        self.began = ground.now;
+        self.workers = [self.newest.clone(), self.newest.clone()];
+        self.entries.clear();
+        self.begins.clear();
+        (self.seq, self.heard, self.news, self.due) = (0, 0, News::Fresh, None);
+        self.list_named();
+        self.report_soon(ground, node, Span(1));
+    }
+
+    /// The end of a life, with all that it carried.
+    pub(crate) fn dies(&mut self) {
+        self.power = Power::Down;
+        self.life += 1;
+    }
+
+    /// The table that the server offers.
+    pub(crate) fn takes(&mut self, ground: &mut Ground, node: usize, table: &Rc<RouteTable>) {
+        let stale =
+            table.generation <= self.newest.generation && !ground.sabotages(Sabotage::StaleStepCarriedOut);
+        if !self.is_up() || stale {
+            return;
+        }
+        self.newest = table.clone();
+        let slow = ground.window().map_or(Span(20), |window| window.late);
+        for worker in 0..WORKERS {
+            let after = Span(ground.net.below(slow.0.min(3000)));
+            ground.after(after, self.event(node, EdgeEvent::Adopts(worker)));
+        }
+    }
+
+    /// A worker chooses by the newest table from now on.
+    pub(crate) fn adopts(&mut self, ground: &mut Ground, node: usize, worker: usize) {
+        self.workers[worker] = self.newest.clone();
+        self.list_named();
+        let acked = self.acked();
+        ground.note(acked.0, || {
+            format!("edge {} worker {worker} has table {}", self.id, self.newest.generation)
+        });
+        self.news = News::Fresh;
+        self.report_soon(ground, node, Span(1));
+    }
+
+    /// The table by which all workers choose.
+    pub(crate) fn acked(&self) -> Generation {
+        self.workers.iter().map(|table| table.generation).min().unwrap_or_default()
+    }
+
+    /// The tables by which it chooses, or would if it were started now.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &RouteTable> {
+        let disk = (!self.is_up()).then_some(&*self.newest);
+        let live = self.workers.iter().map(|table| &**table).filter(|_| self.is_up());
+        live.chain(disk)
+    }
+
+    /// Who gets the next piece of work for a service. `port`: published at that port.
+    pub(crate) fn choose(
+        &self,
+        dice: &mut Dice,
+        is_it: impl Fn(&Listener) -> bool,
+        tried: &[InstanceId],
+    ) -> Choice {
+        let table = &self.workers[dice.below(WORKERS as u64) as usize];
+        let Some(listener) = table.listeners.iter().find(|listener| is_it(listener)) else {
+            return Choice::NoListener;
+        };
+        let free = |split: &&naru_model::Split| {
+            split.weight > 0 && split.backends.iter().any(|backend| !tried.contains(&backend.instance))
+        };
+        let splits: Vec<_> = listener.splits.iter().filter(free).collect();
+        if splits.is_empty() {
+            return Choice::Nobody;
+        }
+        let weights: Vec<_> =
+            splits.iter().enumerate().map(|(at, split)| (u64::from(split.weight), at)).collect();
+        let split = splits[dice.weighted(&weights)];
+        let load =
+            |instance: &InstanceId| self.entries.get(instance).map_or(0, |entry| entry.in_progress.total());
+        let untried = split.backends.iter().filter(|backend| !tried.contains(&backend.instance));
+        let best = untried.min_by_key(|backend| load(&backend.instance));
+        best.map_or(Choice::Nobody, |backend| Choice::Backend(backend.instance.clone()))
+    }
+
+    /// An instance gets a piece of work.
+    pub(crate) fn claims(&mut self, now: Time, instance: &InstanceId, kind: Kind) {
+        let entry = self.entries.entry(instance.clone()).or_default();
+        match kind {
+            Kind::Stream => entry.in_progress.streams += 1,
+            _ => entry.in_progress.requests += 1,
+        }
+        let begins = self.begins.entry(instance.clone()).or_default();
+        begins.push(now);
+        entry.oldest = begins.first().copied();
+        self.news = News::Fresh;
+    }
+
+    /// It has ended, or is handed over (`None`).
+    pub(crate) fn releases(
+        &mut self,
+        now: Time,
+        instance: &InstanceId,
+        kind: Kind,
+        began: Time,
+        end: Option<End>,
+    ) {
+        let entry = self.entries.entry(instance.clone()).or_default();
+        match kind {
+            Kind::Stream => entry.in_progress.streams -= 1,
+            _ => entry.in_progress.requests -= 1,
+        }
+        match (kind, end) {
+            (_, None) => entry.counts.handed_over += 1,
+            (Kind::Stream, Some(End::Lost | End::Cut)) => entry.counts.streams_lost += 1,
+            (Kind::Stream, Some(_)) => entry.counts.streams += 1,
+            (_, Some(End::Lost | End::Cut)) => entry.counts.requests_lost += 1,
+            (_, Some(end)) => {
+                entry.counts.requests += 1;
+                entry.counts.errors += u64::from(end == End::Failed);
+                entry.request_durations.record(now.since(began));
+            }
+        }
+        let begins = self.begins.entry(instance.clone()).or_default();
+        if let Some(at) = begins.iter().position(|time| *time == began) {
+            begins.remove(at);
+        }
+        entry.oldest = begins.first().copied();
+        self.news = News::Fresh;
+    }
+
+    /// A request found nobody at the instance's address, and goes to another.
+    pub(crate) fn passes_by(&mut self, instance: &InstanceId) {
+        self.entries.entry(instance.clone()).or_default().counts.handed_over += 1;
+        self.news = News::Fresh;
+    }
+
+    /// The server took the report of this number; these instances of it are accounted for, and forgotten.
+    pub(crate) fn heard(&mut self, edge: &EdgeId, seq: u64, gone: &[InstanceId]) {
+        if *edge != self.id || !self.is_up() {
+            return;
+        }
+        self.heard = self.heard.max(seq);
+        for instance in gone {
+            let idle = self.entries.get(instance).is_some_and(|entry| entry.in_progress.is_idle());
+            if idle && !self.names(instance) {
+                self.entries.remove(instance);
+                self.begins.remove(instance);
+            }
+        }
+    }
+
+    /// The server's connection was lost, and there is another: all is told again.
+    pub(crate) fn reconnects(&mut self, ground: &mut Ground, node: usize) {
+        self.news = News::Fresh;
+        self.report_soon(ground, node, Span(1));
+    }
+
+    /// Sees to it that a report goes out soon.
+    pub(crate) fn report_soon(&mut self, ground: &mut Ground, node: usize, gather: Span) {
+        let at = ground.now + gather;
+        if self.is_up() && self.due.is_none_or(|due| due > at) {
+            self.due = Some(at);
+            ground.at(at, self.event(node, EdgeEvent::Reports));
+        }
+    }
+
+    /// Tells what it sees, if that is news to the server.
+    pub(crate) fn report(&mut self, ground: &mut Ground, node: usize) {
+        if self.due.take_if(|due| *due <= ground.now).is_none() {
+            return;
+        }
+        let again = self.sent + SEND_AGAIN;
+        match self.news {
+            News::Told if self.heard == self.seq => return,
+            News::Told if again > ground.now => {
+                return self.report_soon(ground, node, again.since(ground.now));
+            }
+            _ => self.tell(ground, node),
+        }
+    }
+
+    fn tell(&mut self, ground: &mut Ground, node: usize) {
+        self.news = News::Told;
+        self.sent = ground.now;
+        self.seq += 1;
+        let report = EdgeReport {
+            node: self.node.clone(),
+            edge: self.id.clone(),
+            began: self.began,
+            seq: self.seq,
+            acked: self.acked(),
+            instances: self.entries.clone(),
+            faults: vec![],
+        };
+        self.report_soon(ground, node, SEND_AGAIN);
+        net::send(ground, Message::EdgeReport(node, Rc::new(report)));
+    }
+
+    /// Whether any worker's table names the instance.
+    pub(crate) fn names(&self, instance: &InstanceId) -> bool {
+        self.tables().any(|table| names(table, instance))
+    }
+
+    fn list_named(&mut self) {
+        for table in &self.workers {
+            for backend in table.listeners.iter().flat_map(|l| &l.splits).flat_map(|split| &split.backends) {
+                if !self.entries.contains_key(&backend.instance) {
+                    self.entries.insert(backend.instance.clone(), EdgeCounts::default());
+                }
+            }
+        }
+    }
+
+    pub(crate) fn event(&self, node: usize, what: EdgeEvent) -> Event {
+        Event::Edge { node, life: self.life, what }
+    }
+}
+
+/// Whether a table names an instance.
+pub(crate) fn names(table: &RouteTable, instance: &InstanceId) -> bool {
+    let splits = table.listeners.iter().flat_map(|listener| &listener.splits);
+    splits.flat_map(|split| &split.backends).any(|backend| backend.instance == *instance)
+}

@@ -1,0 +1,128 @@
+//! The end of a run: faults have stopped, clients have gone, work ends; now everything has to be as wanted.
+
+use crate::event::{Event, OutsideEvent};
+use crate::property::{BOUNDED_RECORDS, CONVERGENCE};
+use crate::records::targets;
+use crate::sim::{Finished, Sim};
+use naru_model::{Duty, Span, StackRecord, Time};
+
+/// From the end of the last work until everything is as wanted: a few rollouts one after the other, each with
+/// its times to get healthy, to soak, to be watched, for each service of a chain.
+const PATIENCE: Span = Span::mins(60);
+/// Work is waited for no longer than this: the longest jobs and streams, one after the other.
+const LONGEST: Span = Span::mins(16 * 60);
+
+impl Sim {
+    /// Looks whether everything is as wanted; if not, again later, until patience ends.
+    pub(crate) fn judge(&mut self) {
+        let busy = self.books.open().next().is_some();
+        let now = self.ground.now;
+        if busy {
+            self.checks.work_seen(now);
+        }
+        let wrong = self.wrong();
+        match wrong {
+            None if !busy => {
+                self.finished = Finished::Yes;
+                return self.check_leftovers();
+            }
+            Some(wrong) if now > self.checks.last_work().max(self.calm) + PATIENCE => {
+                let subjects = wrong.subjects.iter().map(String::as_str).collect::<Vec<_>>();
+                return self.ground.violated(&CONVERGENCE, &subjects, wrong.what);
+            }
+            _ if now > self.calm + LONGEST => {
+                let first = self.books.open().next().map(|id| format!("{:?}", self.books.get(id)));
+                return self.ground.violated(&CONVERGENCE, &[], format!("work does not end: {first:?}"));
+            }
+            _ => {}
+        }
+        self.ground.after(Span::mins(1), Event::Outside(OutsideEvent::Judgement));
+    }
+
+    /// What is not as wanted.
+    fn wrong(&self) -> Option<Wrong> {
+        if self.people.iter().any(|people| people.mended.is_none()) {
+            return Some(Wrong::new("people have not given their last order", &[]));
+        }
+        let records = &self.store.records;
+        let open = records.operations.values().find(|operation| operation.ended.is_none());
+        if let Some(open) = open {
+            let waits: Vec<_> = open
+                .services
+                .iter()
+                .map(|(name, at)| format!("{name} {:?} {:?}", at.stage, at.waits_for))
+                .collect();
+            let what =
+                format!("operation {} ({}) has not ended: {:?}, {:?}", open.id, open.kind, open.phase, waits);
+            return Some(Wrong::new(&what, &[&format!("operation {}", open.id), open.stack.as_str()]));
+        }
+        let edges = self.edges.iter().find(|edge| !edge.is_up() || edge.acked() != records.routes.generation);
+        if let Some(edge) = edges {
+            return Some(Wrong::new(&format!("edge {} has not the newest table", edge.id()), &["edge "]));
+        }
+        records.stacks.values().find_map(|stack| self.wrong_with(stack))
+    }
+
+    fn wrong_with(&self, stack: &StackRecord) -> Option<Wrong> {
+        let records = &self.store.records;
+        let wants = targets(records, stack);
+        for one in records.instances.values().filter(|one| one.stack == stack.name) {
+            let want = wants.iter().find(|want| want.service == one.service);
+            let right = want.is_some_and(|want| want.fingerprint == one.fingerprint);
+            if !right || one.duty != Duty::Serving {
+                let what = format!("{} is still there, {:?}, {:?}", one.id, one.duty, one.intent);
+                return Some(Wrong::new(&what, &[one.id.as_str()]));
+            }
+        }
+        for want in &wants {
+            let completed = stack.services.get(&want.service).and_then(|record| record.completed.as_ref());
+            if completed == Some(&want.fingerprint) {
+                continue;
+            }
+            let mine = records.instances_of(&stack.name, &want.service);
+            let well =
+                mine.filter(|one| self.host.last(&one.id).is_some_and(|(_, process)| process.is_well()));
+            let (well, routed) = (well.count() as u32, self.routed_and_ready(&stack.name, &want.service));
+            if well != want.count || want.has_port && routed != want.count {
+                let what = format!(
+                    "{} of {}: {} wanted, {well} well, {routed} routed",
+                    want.service, stack.name, want.count
+                );
+                return Some(Wrong::new(&what, &[&format!("{}.{}", stack.name, want.service)]));
+            }
+        }
+        None
+    }
+
+    /// Everything is as wanted; nothing else may be there.
+    fn check_leftovers(&mut self) {
+        let records = &self.store.records;
+        let stray = self.host.living().map(|(_, process)| process.instance.clone());
+        let stray = stray.chain(self.agents.iter().flat_map(|agent| agent.instances().cloned()));
+        let stray = stray.into_iter().find(|id| !records.instances.contains_key(id));
+        if let Some(id) = stray {
+            let what = format!("{id} is still there, and no record names it");
+            return self.ground.violated(&CONVERGENCE, &[id.as_str()], what);
+        }
+        let releases = records.releases.len();
+        let most = records.stacks.len() * 60;
+        if releases > most {
+            self.ground.violated(&BOUNDED_RECORDS, &[], format!("{releases} releases are kept"));
+        }
+    }
+}
+
+/// Something that is not as wanted.
+struct Wrong {
+    what: String,
+    subjects: Vec<String>,
+}
+
+impl Wrong {
+    fn new(what: &str, subjects: &[&str]) -> Wrong {
+        Wrong { what: what.into(), subjects: subjects.iter().map(|subject| subject.to_string()).collect() }
+    }
+}
+
+/// The beginning of time, for those who saw no work yet.
+pub(crate) const NEVER: Time = Time(0);

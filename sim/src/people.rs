@@ -1,0 +1,208 @@
+//! The people of a stack: they edit their file, give orders, change their minds, and in the end see to it that
+//! nothing waits for them.
+
+use crate::contents::{Draft, Kind};
+use crate::event::{Event, OutsideEvent};
+use crate::scenario::OrderKind;
+use crate::sim::Sim;
+use naru_model::{Change, Demand, Ending, OperationPhase, ServiceName, Span, StackName, Stage, Time};
+use std::collections::BTreeMap;
+
+/// An order that the server did not take is given again after this.
+const ASK_AGAIN: Span = Span::secs(2);
+/// How often people look whether something waits for them, once all is calm.
+const LOOK_AGAIN: Span = Span::secs(30);
+
+/// The people of one stack.
+pub(crate) struct People {
+    draft: Draft,
+    /// The place of the next order in their script.
+    next: usize,
+    /// What they wait for the server to take.
+    pending: Option<Demand>,
+    /// Whether the server has it.
+    asked: Asked,
+    /// Whether they gave their last order.
+    pub(crate) mended: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Not,
+    Yes,
+}
+
+impl People {
+    pub(crate) fn new(draft: Draft) -> People {
+        People { draft, next: 0, pending: None, asked: Asked::Not, mended: None }
+    }
+
+    pub(crate) fn stack(&self) -> &StackName {
+        self.draft.name()
+    }
+
+    /// The server has said what becomes of their order.
+    pub(crate) fn answered(&mut self) {
+        self.pending = None;
+        self.asked = Asked::Not;
+    }
+
+    /// The server's answer will not come, or was that it could not: they ask again.
+    pub(crate) fn forget_answer(&mut self) {
+        self.asked = Asked::Not;
+    }
+}
+
+impl Sim {
+    /// The next order of a stack's people, or another try with the last.
+    pub(crate) fn order(&mut self, stack: usize) {
+        if self.people[stack].pending.is_none() {
+            let script = &self.scenario.stacks[stack].orders;
+            let at = self.people[stack].next;
+            if let Some((_, kind)) = script.get(at).copied()
+                && script[at].0 <= self.ground.now
+            {
+                self.people[stack].next += 1;
+                let demand = self.demand(stack, kind);
+                self.ground.proclaim(at as u64, || format!("ORDER: {}", said(&demand)));
+                self.people[stack].pending = Some(demand);
+            }
+        }
+        self.ask(stack);
+    }
+
+    /// Gives the pending order to the server, if it can take it; else tries again later.
+    fn ask(&mut self, stack: usize) {
+        let Some(demand) = self.people[stack].pending.clone() else { return };
+        if self.people[stack].asked == Asked::Yes {
+            return;
+        }
+        if self.server.is_free() {
+            self.people[stack].asked = Asked::Yes;
+            self.server_hears_order(stack, &demand);
+        }
+        if self.people[stack].pending.is_some() {
+            self.ground.after(ASK_AGAIN, Event::Outside(OutsideEvent::Order(stack)));
+        }
+    }
+
+    fn demand(&mut self, stack: usize, kind: OrderKind) -> Demand {
+        let people = &mut self.people[stack];
+        let dice = &mut self.ground.people;
+        let change = match kind {
+            OrderKind::Deploy => {
+                if people.next > 1 {
+                    people.draft.edit(dice);
+                }
+                let only = if dice.hits(80) { vec![Kind::Web.name()] } else { vec![] };
+                Change::Deploy { stack: Box::new(people.draft.stack()), only }
+            }
+            OrderKind::Rollback => Change::Rollback { to: None },
+            OrderKind::Scale => {
+                let service = some_service(dice);
+                Change::Scale { replicas: BTreeMap::from([(service, dice.below(6) as u32)]) }
+            }
+            OrderKind::Stop => Change::Stop { services: some_services(dice) },
+            OrderKind::Start => Change::Start { services: some_services(dice) },
+            OrderKind::Restart => Change::Restart { services: some_services(dice) },
+            OrderKind::Down => Change::Down,
+            OrderKind::Pause => Change::Pause,
+            OrderKind::Resume => Change::Resume,
+            OrderKind::Promote => Change::Promote,
+            OrderKind::Abort => Change::Abort,
+        };
+        let ending = if self.ground.people.hits(70) { Ending::Cut } else { Ending::Finish };
+        self.wrap(stack, change, ending)
+    }
+
+    fn wrap(&self, stack: usize, change: Change, ending: Ending) -> Demand {
+        let stack = self.people[stack].stack().clone();
+        Demand { stack, change, ending, actor: "ann".into(), message: None }
+    }
+
+    /// All is calm: people see to it that nothing waits for them, and that what they want can work.
+    pub(crate) fn settle(&mut self, stack: usize) {
+        self.ground.after(LOOK_AGAIN, Event::Outside(OutsideEvent::Settle(stack)));
+        if self.people[stack].pending.is_some() {
+            return self.ask(stack);
+        }
+        if self.people[stack].mended.is_none() {
+            self.people[stack].mended = Some(self.ground.now);
+            if self.is_broken(stack) || self.ground.people.hits(300) {
+                self.people[stack].draft.mend();
+                let contents = Box::new(self.people[stack].draft.stack());
+                let demand =
+                    self.wrap(stack, Change::Deploy { stack: contents, only: vec![] }, Ending::Finish);
+                return self.gives(stack, demand);
+            }
+        }
+        if let Some(change) = self.awaited(stack) {
+            let demand = self.wrap(stack, change, Ending::Finish);
+            self.gives(stack, demand);
+        }
+    }
+
+    fn gives(&mut self, stack: usize, demand: Demand) {
+        self.ground.proclaim(stack as u64, || format!("ORDER: {}", said(&demand)));
+        self.people[stack].pending = Some(demand);
+        self.ask(stack);
+    }
+
+    /// Whether what is wanted of the stack can never work, or is not known to.
+    fn is_broken(&self, stack: usize) -> bool {
+        let records = &self.store.records;
+        let Some(record) = records.stacks.get(self.people[stack].stack()) else { return true };
+        let steers = record.steering.is_some();
+        let Some(target) = &record.target else { return steers };
+        let Some(release) = records.release(&record.name, target.release) else { return true };
+        let works = |service: &naru_model::Service| {
+            crate::behaviour::Behaviour::of(&service.template.environment).works()
+        };
+        !release.stack.services.values().all(works)
+    }
+
+    /// The word that the steering operation waits for.
+    fn awaited(&mut self, stack: usize) -> Option<Change> {
+        let records = &self.store.records;
+        let record = records.stacks.get(self.people[stack].stack())?;
+        let operation = records.operations.get(&record.steering?)?;
+        let waits = operation.services.values().any(|progress| progress.stage == Stage::AwaitingPromotion);
+        match operation.phase {
+            OperationPhase::Paused if self.ground.people.hits(500) => Some(Change::Resume),
+            OperationPhase::Paused => Some(Change::Abort),
+            _ if waits && operation.promoted.is_none() => Some(Change::Promote),
+            _ => None,
+        }
+    }
+}
+
+fn some_service(dice: &mut crate::dice::Dice) -> ServiceName {
+    dice.pick(&[Kind::Web, Kind::Web, Kind::Engine, Kind::Worker]).name()
+}
+
+fn some_services(dice: &mut crate::dice::Dice) -> Vec<ServiceName> {
+    if dice.hits(500) { vec![] } else { vec![some_service(dice)] }
+}
+
+fn said(demand: &Demand) -> String {
+    let change = match &demand.change {
+        Change::Deploy { stack, only } => {
+            let kinds = stack.services.iter().map(|(name, service)| {
+                let behaviour = crate::behaviour::Behaviour::of(&service.template.environment);
+                let (rollout, update) = (&service.rollout, &service.rollout.update);
+                format!(
+                    "{name}×{} {:?} {:?} {:?} v{} {:?}",
+                    service.replicas,
+                    rollout.strategy,
+                    update.order,
+                    update.failure_action,
+                    behaviour.version,
+                    behaviour.fate,
+                )
+            });
+            format!("deploy {:?} [{}]", only, kinds.collect::<Vec<_>>().join(", "))
+        }
+        other => format!("{other:?}"),
+    };
+    format!("{} {change} {:?}", demand.stack, demand.ending)
+}

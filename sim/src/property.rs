@@ -1,0 +1,56 @@
+//! The promises, by name: what each means, in one sentence.
+
+/// A property that must hold.
+#[derive(Debug)]
+pub struct Property {
+    /// Its name, as a failure prints it.
+    pub name: &'static str,
+    /// What it says.
+    pub says: &'static str,
+}
+
+macro_rules! properties {
+    ($($constant:ident: $name:literal, $says:literal;)*) => {
+        $(
+            #[doc = $says]
+            pub(crate) static $constant: Property = Property { name: $name, says: $says };
+        )*
+        /// All of them.
+        pub static PROPERTIES: &[&Property] = &[$(&$constant),*];
+    };
+}
+
+properties! {
+    NO_UNFINISHED_WORK_ENDED: "no-operation-ends-unfinished-work",
+        "No process is signalled while a request, stream or job is in progress on it, unless a cut was ordered.";
+    ORDER_OF_RETIREMENT: "order-of-retirement",
+        "An instance is told to be quiet only when no edge chooses by a table that names it, and stopped only after that.";
+    CALLERS_ARE_SERVED: "callers-are-served",
+        "A call from work in progress to another service of its stack is not refused because an operation removed that service.";
+    TRUE_RECEIPT: "true-receipt",
+        "What a receipt says of each instance is what happened, up to what it declares unknown.";
+    ON_ONE_RECEIPT: "on-one-receipt",
+        "Each piece of work that was lost, cut or handed over is on one receipt, and on one only.";
+    CUT_OVER_IS_TRUE: "reported-cut-over-is-true",
+        "When an operation says that it has cut over, every edge routes to what it wanted and to nothing else.";
+    PROMISED_AVAILABILITY: "never-below-promised-availability",
+        "Where the new comes first, an operation never leaves fewer instances routed and ready than the smaller of what was and what is wanted.";
+    STALE_ACTORS_REFUSED: "stale-actors-refused",
+        "No store, agent or edge carries out what is older than what it has carried out.";
+    ONE_STEERING: "one-steering-operation",
+        "At most one operation steers a stack, and the stack names it.";
+    GENERATIONS_GROW: "generations-never-go-back",
+        "Revisions, tables and releases only ever get higher numbers.";
+    IDS_ARE_NEW: "ids-are-never-used-again",
+        "An instance or operation that is made has an id that none had before.";
+    INTENT_GOES_DOWN: "intent-only-goes-down",
+        "What an instance is to do never goes back up: run, quiet, stop, cut.";
+    ROUNDS_COME_TO_REST: "rounds-come-to-rest",
+        "A round with no new observation after the writes of a few before it writes nothing.";
+    WAKE_IS_LATER: "wakes-lie-ahead",
+        "A round that writes nothing asks to be woken later than now, or not at all.";
+    CONVERGENCE: "convergence",
+        "Once faults have stopped and work has ended, everything is as wanted within bounded time.";
+    BOUNDED_RECORDS: "bounded-records",
+        "Records do not pile up: no instance without a process or a wish for one, no more releases and operations than are kept.";
+}

@@ -1,0 +1,258 @@
+//! What is looked at whenever the store's records change.
+
+use crate::property::{
+    BOUNDED_RECORDS, CUT_OVER_IS_TRUE, GENERATIONS_GROW, IDS_ARE_NEW, INTENT_GOES_DOWN, ONE_STEERING,
+};
+use crate::sim::Sim;
+use naru_decide::{World, Write};
+use naru_model::{
+    Generation, InstanceRecord, Operation, OperationId, OperationKind, Release, ServiceName, StackName,
+    StackRecord,
+};
+
+/// More instances than this, of all stacks, retiring ones included, are a leak: a stack wants 20 at most, and
+/// up to five generations of it live side by side.
+const MOST_INSTANCES: usize = 250;
+
+impl Sim {
+    /// Carries a transaction out at the store, and looks at what it does.
+    pub(crate) fn write_records(&mut self, guard: Generation, writes: &[Write]) -> Generation {
+        writes.iter().for_each(|write| self.check_write(write));
+        let before = self.before(writes);
+        let gone: Vec<InstanceRecord> = writes.iter().filter_map(|write| self.forgets(write)).collect();
+        let generation = self.store.write(&mut self.ground, guard, writes);
+        gone.iter().for_each(|record| self.check_receipt(record));
+        for (id, cut_over) in before {
+            let Some(operation) = self.store.records.operations.get(&id).cloned() else { continue };
+            if cut_over == CutOver::NotYet && operation.cut_over.is_some() {
+                self.check_cut_over(&operation);
+            }
+        }
+        self.check_steering();
+        self.promise_levels();
+        if self.store.records.instances.len() > MOST_INSTANCES {
+            self.ground.violated(&BOUNDED_RECORDS, &[], format!("more than {MOST_INSTANCES} instances"));
+        }
+        generation
+    }
+
+    fn forgets(&self, write: &Write) -> Option<InstanceRecord> {
+        match write {
+            Write::ForgetInstance(id) => self.store.records.instances.get(id).cloned(),
+            _ => None,
+        }
+    }
+
+    fn before(&self, writes: &[Write]) -> Vec<(OperationId, CutOver)> {
+        let operation = |write: &Write| match write {
+            Write::Operation(operation) => {
+                let known = self.store.records.operations.get(&operation.id);
+                let cut_over = known.is_some_and(|known| known.cut_over.is_some());
+                Some((operation.id, if cut_over { CutOver::Already } else { CutOver::NotYet }))
+            }
+            _ => None,
+        };
+        writes.iter().filter_map(operation).collect()
+    }
+
+    fn check_write(&mut self, write: &Write) {
+        self.ground.note(5, || format!("written: {}", said(write)));
+        match write {
+            Write::Instance(record) => self.check_instance(record),
+            Write::Operation(operation) => self.check_operation(operation),
+            Write::Routes(table) => {
+                let known = self.store.records.routes.generation;
+                self.ground.trace.mix(table.generation.0);
+                if table.generation <= known {
+                    let what = format!("table {} was written over table {known}", table.generation);
+                    self.ground.violated(&GENERATIONS_GROW, &[], what);
+                }
+            }
+            Write::Stack(stack) => {
+                let known = self.store.records.stacks.get(&stack.name);
+                let back = known.is_some_and(|known| {
+                    known.newest > stack.newest || known.instances_made > stack.instances_made
+                });
+                if back {
+                    let what = format!("the numbers of stack {} went back", stack.name);
+                    self.ground.violated(&GENERATIONS_GROW, &[stack.name.as_str()], what);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn check_instance(&mut self, record: &InstanceRecord) {
+        let id = record.id.as_str();
+        self.ground.trace.mix_text(id);
+        self.ground.trace.mix(record.duty as u64 * 8 + record.intent as u64);
+        match self.store.records.instances.get(&record.id) {
+            Some(known) if known.intent > record.intent => {
+                let what = format!("{id} was told {:?} after {:?}", record.intent, known.intent);
+                self.ground.violated(&INTENT_GOES_DOWN, &[id], what);
+            }
+            Some(_) => {}
+            None if self.checks.is_new(&record.id) => {}
+            None => self.ground.violated(&IDS_ARE_NEW, &[id], format!("{id} is made a second time")),
+        }
+    }
+
+    fn check_operation(&mut self, operation: &Operation) {
+        self.ground.trace.mix(operation.id.0 * 16 + operation.phase as u64);
+        let known = self.store.records.operations.contains_key(&operation.id);
+        if !known && !self.checks.is_new_operation(operation.id) {
+            let what = format!("operation {} is made a second time", operation.id);
+            self.ground.violated(&IDS_ARE_NEW, &[&format!("operation {}", operation.id)], what);
+        }
+    }
+
+    fn check_steering(&mut self) {
+        for stack in self.store.records.stacks.values() {
+            let mine = self.store.records.operations.values().filter(|one| one.stack == stack.name);
+            let steering = mine.filter(|one| one.is_steering() && one.kind != OperationKind::Incident);
+            let steering: Vec<OperationId> = steering.map(|one| one.id).collect();
+            let named: Vec<OperationId> = stack.steering.into_iter().collect();
+            if steering != named {
+                let what = format!("stack {} names {named:?}, and {steering:?} steer", stack.name);
+                let name = stack.name.clone();
+                return self.ground.violated(&ONE_STEERING, &[name.as_str()], what);
+            }
+        }
+    }
+
+    /// What an operation wanted serves, at every edge, and nothing else does.
+    fn check_cut_over(&mut self, operation: &Operation) {
+        let Some(stack) = self.store.records.stacks.get(&operation.stack) else { return };
+        if operation.back.is_some() {
+            return;
+        }
+        let wanted = targets(&self.store.records, stack);
+        let mut wrong = None;
+        for edge in self.edges.iter().filter(|edge| edge.is_up()) {
+            for table in edge.tables() {
+                let mine = table.listeners.iter().filter(|one| one.stack == stack.name);
+                for listener in mine.filter(|listener| !listener.name.ends_with("@preview")) {
+                    let want = wanted.iter().find(|want| want.service == listener.service);
+                    let backends = listener.splits.iter().flat_map(|split| &split.backends);
+                    for backend in backends {
+                        let print = self.checks.fingerprint(&backend.instance);
+                        if want.is_none_or(|want| Some(&want.fingerprint) != print) {
+                            wrong = Some((edge.id().clone(), backend.instance.clone()));
+                        }
+                    }
+                }
+            }
+        }
+        let name = format!("operation {}", operation.id);
+        if let Some((edge, instance)) = wrong {
+            let what =
+                format!("{name} says that it has cut over, and edge {edge} still routes to {instance}");
+            return self.ground.violated(&CUT_OVER_IS_TRUE, &[&name, instance.as_str(), "edge "], what);
+        }
+        for want in wanted {
+            let ready = self.routed_and_ready(&stack_name(operation), &want.service);
+            if want.has_port
+                && ready < want.count
+                && self.checks.is_undisturbed(&operation.stack, &want.service)
+            {
+                let what = format!(
+                    "{name} says that it has cut over, and {ready} of {} {} are routed and ready",
+                    want.count, want.service
+                );
+                return self.ground.violated(&CUT_OVER_IS_TRUE, &[&name, "edge "], what);
+            }
+        }
+    }
+}
+
+fn stack_name(operation: &Operation) -> StackName {
+    operation.stack.clone()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CutOver {
+    NotYet,
+    Already,
+}
+
+/// What is wanted of a service that is to have instances.
+pub(crate) struct Want {
+    pub(crate) service: ServiceName,
+    pub(crate) fingerprint: String,
+    pub(crate) count: u32,
+    pub(crate) has_port: bool,
+    pub(crate) definition: naru_model::Service,
+}
+
+/// What a stack's target wants, read from the records by this crate's own reckoning.
+pub(crate) fn targets(records: &World, stack: &StackRecord) -> Vec<Want> {
+    let Some(target) = &stack.target else { return vec![] };
+    let Some(release) = records.release(&stack.name, target.release) else { return vec![] };
+    let running = release.stack.services.iter().filter(|(name, _)| !target.stopped.contains(*name));
+    let want = |(name, service): (&ServiceName, &naru_model::Service)| Want {
+        service: name.clone(),
+        fingerprint: fingerprint(release, stack, name),
+        count: target.replicas.get(name).copied().unwrap_or(service.replicas),
+        has_port: !service.template.targets.is_empty(),
+        definition: service.clone(),
+    };
+    running.map(want).filter(|want| want.count > 0).collect()
+}
+
+fn fingerprint(release: &Release, stack: &StackRecord, service: &ServiceName) -> String {
+    let template = release.fingerprints.get(service).cloned().unwrap_or_default();
+    match stack.services.get(service).map_or(0, |record| record.restarts) {
+        0 => template,
+        restarts => format!("{template}-{restarts}"),
+    }
+}
+
+/// A write, in a line.
+pub(crate) fn said(write: &Write) -> String {
+    match write {
+        Write::Stack(stack) => format!(
+            "stack {} wants {:?}, operation {:?} steers",
+            stack.name,
+            stack.target.as_ref().map(|target| (target.release.0, &target.replicas, &target.stopped)),
+            stack.steering.map(|id| id.0)
+        ),
+        Write::Release(stack, release) => format!("{stack} release {}", release.number),
+        Write::ForgetRelease(stack, number) => format!("{stack} release {number} forgotten"),
+        Write::Instance(one) => format!(
+            "{} {:?} {:?} unrouted {:?} retired by {:?}",
+            one.id,
+            one.duty,
+            one.intent,
+            one.unrouted.map(|generation| generation.0),
+            one.retired_by.map(|id| id.0)
+        ),
+        Write::ForgetInstance(id) => format!("{id} forgotten"),
+        Write::Operation(one) => {
+            let stages: Vec<_> =
+                one.services.iter().map(|(name, at)| format!("{name} {:?}", at.stage)).collect();
+            let last = one.log.last().map(|entry| entry.reason.to_string()).unwrap_or_default();
+            format!(
+                "operation {} {:?} {:?}, cut over {}, [{}]: {last}",
+                one.id,
+                one.phase,
+                one.outcome,
+                one.cut_over.is_some(),
+                stages.join(", ")
+            )
+        }
+        Write::ForgetOperation(id) => format!("operation {id} forgotten"),
+        Write::Routes(table) => {
+            let named = |listener: &naru_model::Listener| {
+                let split = |split: &naru_model::Split| {
+                    let all: Vec<_> = split.backends.iter().map(|one| one.instance.as_str()).collect();
+                    format!("{}×[{}]", split.weight, all.join(" "))
+                };
+                let splits: Vec<_> = listener.splits.iter().map(split).collect();
+                format!("{} → {}", listener.name, splits.join(" "))
+            };
+            let all: Vec<_> = table.listeners.iter().map(named).collect();
+            format!("table {}: {}", table.generation, all.join("; "))
+        }
+        Write::Edge(edge) => format!("edge {} serves", edge.edge),
+    }
+}

@@ -1,0 +1,107 @@
+//! Planted faults: each tampers with what passes between the deciding code and the world, as a plausible bug
+//! of either side would, and the properties must notice. The real code's paths know nothing of them.
+
+use crate::ground::Ground;
+use naru_decide::{World, Write};
+use naru_model::{AgentReport, EdgeReport, InProgress, InstanceId, Intent, OperationKind, Stage, Time};
+
+/// A planted fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Quiet before the edges have acknowledged: the server takes every edge's report as if it acknowledged
+    /// the newest table.
+    QuietBeforeAcknowledged,
+    /// SIGTERM before work is zero: once an instance is quiet, the server is told that nothing is in progress
+    /// on it, and its agent's ledger closes although leases are open.
+    SignalBeforeIdle,
+    /// Retirement forgotten at a server restart: a server that starts does not read the records of retiring
+    /// instances.
+    RetirementForgottenAtRestart,
+    /// A stale step carried out: agents and edges do not compare generations.
+    StaleStepCarriedOut,
+    /// A double count: what a dead edge had counted for an instance is added to its record twice.
+    DoubleCount,
+    /// A deploy reported done before cut-over: the operation says so as soon as its first new instance was
+    /// made.
+    DoneBeforeCutOver,
+}
+
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Sabotage; 6] = [
+        Sabotage::QuietBeforeAcknowledged,
+        Sabotage::SignalBeforeIdle,
+        Sabotage::RetirementForgottenAtRestart,
+        Sabotage::StaleStepCarriedOut,
+        Sabotage::DoubleCount,
+        Sabotage::DoneBeforeCutOver,
+    ];
+
+    /// As it is named on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Sabotage::QuietBeforeAcknowledged => "quiet-before-acknowledged",
+            Sabotage::SignalBeforeIdle => "signal-before-idle",
+            Sabotage::RetirementForgottenAtRestart => "retirement-forgotten-at-restart",
+            Sabotage::StaleStepCarriedOut => "stale-step-carried-out",
+            Sabotage::DoubleCount => "double-count",
+            Sabotage::DoneBeforeCutOver => "done-before-cut-over",
+        }
+    }
+}
+
+/// [`Sabotage::QuietBeforeAcknowledged`].
+pub(crate) fn acknowledge_all(world: &mut World) {
+    let generation = world.routes.generation;
+    world.reports.values_mut().for_each(|report| report.acked = report.acked.max(generation));
+}
+
+/// [`Sabotage::SignalBeforeIdle`], on an agent's report.
+pub(crate) fn hide_jobs(records: &World, report: &mut AgentReport) {
+    for (id, status) in &mut report.instances {
+        if is_quiet(records, id) {
+            status.jobs = InProgress::default();
+        }
+    }
+}
+
+/// [`Sabotage::SignalBeforeIdle`], on an edge's report.
+pub(crate) fn hide_requests(records: &World, report: &mut EdgeReport) {
+    for (id, counts) in &mut report.instances {
+        if is_quiet(records, id) {
+            counts.in_progress = InProgress::default();
+        }
+    }
+}
+
+fn is_quiet(records: &World, id: &InstanceId) -> bool {
+    records.instances.get(id).is_some_and(|record| record.intent == Intent::Quiet)
+}
+
+/// The faults that lie in what is written.
+pub(crate) fn tamper(ground: &Ground, records: &World, writes: &mut [Write]) {
+    match ground.sabotage {
+        Some(Sabotage::DoubleCount) => writes.iter_mut().for_each(|write| count_twice(records, write)),
+        Some(Sabotage::DoneBeforeCutOver) => {
+            writes.iter_mut().for_each(|write| say_done(ground.now, write));
+        }
+        _ => {}
+    }
+}
+
+fn count_twice(records: &World, write: &mut Write) {
+    let Write::Instance(record) = write else { return };
+    let before = records.instances.get(&record.id).map(|known| &known.past);
+    if before.is_some_and(|past| past.edges.len() < record.past.edges.len()) {
+        let more = record.past.counts - before.map(|past| past.counts).unwrap_or_default();
+        record.past.counts += more;
+    }
+}
+
+fn say_done(now: Time, write: &mut Write) {
+    let Write::Operation(operation) = write else { return };
+    let begun = operation.services.values().any(|progress| progress.stage != Stage::Waiting);
+    if operation.kind == OperationKind::Deploy && operation.back.is_none() && begun {
+        operation.cut_over.get_or_insert(now);
+    }
+}

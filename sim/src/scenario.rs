@@ -1,0 +1,187 @@
+//! What a seed brings: how many nodes and stacks, which orders, which faults, how much traffic.
+//!
+//! Faults fall where they hurt: most of them within seconds of an order.
+
+use crate::dice::Dice;
+use crate::ground::DAWN;
+use naru_model::{Span, Time};
+
+/// One seed's world.
+pub(crate) struct Scenario {
+    pub(crate) nodes: usize,
+    pub(crate) stacks: Vec<StackScenario>,
+    pub(crate) windows: Vec<Window>,
+    pub(crate) blows: Vec<(Time, Blow)>,
+    /// From here on no fault happens, no order is given and no client comes.
+    pub(crate) calm: Time,
+    /// How long edges and agents gather before they report.
+    pub(crate) gather: Span,
+    /// How long the store takes for a transaction.
+    pub(crate) commit: Span,
+}
+
+/// One stack's people and clients.
+pub(crate) struct StackScenario {
+    pub(crate) orders: Vec<(Time, OrderKind)>,
+    /// From one request to the next, on the mean.
+    pub(crate) request_every: Span,
+    /// The same for streams; `None`: nobody opens one.
+    pub(crate) stream_every: Option<Span>,
+}
+
+/// What people order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OrderKind {
+    Deploy,
+    Rollback,
+    Scale,
+    Stop,
+    Start,
+    Restart,
+    Down,
+    Pause,
+    Resume,
+    Promote,
+    Abort,
+}
+
+/// A time in which messages and transactions suffer.
+pub(crate) struct Window {
+    pub(crate) from: Time,
+    pub(crate) to: Time,
+    /// Of a thousand messages, so many are lost.
+    pub(crate) lost: u64,
+    /// Of a thousand messages, so many come twice.
+    pub(crate) doubled: u64,
+    /// Messages take up to so long.
+    pub(crate) late: Span,
+    /// Of a thousand transactions, so many are refused.
+    pub(crate) refused: u64,
+    /// Of a thousand transactions, the outcome of so many is not told.
+    pub(crate) unknown: u64,
+}
+
+/// A fault at a point in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blow {
+    /// The server is killed, and starts again after this.
+    Server(Span),
+    /// A node's agent.
+    Agent(usize, Span),
+    /// A node's edge.
+    Edge(usize, Span),
+    /// One of the instances, whichever.
+    Instance,
+    /// One of the instances fails its health check for so long.
+    Sickness(Span),
+}
+
+impl Scenario {
+    pub(crate) fn draw(seed: u64) -> Scenario {
+        let mut dice = Dice::new(seed, 0);
+        let horizon = dice.span(Span::mins(3), Span::mins(90));
+        let end = DAWN + horizon;
+        let stacks = (0..dice.weighted(&[(4, 1), (1, 2)])).map(|_| StackScenario::draw(&mut dice, horizon));
+        let stacks: Vec<_> = stacks.collect();
+        let nodes = dice.weighted(&[(3, 1), (1, 2)]);
+        let orders: Vec<Time> = stacks.iter().flat_map(|stack| &stack.orders).map(|(at, _)| *at).collect();
+        let calm_seed = dice.hits(100);
+        let mut windows = vec![];
+        let mut blows = vec![];
+        if !calm_seed {
+            let near = |dice: &mut Dice| near_an_order(dice, &orders, end);
+            windows = (0..dice.below(4)).map(|_| Window::draw(&mut dice, near)).collect();
+            let blow = |dice: &mut Dice| (near(dice), Blow::draw(dice, nodes));
+            blows = (0..dice.below(7)).map(|_| blow(&mut dice)).collect();
+        }
+        let ends = windows.iter().map(|window| window.to).chain(blows.iter().map(|(at, _)| *at));
+        let calm = ends.chain([end]).max().unwrap_or(end) + Span::secs(1);
+        Scenario {
+            nodes,
+            stacks,
+            windows,
+            blows,
+            calm,
+            gather: *dice.pick(&[Span(100), Span(500), Span::secs(2)]),
+            commit: *dice.pick(&[Span(1), Span(5), Span(100)]),
+        }
+    }
+}
+
+impl StackScenario {
+    fn draw(dice: &mut Dice, horizon: Span) -> StackScenario {
+        let mut orders = vec![(DAWN + Span(dice.within(0, 2000)), OrderKind::Deploy)];
+        let longest = Span(horizon.0 / 3).max(Span::secs(20));
+        for _ in 0..dice.within(1, 7) {
+            let last = orders.last().map_or(DAWN, |(at, _)| *at);
+            let next = last + dice.span(Span(300), longest);
+            if next < DAWN + horizon {
+                orders.push((next, OrderKind::draw(dice)));
+            }
+        }
+        let requests = dice.within(30, 150);
+        let streams = dice.below(12);
+        StackScenario {
+            orders,
+            request_every: Span(horizon.0 / requests),
+            stream_every: horizon.0.checked_div(streams).map(Span),
+        }
+    }
+}
+
+impl OrderKind {
+    fn draw(dice: &mut Dice) -> OrderKind {
+        dice.weighted(&[
+            (40, OrderKind::Deploy),
+            (9, OrderKind::Rollback),
+            (12, OrderKind::Scale),
+            (6, OrderKind::Stop),
+            (6, OrderKind::Start),
+            (7, OrderKind::Restart),
+            (4, OrderKind::Down),
+            (4, OrderKind::Pause),
+            (4, OrderKind::Resume),
+            (4, OrderKind::Promote),
+            (4, OrderKind::Abort),
+        ])
+    }
+}
+
+impl Window {
+    fn draw(dice: &mut Dice, near: impl Fn(&mut Dice) -> Time) -> Window {
+        let from = near(dice);
+        let some = |dice: &mut Dice, most| if dice.hits(500) { dice.below(most) } else { 0 };
+        Window {
+            from,
+            to: from + dice.span(Span::secs(1), Span::mins(3)),
+            lost: some(dice, 600),
+            doubled: some(dice, 400),
+            late: if dice.hits(600) { dice.span(Span(50), Span::secs(30)) } else { Span(20) },
+            refused: some(dice, 400),
+            unknown: some(dice, 500),
+        }
+    }
+}
+
+impl Blow {
+    fn draw(dice: &mut Dice, nodes: usize) -> Blow {
+        let down = dice.span(Span(50), Span::mins(1));
+        let node = dice.below(nodes as u64) as usize;
+        dice.weighted(&[
+            (3, Blow::Server(down)),
+            (3, Blow::Agent(node, down)),
+            (2, Blow::Edge(node, down)),
+            (2, Blow::Instance),
+            (1, Blow::Sickness(down)),
+        ])
+    }
+}
+
+/// A time shortly after one of the orders, or any time.
+fn near_an_order(dice: &mut Dice, orders: &[Time], end: Time) -> Time {
+    if dice.hits(700) {
+        let order = *dice.pick(orders);
+        return (order + dice.span(Span(100), Span::mins(2))).min(end);
+    }
+    DAWN + Span(dice.below(end.since(DAWN).0))
+}
