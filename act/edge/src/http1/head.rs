@@ -155,8 +155,12 @@ pub(super) fn extend(out: &mut Vec<u8>, parts: &[&str]) {
     parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
-/// Appends a field's line as it came.
+/// Appends a field's line as it came; but the one coding that is understood in the spelling that everybody
+/// understands.
 pub(super) fn write_field(out: &mut Vec<u8>, field: &httparse::Header<'_>) {
+    if Field::of(field.name) == Field::TransferEncoding {
+        return extend(out, &["Transfer-Encoding: chunked\r\n"]);
+    }
     out.extend_from_slice(field.name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(field.value);
@@ -280,8 +284,8 @@ impl<'a> Summary<'a> {
 
     fn request_framing(&self, version: Version) -> Result<Framing, Reject> {
         match (self.length, self.chunked) {
-            (_, true) if version == Version::Http10 => {
-                Err(Reject::bad("Transfer-Encoding in a request of HTTP/1.0"))
+            (_, true) if self.is_misplaced_chunked(version) => {
+                Err(Reject::bad("Transfer-Encoding in a message of HTTP/1.0"))
             }
             (_, true) => Ok(Framing::Chunked),
             (Some(0) | None, _) => Ok(Framing::None),
@@ -303,6 +307,11 @@ impl<'a> Summary<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether chunks are in a version that has none.
+    pub(super) fn is_misplaced_chunked(&self, version: Version) -> bool {
+        self.chunked && version == Version::Http10
     }
 
     /// What the sender of this head wants of the connection.

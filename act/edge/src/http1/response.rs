@@ -54,6 +54,9 @@ pub(crate) fn response(
     let status = parsed.code.unwrap_or_default();
     let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
     let mut summary = Summary::of(parsed.headers)?;
+    if summary.is_misplaced_chunked(version) {
+        return Err(Reject::bad("Transfer-Encoding in a message of HTTP/1.0"));
+    }
     let nature = nature(status, request, &summary)?;
     if nature != Nature::Upgraded {
         summary.upgrade = Upgrade::None;
