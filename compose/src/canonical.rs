@@ -1,14 +1,14 @@
 //! The merged tree as a whole project: only active services, only what they use, variables resolved.
 
 use crate::check::{self, Absent};
-use crate::diagnostic::Pos;
 use crate::discover::Start;
 use crate::encode::{self, encode};
 use crate::layers::Loader;
 use crate::normalize::{each_service, normalize};
 use crate::shape::PROJECT;
-use crate::tree::{Map, Node, Path, Value};
 use crate::{dotenv, files};
+use naru_yaml::Pos;
+use naru_yaml::{Map, Node, Path, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A project in canonical form.

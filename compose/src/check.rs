@@ -2,8 +2,8 @@
 //!
 //! [`objects`] looks at the merged tree, [`project`] at the canonical one.
 
-use crate::diagnostic::{Pos, Report};
-use crate::tree::{Node, Path, Value};
+use naru_yaml::{Node, Path, Value};
+use naru_yaml::{Pos, Report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 

@@ -1,12 +1,12 @@
 //! Before the first file is read: which files, which folder, which variables, which name.
 
-use crate::diagnostic::{Pos, Report};
 use crate::dotenv;
 use crate::files::{Files, why};
 use crate::interpolate::{Need, Variables, substitute};
 use crate::load::Options;
 use crate::unix_path;
-use crate::yaml;
+use naru_yaml as yaml;
+use naru_yaml::{Pos, Report};
 
 /// What loading starts from.
 #[derive(Clone, Debug)]

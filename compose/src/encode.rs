@@ -1,10 +1,10 @@
 //! The merged tree in its canonical form: every value as its key's kind says, empty ones left out.
 
-use crate::diagnostic::Report;
-use crate::interpolate::boolean;
 use crate::shape::{Empty, Field, Kind};
-use crate::tree::{Map, Node, Path, Value};
 use crate::units;
+use naru_yaml::Report;
+use naru_yaml::boolean;
+use naru_yaml::{Map, Node, Path, Value};
 
 /// `node` in the form of `fields`. What cannot be read is reported, and left out.
 pub(crate) fn encode(report: &mut Report, fields: &'static [Field], node: &Node, path: &Path) -> Node {
@@ -331,6 +331,6 @@ fn number(value: f64) -> serde_json::Value {
     }
     match serde_json::Number::from_f64(value) {
         Some(number) => serde_json::Value::Number(number),
-        None => serde_json::Value::from(crate::scalar::go_float(value)),
+        None => serde_json::Value::from(naru_yaml::print_float(value)),
     }
 }

@@ -1,13 +1,14 @@
 //! `extends`: a service takes over another of the same file or of another, and is merged over it.
 
+use crate::interpolate;
 use crate::layers::Loader;
 use crate::merge;
 use crate::normalize::{self, Surroundings};
 use crate::short::lengthen;
-use crate::tree::{Map, Node, Path, Value};
 use crate::unique::enforce;
 use crate::unix_path;
-use crate::{interpolate, yaml};
+use naru_yaml as yaml;
+use naru_yaml::{Map, Node, Path, Value};
 use std::collections::BTreeMap;
 
 /// Replaces every service of `layer` that extends another by the merged one.

@@ -3,8 +3,8 @@
 use crate::network;
 use crate::read::Reader;
 use crate::service::http_call;
-use crate::tree::{Node, Value};
 use naru_model::{Check, Health, Process, Span, TargetPort};
+use naru_yaml::{Node, Value};
 
 /// The service's health check; `None` where it has none, or says that it wants none.
 pub(crate) fn health(reader: &mut Reader<'_>, node: &Node, targets: &[TargetPort]) -> Option<Health> {

@@ -3,8 +3,8 @@
 //! Each document is interpolated by itself, before anything is merged. Where a key takes a number or a
 //! boolean, a text in its place is cast afterwards, whether a variable gave it or the file.
 
-use crate::diagnostic::{Pos, Report};
-use crate::tree::{Node, Origin, Path, Value};
+use naru_yaml::{Node, Origin, Path, Value};
+use naru_yaml::{Pos, Report};
 use std::collections::BTreeMap;
 
 /// Variables that interpolation knows.
@@ -191,7 +191,7 @@ fn cast(report: &mut Report, node: &mut Node, path: &Path) {
     let (value, wanted) = match kind {
         Cast::Int => (text.parse().ok().map(Value::Int), "a whole number"),
         Cast::Float => (text.parse().ok().map(Value::Float), "a number"),
-        Cast::Bool => (boolean(text).map(Value::Bool), "true or false"),
+        Cast::Bool => (naru_yaml::boolean(text).map(Value::Bool), "true or false"),
     };
     match value {
         Some(value) => node.value = value,
@@ -199,15 +199,6 @@ fn cast(report: &mut Report, node: &mut Node, path: &Path) {
             let message = format!("{path} takes {wanted}, and {} is not one", node.shown());
             report.error_in(path, node.pos, message, format!("write {wanted}"));
         }
-    }
-}
-
-/// The booleans of YAML 1.1, which the reference takes here though its YAML does not.
-pub(crate) fn boolean(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "y" | "yes" | "on" => Some(true),
-        "false" | "n" | "no" | "off" => Some(false),
-        _ => None,
     }
 }
 

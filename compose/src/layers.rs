@@ -4,7 +4,6 @@
 //! long forms, uniqueness again (a range of ports may repeat a single one). The schema is checked on the
 //! merged tree, since a layer by itself need not be whole; positions tell where each part came from.
 
-use crate::diagnostic::{Pos, Report};
 use crate::dotenv;
 use crate::files::{Files, why};
 use crate::interpolate::{Variables, interpolate};
@@ -12,11 +11,12 @@ use crate::merge;
 use crate::normalize::{self, Surroundings};
 use crate::schema::{self, Check, Unknown};
 use crate::short::lengthen;
-use crate::tree::{Map, Node, Path, Value};
 use crate::unique::enforce;
 use crate::unix_path;
-use crate::yaml;
 use crate::{check, extends, xnaru};
+use naru_yaml as yaml;
+use naru_yaml::{Map, Node, Path, Value};
+use naru_yaml::{Pos, Report};
 
 /// What loading works with.
 pub(crate) struct Loader<'a> {

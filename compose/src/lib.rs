@@ -2,10 +2,8 @@
 
 mod canonical;
 mod check;
-mod diagnostic;
 mod discover;
 mod dotenv;
-mod emit;
 mod encode;
 mod extends;
 mod files;
@@ -19,19 +17,16 @@ mod normalize;
 mod ports;
 mod read;
 mod rollout;
-mod scalar;
 mod schema;
 mod service;
 mod shape;
 mod short;
 mod support;
-mod tree;
 mod unique;
 mod units;
 mod unix_path;
 mod xnaru;
-mod yaml;
 
-pub use diagnostic::{Diagnostic, Errors, Place, Severity, Style};
 pub use load::{Loaded, Options, Unsupported, load, load_texts};
+pub use naru_yaml::{Diagnostic, Errors, Place, Severity, Style};
 pub use xnaru::{KEYS, Key, Support, Takes, schema};

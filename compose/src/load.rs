@@ -1,7 +1,6 @@
 //! The way from files to a stack.
 
 use crate::canonical::{self, Project};
-use crate::diagnostic::{Diagnostic, Errors, Pos, Report};
 use crate::discover::{Start, discover};
 use crate::files::Files;
 use crate::layers::Loader;
@@ -10,8 +9,9 @@ use crate::read::Reader;
 use crate::schema::Unknown;
 use crate::service::{Setting, service};
 use crate::support::Teller;
-use crate::tree::Node;
 use naru_model::Stack;
+use naru_yaml::Node;
+use naru_yaml::{Diagnostic, Errors, Pos, Report};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -62,7 +62,7 @@ pub struct Loaded {
 impl Loaded {
     /// The canonical form as YAML, to be read as a Compose file again.
     pub fn yaml(&self) -> String {
-        crate::emit::to_yaml(&self.canonical)
+        naru_yaml::to_yaml(&self.canonical)
     }
 }
 
@@ -87,7 +87,7 @@ pub fn load_texts(texts: BTreeMap<String, String>, options: &Options) -> Result<
 }
 
 fn load_from(files: &Files, options: &Options, current: &str) -> Result<Loaded, Errors> {
-    let mut report = Report::default();
+    let mut report = Report::seen_from(current);
     let loaded = discover(&mut report, files, options, current)
         .and_then(|start| load_start(&mut report, files, options, start));
     let failed = report.error_count() > 0;

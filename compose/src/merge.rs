@@ -3,8 +3,8 @@
 //! Maps merge, lists append, and what the specification names apart goes its own way: commands replace,
 //! settings that may be a map or a list become lists of `KEY=value`, `logging` merges for one driver only.
 
-use crate::diagnostic::Report;
-use crate::tree::{Map, Node, Path, Value};
+use naru_yaml::Report;
+use naru_yaml::{Map, Node, Path, Value};
 
 /// `over` merged over `base`.
 pub(crate) fn merge(report: &mut Report, base: Node, over: Node, path: &Path) -> Node {

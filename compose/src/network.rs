@@ -3,8 +3,8 @@
 use crate::ports::range;
 use crate::read::Reader;
 use crate::schema::nearest;
-use crate::tree::Node;
 use naru_model::{Port, Protocol, TargetPort};
+use naru_yaml::Node;
 
 /// Published ports, and all targets: those of `ports` first, then `expose`.
 pub(crate) fn ports(reader: &mut Reader<'_>, node: &Node, is_process: bool) -> (Vec<Port>, Vec<TargetPort>) {

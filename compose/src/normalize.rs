@@ -2,8 +2,8 @@
 //! dependencies, names of resources, variables taken from outside.
 
 use crate::interpolate::Variables;
-use crate::tree::{Map, Node, Value};
 use crate::unix_path;
+use naru_yaml::{Map, Node, Value};
 
 /// What paths and variables are resolved against.
 pub(crate) struct Surroundings<'a> {

@@ -1,11 +1,11 @@
 //! Reading single values of one service into the model's types, with an error at the value where one does
 //! not fit.
 
-use crate::diagnostic::{Pos, Report};
-use crate::interpolate::boolean;
-use crate::tree::{Node, Value};
 use crate::units;
 use naru_model::{Process, Span};
+use naru_yaml::boolean;
+use naru_yaml::{Node, Value};
+use naru_yaml::{Pos, Report};
 
 /// Reads the values of one service.
 pub(crate) struct Reader<'a> {

@@ -1,8 +1,8 @@
 //! How one release replaces another: `deploy.update_config`, `deploy.rollback_config`, `x-naru.rollout`.
 
 use crate::read::Reader;
-use crate::tree::Node;
 use naru_model::{CanaryStep, FailureAction, Health, Order, Rollout, Span, Strategy, UpdateConfig};
+use naru_yaml::Node;
 
 /// The rollout of the service at `node`.
 pub(crate) fn rollout(

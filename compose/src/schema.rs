@@ -3,8 +3,8 @@
 //! The specification's own schema decides what is accepted; this module decides how it is told: at the key
 //! or value, with the nearest known key, and for a choice of shapes, by the shape that was meant.
 
-use crate::diagnostic::{Pos, Report};
-use crate::tree::{Node, Path, Value};
+use naru_yaml::{Node, Path, Value};
+use naru_yaml::{Pos, Report};
 use serde_json::Value as Json;
 use std::sync::LazyLock;
 
@@ -140,10 +140,10 @@ impl Check<'_> {
             let path = path.key(key);
             match self.schema_of_key(schema, key) {
                 Some(schema) => self.node(schema, value, &path, out),
-                None if schema["additionalProperties"] == Json::Bool(false) => {
-                    if self.unknown == Unknown::Refuse {
-                        out.push(unknown_key(schema, key, value, &path, self.of));
-                    }
+                None if schema["additionalProperties"] == Json::Bool(false)
+                    && self.unknown == Unknown::Refuse =>
+                {
+                    out.push(unknown_key(schema, key, value, &path, self.of));
                 }
                 None => {}
             }
@@ -161,9 +161,10 @@ impl Check<'_> {
             return Some(found);
         }
         let patterns = schema["patternProperties"].as_object().into_iter().flatten();
-        let by_pattern = patterns.filter(|(pattern, _)| fits_pattern(pattern, key)).map(|(_, found)| found);
+        let by_pattern =
+            patterns.filter(|(pattern, _)| fits_pattern(pattern, key)).map(|(_, found)| found).next();
         let other = Some(&schema["additionalProperties"]).filter(|other| other.is_object());
-        by_pattern.last().or(other)
+        by_pattern.or(other)
     }
 
     fn list(&self, schema: &Json, list: &[Node], path: &Path, out: &mut Vec<Misfit>) {

@@ -4,12 +4,12 @@ use crate::health;
 use crate::network;
 use crate::read::Reader;
 use crate::rollout;
-use crate::tree::{Node, Value};
 use crate::unix_path;
 use naru_model::{
     Action, AtLimit, Condition, Dependency, HttpCall, Mode, Process, QuietCall, Resources, Restart,
     RestartPolicy, Run, Service, ServiceName, Span, TargetPort, Template, Volume, WorkPolicy,
 };
+use naru_yaml::{Node, Value};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 

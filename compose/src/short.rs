@@ -2,11 +2,11 @@
 //!
 //! Runs on a tree that the schema check has seen; what that has refused is left as it is.
 
-use crate::diagnostic::Report;
 use crate::merge::started;
 use crate::ports;
-use crate::tree::{Map, Node, Path, Value};
 use crate::unix_path;
+use naru_yaml::Report;
+use naru_yaml::{Map, Node, Path, Value};
 
 /// Rewrites every short form below `node`.
 pub(crate) fn lengthen(report: &mut Report, node: &mut Node, path: &Path) {

@@ -1,9 +1,9 @@
 //! What is accepted and has no effect yet: named, each key once, at its place.
 
-use crate::diagnostic::{Pos, Report};
 use crate::load::Unsupported;
-use crate::tree::{Node, Value};
 use crate::xnaru::{KEYS, Support};
+use naru_yaml::{Node, Value};
+use naru_yaml::{Pos, Report};
 
 /// Tells of keys without effect, as the user asked: by warning, or by error.
 pub(crate) struct Teller<'a> {

@@ -1,9 +1,9 @@
 //! Lists in which a later item takes the place of an earlier one with the same key: environment by name,
 //! volumes and devices by target, ports by address, target and protocol.
 
-use crate::diagnostic::Report;
 use crate::short::volume_target;
-use crate::tree::{Node, Path, Value};
+use naru_yaml::Report;
+use naru_yaml::{Node, Path, Value};
 use std::collections::HashMap;
 
 /// Removes what a later item takes the place of, everywhere below `node`.

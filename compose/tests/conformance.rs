@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 /// Of accepted documents, how many are accepted here; of rejected ones, how many are rejected; of those
 /// accepted by both, how many have an equal canonical form. In thousandths; they only go up.
-const ACCEPTED: usize = 0;
-const REJECTED: usize = 0;
-const EQUAL: usize = 0;
+const ACCEPTED: usize = 996;
+const REJECTED: usize = 885;
+const EQUAL: usize = 990;
 
 /// The longest that one document may take.
 const SLOWEST: Duration = Duration::from_secs(1);

@@ -130,10 +130,14 @@ impl Place {
 
 /// Where something stands: which source, line and column from 1, and how many characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Pos {
+pub struct Pos {
+    /// Which source, by the number that [`Report::add_source`] gave.
     pub file: u16,
+    /// From 1.
     pub line: u32,
+    /// From 1, in characters.
     pub col: u32,
+    /// How many characters.
     pub width: u32,
 }
 
@@ -151,21 +155,33 @@ struct Source {
 
 /// The texts that were read, and all that was found in them.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
+pub struct Report {
     sources: Vec<Source>,
     found: Vec<(Pos, Diagnostic)>,
     broken: BTreeSet<String>,
+    folder: String,
 }
 
 impl Report {
+    /// A report in which files below `folder` are named from there.
+    pub fn seen_from(folder: &str) -> Report {
+        Report { folder: format!("{}/", folder.trim_end_matches('/')), ..Report::default() }
+    }
+
+    /// A path as messages name it.
+    pub fn name_of<'p>(&self, path: &'p str) -> &'p str {
+        path.strip_prefix(&self.folder).unwrap_or(path)
+    }
+
     /// Takes in a text; what it returns stands for it in [`Pos::file`].
     pub fn add_source(&mut self, name: &str, text: &str) -> u16 {
         let lines = text.lines().map(str::to_string).collect();
-        self.sources.push(Source { name: name.into(), lines });
+        self.sources.push(Source { name: self.name_of(name).into(), lines });
         // Files are bounded by `include` and `extends` depth and by `-f`; the last number means nowhere.
         u16::try_from(self.sources.len() - 1).unwrap_or(u16::MAX - 1)
     }
 
+    /// An error, and what to do about it.
     pub fn error_advised(&mut self, pos: Pos, message: impl Into<String>, advice: impl Into<String>) {
         self.push(Severity::Error, pos, message.into(), Some(advice.into()));
     }
@@ -181,10 +197,12 @@ impl Report {
         &self.broken
     }
 
+    /// A surprise.
     pub fn warn(&mut self, pos: Pos, message: impl Into<String>) {
         self.push(Severity::Warning, pos, message.into(), None);
     }
 
+    /// A surprise, and what to do about it.
     pub fn warn_advised(&mut self, pos: Pos, message: impl Into<String>, advice: impl Into<String>) {
         self.push(Severity::Warning, pos, message.into(), Some(advice.into()));
     }
@@ -198,6 +216,7 @@ impl Report {
         }
     }
 
+    /// How many errors there are so far.
     pub fn error_count(&self) -> usize {
         self.count(Severity::Error)
     }
@@ -214,6 +233,12 @@ impl Report {
         let Some(found) = line[start..].find(part) else { return pos };
         let before = line[start..start + found].chars().count() as u32;
         Pos { col: pos.col + before, width: part.chars().count() as u32, ..pos }
+    }
+
+    /// What stands at `pos` in its line, as far as its width goes.
+    pub fn written(&self, pos: Pos) -> Option<String> {
+        let skip = (pos.col as usize).checked_sub(1)?;
+        Some(self.line(pos)?.chars().skip(skip).take(pos.width as usize).collect())
     }
 
     /// Errors and warnings, each in the order of the files and lines.

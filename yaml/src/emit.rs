@@ -1,11 +1,11 @@
 //! JSON values as YAML: block style, texts quoted only where they would be read as something else.
 
-use crate::scalar::resolve;
+use crate::scalar::{boolean, resolve};
 use crate::tree::Value as Scalar;
 use serde_json::Value;
 
 /// `value` as a YAML document.
-pub(crate) fn to_yaml(value: &Value) -> String {
+pub fn to_yaml(value: &Value) -> String {
     let mut out = String::new();
     emit(&mut out, value, 0);
     out
@@ -71,7 +71,7 @@ fn scalar(text: &str) -> String {
     let fits = |c: char| c.is_alphanumeric() || " /._-+=,$@~()".contains(c);
     let plain_inside = text.chars().all(|c| fits(c) || c == ':') && !text.contains(": ");
     let plain_end = !text.ends_with([' ', ':']);
-    let is_text = matches!(resolve(text), Ok(Scalar::Str(_))) && crate::interpolate::boolean(text).is_none();
+    let is_text = matches!(resolve(text), Ok(Scalar::Str(_))) && boolean(text).is_none();
     match plain_start && plain_inside && plain_end && is_text {
         true => text.to_string(),
         false => Value::from(text).to_string(),

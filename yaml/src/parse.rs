@@ -12,7 +12,8 @@ use std::collections::HashMap;
 
 /// One `---` document: a layer of its own.
 #[derive(Debug)]
-pub(crate) struct Document {
+pub struct Document {
+    /// What it says.
     pub root: Node,
     /// Where `!reset` and `!override` stand: what earlier layers have there is dropped.
     pub resets: Vec<Path>,
@@ -25,7 +26,7 @@ const MOST_COPIES: usize = 100_000;
 const DEEPEST: usize = 100;
 
 /// The documents of a text. On a syntax error it is reported, and what came before it is returned.
-pub(crate) fn parse(report: &mut Report, file: u16, text: &str) -> Vec<Document> {
+pub fn parse(report: &mut Report, file: u16, text: &str) -> Vec<Document> {
     let options = options! {
         emit_comments: false,
         block_scalar_eof_without_line_feed: true,

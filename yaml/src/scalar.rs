@@ -5,7 +5,7 @@
 use crate::tree::Value;
 
 /// What a plain (unquoted, untagged) scalar is. `Err` for a date, which Compose has no use for.
-pub(crate) fn resolve(text: &str) -> Result<Value, &'static str> {
+pub fn resolve(text: &str) -> Result<Value, &'static str> {
     let fixed = match text {
         "" | "~" | "null" | "Null" | "NULL" => Some(Value::Null),
         "true" | "True" | "TRUE" => Some(Value::Bool(true)),
@@ -28,7 +28,7 @@ pub(crate) fn resolve(text: &str) -> Result<Value, &'static str> {
 }
 
 /// An integer in any base, or a float, underscores left out.
-pub(crate) fn number(text: &str) -> Option<Value> {
+pub fn number(text: &str) -> Option<Value> {
     let plain = text.replace('_', "");
     if let Some(int) = integer(&plain) {
         return Some(int);
@@ -108,8 +108,17 @@ fn is_time(text: &str) -> bool {
     parts.len() >= 3 && parts.iter().take(3).all(|part| (1..=2).contains(&part.len()))
 }
 
+/// The booleans of YAML 1.1, which the reference takes here though its YAML does not.
+pub fn boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "y" | "yes" | "on" => Some(true),
+        "false" | "n" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
 /// A float as the reference prints it: the shortest digits, `1e+21` from 21 digits on, `+Inf`.
-pub(crate) fn go_float(value: f64) -> String {
+pub fn print_float(value: f64) -> String {
     if value.is_nan() {
         return "NaN".into();
     }
@@ -131,7 +140,7 @@ pub(crate) fn go_float(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{go_float, resolve};
+    use super::{print_float, resolve};
     use crate::diagnostic::Pos;
     use crate::tree::Node;
 
@@ -182,7 +191,7 @@ mod tests {
     fn floats_print_as_go_prints_them() {
         let cases = [(1e21, "1e+21"), (1e20, "100000000000000000000"), (0.00001, "1e-05"), (-0.5, "-0.5")];
         for (value, want) in cases {
-            assert_eq!(go_float(value), want);
+            assert_eq!(print_float(value), want);
         }
     }
 }

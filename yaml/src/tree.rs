@@ -7,35 +7,46 @@ use crate::diagnostic::Pos;
 use indexmap::IndexMap;
 
 /// A mapping, in the order of the file.
-pub(crate) type Map = IndexMap<String, Node>;
+pub type Map = IndexMap<String, Node>;
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
+pub struct Node {
+    /// What is written.
     pub value: Value,
     /// Where the value is written.
     pub pos: Pos,
     /// Where its key is written; for a list item, the same as `pos`.
     pub key: Pos,
+    /// Its tag.
     pub tag: Tag,
+    /// Whether it stands in the file itself.
     pub origin: Origin,
 }
 
 /// What a node holds.
 #[derive(Clone, Debug)]
-pub(crate) enum Value {
+pub enum Value {
+    /// Nothing.
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// A whole number.
     Int(i64),
+    /// Any other number.
     Float(f64),
+    /// A text.
     Str(String),
+    /// A list.
     List(Vec<Node>),
+    /// A mapping.
     Map(Map),
 }
 
 /// The tags that Compose knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tag {
+pub enum Tag {
+    /// No tag, or one of YAML's own.
     None,
     /// `!reset`: what earlier layers said is dropped.
     Reset,
@@ -46,12 +57,15 @@ pub(crate) enum Tag {
 /// Whether a text stands in the file or came from a variable. What came from a variable may be secret and
 /// is not repeated in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub enum Origin {
+    /// Written in the file.
     File,
+    /// Given by a variable.
     Variable,
 }
 
 impl Node {
+    /// A value at `pos`.
     pub fn new(value: Value, pos: Pos) -> Node {
         Node { value, pos, key: pos, tag: Tag::None, origin: Origin::File }
     }
@@ -61,6 +75,7 @@ impl Node {
         Node { value, pos: near.pos, key: near.key, tag: Tag::None, origin: near.origin }
     }
 
+    /// A text that is not in any file, standing where `near` does.
     pub fn text(text: impl Into<String>, near: &Node) -> Node {
         Node::derived(Value::Str(text.into()), near)
     }
@@ -70,6 +85,7 @@ impl Node {
         Node::derived(Value::Null, self)
     }
 
+    /// The mapping, if it is one.
     pub fn map(&self) -> Option<&Map> {
         match &self.value {
             Value::Map(map) => Some(map),
@@ -77,6 +93,7 @@ impl Node {
         }
     }
 
+    /// The mapping to change, if it is one.
     pub fn map_mut(&mut self) -> Option<&mut Map> {
         match &mut self.value {
             Value::Map(map) => Some(map),
@@ -84,6 +101,7 @@ impl Node {
         }
     }
 
+    /// The list, if it is one.
     pub fn list(&self) -> Option<&[Node]> {
         match &self.value {
             Value::List(list) => Some(list),
@@ -91,6 +109,7 @@ impl Node {
         }
     }
 
+    /// The text, if it is one.
     pub fn str(&self) -> Option<&str> {
         match &self.value {
             Value::Str(text) => Some(text),
@@ -98,6 +117,7 @@ impl Node {
         }
     }
 
+    /// The value of `key`, if this is a mapping that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.map()?.get(key)
     }
@@ -112,6 +132,7 @@ impl Node {
         path.iter().try_fold(self, |node, key| node.get(key))
     }
 
+    /// Whether it is nothing.
     pub fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
     }
@@ -131,7 +152,7 @@ impl Node {
         match &self.value {
             Value::Bool(value) => Some(value.to_string()),
             Value::Int(value) => Some(value.to_string()),
-            Value::Float(value) => Some(crate::scalar::go_float(*value)),
+            Value::Float(value) => Some(crate::scalar::print_float(*value)),
             Value::Str(text) => Some(text.clone()),
             Value::Null | Value::List(_) | Value::Map(_) => None,
         }
@@ -182,13 +203,15 @@ impl Node {
 
 /// Where a node stands in the tree: keys, and `[]` for a list item.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Path(Vec<String>);
+pub struct Path(Vec<String>);
 
 impl Path {
+    /// The path of these parts.
     pub fn of(parts: &[&str]) -> Path {
         Path(parts.iter().map(|part| part.to_string()).collect())
     }
 
+    /// The path of the value of `key` below this.
     pub fn key(&self, key: &str) -> Path {
         let mut parts = Vec::with_capacity(self.0.len() + 1);
         parts.extend_from_slice(&self.0);
@@ -196,10 +219,12 @@ impl Path {
         Path(parts)
     }
 
+    /// The path of an item of the list here.
     pub fn item(&self) -> Path {
         self.key("[]")
     }
 
+    /// The parts, from the top.
     pub fn parts(&self) -> &[String] {
         &self.0
     }

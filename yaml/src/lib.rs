@@ -1,0 +1,16 @@
+//! YAML text to trees whose every value knows where it is written, and what is said about such places.
+//!
+//! Knows nothing of Compose: only that files come in layers, which `!reset` and `!override` act on, and that
+//! a reader wants all that is wrong at once, each with its line.
+
+mod diagnostic;
+mod emit;
+mod parse;
+mod scalar;
+mod tree;
+
+pub use diagnostic::{Diagnostic, Errors, Place, Pos, Report, Severity, Style};
+pub use emit::to_yaml;
+pub use parse::{Document, parse};
+pub use scalar::{boolean, print_float};
+pub use tree::{Map, Node, Origin, Path, Tag, Value};
