@@ -1,7 +1,7 @@
 //! Checks of what outlives a closing, and of outcomes that nobody was told.
 
 use super::{Factory, Offered, at, commit, key, list, next, prefix, put, read};
-use crate::{LoseAnswer, Revision, Store, Txn, TxnError};
+use crate::{LoseAnswer, Position, Revision, Store, Txn, TxnError};
 
 pub(super) async fn run<F: Factory>(factory: &mut F) {
     at("everything outlives a closing");
@@ -33,6 +33,9 @@ async fn unknown_outcome<F: Factory>(factory: &mut F, lose: LoseAnswer) {
     let store = factory.fresh().await;
     let before = put(&store, "a", "0").await;
     let mut watch = store.watch(&prefix(""), before);
+    // Waits already when the answer is lost, so that nothing but the change can wake it.
+    let waiting = tokio::spawn(async move { (next(&mut watch).await.position, watch) });
+    read(&store, "a").await.expect("it was put");
     if factory.lose_answer(&store, lose).await == Offered::NotHere {
         return;
     }
@@ -41,11 +44,20 @@ async fn unknown_outcome<F: Factory>(factory: &mut F, lose: LoseAnswer) {
     let found = read(&store, "a").await.expect("it was there before");
     let want = if lose == LoseAnswer::Happened { ("1", 2) } else { ("0", 1) };
     assert_eq!((found.0.as_str(), found.1.0), want, "reading resolves it");
-    let guarded = commit(&store, Txn::new().at(&key("a"), found.1).put(&key("b"), "after")).await;
     if lose == LoseAnswer::Happened {
-        assert_eq!(next(&mut watch).await.position.revision, Revision(2), "watches see what happened");
+        let (seen, mut watch) = waiting.await.expect("it waits for what happened");
+        assert_eq!(seen.revision, Revision(2), "watches see what happened");
+        let after = after_it(&store, found.1).await;
+        assert_eq!(next(&mut watch).await.position, after);
+    } else {
+        let after = after_it(&store, found.1).await;
+        assert_eq!(waiting.await.expect("it waits for what comes after").0, after);
     }
-    assert_eq!(next(&mut watch).await.position, guarded);
     let store = factory.reopen(store).await;
     assert_eq!(read(&store, "a").await, Some(found), "and it stays so");
+}
+
+/// A transaction guarded by what was read.
+async fn after_it(store: &impl Store, found: Revision) -> Position {
+    commit(store, Txn::new().at(&key("a"), found).put(&key("b"), "after")).await
 }

@@ -235,8 +235,9 @@ fn begin_opening(
             ))
         })?;
     let same = mark == Some(last) && (device, inode) == (identity.dev(), identity.ino());
-    let number = fresh.0.max(last + 1);
-    let epoch = if same || formatted == 0 { epoch } else { fresh.0.max(epoch + 1) };
+    // Above every number that was given out here, so that a clock that went back makes no epoch twice.
+    let number = fresh.0.max(last + 1).max(mark.map_or(0, |mark| mark + 1));
+    let epoch = if same || formatted == 0 { epoch } else { number };
     txn.execute(
         "UPDATE meta SET epoch = ?, opening = ?, device = ?, inode = ?",
         params![int(epoch), int(number), int(identity.dev()), int(identity.ino())],

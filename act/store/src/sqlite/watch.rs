@@ -45,9 +45,9 @@ impl Watch for SqliteWatch {
                 return Ok(change);
             }
             // Marked as seen before the reading, so that a commit during it is not slept through.
-            let now = *self.committed.borrow_and_update();
+            self.committed.mark_unchanged();
             self.read_more().await?;
-            if self.ready.is_empty() && self.read.revision >= now {
+            if self.ready.is_empty() {
                 self.committed.changed().await.map_err(|_| Fault::Closed)?;
             }
         }
