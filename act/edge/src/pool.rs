@@ -69,10 +69,10 @@ impl Upstream {
     }
 }
 
-/// The idle connections to one instance.
+/// The idle connections to one instance, by address: each of its ports is another server.
 #[derive(Default)]
 pub(crate) struct Pool {
-    idle: RefCell<Vec<Idle>>,
+    ports: RefCell<Vec<(SocketAddr, Vec<Idle>)>>,
 }
 
 struct Idle {
@@ -96,8 +96,9 @@ impl Idle {
 
 impl Pool {
     /// The connection that waited shortest, if one is fit for the request. Drops those that are dead.
-    pub(crate) fn take(&self, repeat: Repeat, now: Instant) -> Option<Upstream> {
-        let mut idle = self.idle.borrow_mut();
+    pub(crate) fn take(&self, to: SocketAddr, repeat: Repeat, now: Instant) -> Option<Upstream> {
+        let mut ports = self.ports.borrow_mut();
+        let (_, idle) = ports.iter_mut().find(|(address, _)| *address == to)?;
         while let Some(last) = idle.pop() {
             if last.is_fit(repeat, now) {
                 return Some(last.upstream);
@@ -112,8 +113,13 @@ impl Pool {
     }
 
     /// Keeps a connection whose last answer is complete.
-    pub(crate) fn put(&self, mut upstream: Upstream, promised: Option<Duration>) {
-        let mut idle = self.idle.borrow_mut();
+    pub(crate) fn put(&self, to: SocketAddr, mut upstream: Upstream, promised: Option<Duration>) {
+        let mut ports = self.ports.borrow_mut();
+        let at = ports.iter().position(|(address, _)| *address == to).unwrap_or_else(|| {
+            ports.push((to, Vec::new()));
+            ports.len() - 1
+        });
+        let idle = &mut ports[at].1;
         if idle.len() < KEPT {
             upstream.origin = Origin::Reused;
             idle.push(Idle { upstream, since: Instant::now(), promised });
@@ -122,12 +128,15 @@ impl Pool {
 
     /// Closes all.
     pub(crate) fn clear(&self) {
-        self.idle.borrow_mut().clear();
+        self.ports.borrow_mut().clear();
     }
 
-    /// Closes those that are dead or have waited too long.
+    /// Closes those that are dead or have waited too long, and forgets addresses without any.
     pub(crate) fn sweep(&self, now: Instant) {
-        self.idle.borrow_mut().retain(|idle| idle.is_fit(Repeat::Allowed, now));
+        self.ports.borrow_mut().retain_mut(|(_, idle)| {
+            idle.retain(|idle| idle.is_fit(Repeat::Allowed, now));
+            !idle.is_empty()
+        });
     }
 }
 
@@ -153,4 +162,37 @@ fn acknowledged(stream: &TcpStream) -> Option<u64> {
     let acked = u64::from_ne_bytes(info[AT..].try_into().expect("eight bytes"));
     // The connection's opening counts as one.
     Some(acked.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Upstream};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    async fn send(upstream: &mut Upstream, text: &[u8]) {
+        upstream.stream.write_all(text).await.unwrap();
+        upstream.written.set(upstream.written.get() + text.len() as u64);
+    }
+
+    #[tokio::test]
+    async fn it_is_known_whether_a_peer_that_closed_took_the_request() {
+        for (taken, text) in [(false, &b""[..]), (true, b"first")] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let limit = Duration::from_secs(20);
+            let mut upstream = Upstream::connect(listener.local_addr().unwrap(), limit).await.unwrap();
+            let (mut peer, _) = listener.accept().await.unwrap();
+            send(&mut upstream, b"before").await;
+            peer.read_exact(&mut [0; 6]).await.unwrap();
+            let before = upstream.written.get();
+            send(&mut upstream, text).await;
+            peer.read_exact(&mut vec![0; text.len()]).await.unwrap();
+            drop(peer);
+            assert_eq!(upstream.stream.read(&mut [0; 1]).await.unwrap(), 0);
+            // The peer's system answers this with a reset: it has no more use for it.
+            send(&mut upstream, b"after").await;
+            upstream.stream.ready(tokio::io::Interest::ERROR).await.unwrap();
+            assert_eq!(upstream.took_nothing_since(before), !taken);
+        }
+    }
 }

@@ -24,7 +24,6 @@ pub(crate) struct Route {
     closed: Cell<bool>,
     /// How many wait for an instance.
     pub(crate) held: Cell<usize>,
-    turn: Cell<usize>,
 }
 
 /// A share of the traffic.
@@ -32,6 +31,8 @@ struct Choice {
     weight: u32,
     /// How far behind its share it is.
     credit: Cell<i64>,
+    /// Where the search for the least loaded begins: another place each time, so that ties take turns.
+    turn: Cell<usize>,
     backends: Vec<Target>,
 }
 
@@ -58,7 +59,6 @@ impl Route {
             closing: Notify::new(),
             closed: Cell::new(false),
             held: Cell::new(0),
-            turn: Cell::new(0),
         }
     }
 
@@ -79,12 +79,16 @@ impl Route {
             let backends = split.backends.iter();
             let backends: Vec<_> = backends.map(|b| Target { entry: entry(b), address: b.address }).collect();
             if split.weight > 0 && !backends.is_empty() {
-                changed.push(Choice { weight: split.weight, credit: Cell::new(0), backends });
+                let (credit, turn) = (Cell::new(0), Cell::new(0));
+                changed.push(Choice { weight: split.weight, credit, turn, backends });
             }
         }
         let mut choices = self.choices.borrow_mut();
         if choices.iter().map(|c| c.weight).eq(changed.iter().map(|c| c.weight)) {
-            choices.iter().zip(&changed).for_each(|(before, now)| now.credit.set(before.credit.get()));
+            for (before, now) in choices.iter().zip(&changed) {
+                now.credit.set(before.credit.get());
+                now.turn.set(before.turn.get());
+            }
         }
         *choices = changed;
         drop(choices);
@@ -120,10 +124,8 @@ impl Route {
         let choices = self.choices.borrow();
         let first = Choice::next(&choices)?;
         let untried = |target: &Target| !tried.iter().any(|t| Rc::ptr_eq(t, &target.entry));
-        let turn = self.turn.replace(self.turn.get().wrapping_add(1));
-        let target = first
-            .least_loaded(turn, untried)
-            .or_else(|| choices.iter().find_map(|c| c.least_loaded(turn, untried)))?;
+        let target =
+            first.least_loaded(untried).or_else(|| choices.iter().find_map(|c| c.least_loaded(untried)))?;
         Some(Chosen { claim: target.entry.claim(kind, Instant::now()), address: target.address })
     }
 }
@@ -149,8 +151,9 @@ impl Choice {
         Some(best)
     }
 
-    /// The one with the least in progress, beginning at another one each turn, so that ties rotate.
-    fn least_loaded(&self, turn: usize, fit: impl Fn(&Target) -> bool) -> Option<&Target> {
+    /// The one with the least in progress.
+    fn least_loaded(&self, fit: impl Fn(&Target) -> bool) -> Option<&Target> {
+        let turn = self.turn.replace(self.turn.get().wrapping_add(1));
         let (before, after) = self.backends.split_at(turn % self.backends.len());
         after.iter().chain(before).filter(|target| fit(target)).min_by_key(|target| target.entry.load.now())
     }

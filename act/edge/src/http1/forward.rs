@@ -28,6 +28,7 @@ enum Take {
 /// A request at the instance that was chosen for it.
 struct Try {
     claim: Claim,
+    address: SocketAddr,
     upstream: Upstream,
     answer: Inbox,
 }
@@ -58,7 +59,7 @@ impl Client<'_> {
             };
             let before = upstream.written.get();
             let sending = Sending::default();
-            let mut at = Try { claim, upstream, answer: Inbox::default() };
+            let mut at = Try { claim, address, upstream, answer: Inbox::default() };
             let end = self.exchange(request, &mut at, &sending).await;
             if end != End::NoAnswer {
                 return Some(self.conclude(request, at, end, &sending).await);
@@ -87,7 +88,7 @@ impl Client<'_> {
         take: Take,
     ) -> io::Result<Upstream> {
         let pooled = match take {
-            Take::Any => claim.entry().pool.take(repeat, Instant::now()),
+            Take::Any => claim.entry().pool.take(address, repeat, Instant::now()),
             Take::Fresh => None,
         };
         match pooled {
@@ -151,7 +152,7 @@ impl Client<'_> {
             && entry.named.get()
             && at.answer.bytes().is_empty()
         {
-            entry.pool.put(at.upstream, promised);
+            entry.pool.put(at.address, at.upstream, promised);
         }
         self.inbox.consume(sending.in_inbox());
         if head.client == Persistence::Close { After::Close } else { After::Next }

@@ -251,11 +251,6 @@ impl Peer {
         (String::from_utf8(std::mem::take(&mut self.read)).unwrap(), end.map(drop))
     }
 
-    /// All up to the end; or, where an answer is expected instead, that answer's head.
-    pub async fn rest_or_answer(&mut self, rest: bool) -> (String, std::io::Result<()>) {
-        if rest { self.rest().await } else { (self.head().await, Ok(())) }
-    }
-
     /// Expects the end in order, with nothing before it.
     pub async fn ends(&mut self) {
         let (rest, end) = self.rest().await;

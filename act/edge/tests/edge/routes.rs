@@ -204,3 +204,25 @@ async fn shutdown_waits_for_work_and_reports_it() {
     assert_eq!(report.instances[&instance.id].in_progress.requests, 1);
     assert_eq!(lab.report().await.instances[&instance.id].counts.requests, 1);
 }
+
+#[tokio::test]
+async fn the_ports_of_an_instance_are_servers_of_their_own_and_share_its_books() {
+    let (one, mut two) = (Instance::new("s.web.1.1").await, Instance::new("s.web.1.1").await);
+    let mut lab = Lab::with(|config| config.workers = 1);
+    let admin = listener("admin", Protocol::Http, &[(1, &[&two])]);
+    lab.route(vec![admin, http(&[(1, &[&one])])]).await;
+    let mut client = lab.client().await;
+    client.say(&get("/")).await;
+    let mut server = one.accept().await;
+    server.head().await;
+    server.say(&ok("web")).await;
+    assert_eq!(client.answer().await.1, "web");
+    two.answer_all();
+    let mut admin = Peer::connect(lab.address_of("admin")).await;
+    assert_eq!(admin.ask(&get("/")).await.1, "s.web.1.1");
+    client.say(&get("/again")).await;
+    assert!(server.head().await.starts_with("GET /again "));
+    server.say(&ok("web")).await;
+    assert_eq!(client.answer().await.1, "web");
+    assert_eq!(lab.idle(&one).await.counts.requests, 3);
+}
