@@ -115,7 +115,8 @@ impl Client<'_> {
     async fn conclude(&mut self, request: &Request, at: Try, end: End, sending: &Sending) -> After {
         match end {
             End::Complete(head) => self.complete(at, head, sending),
-            End::Upgraded => self.tunnel(at).await,
+            // Boxed: what is rare must not make every connection larger.
+            End::Upgraded => Box::pin(self.tunnel(at)).await,
             End::ClientGone => {
                 at.claim.end(Ending::ClientLeft);
                 After::Drop

@@ -95,7 +95,7 @@ impl Client<'_> {
             match after {
                 After::Next => {}
                 After::Close => {
-                    linger(&mut self.read, &mut self.write, self.config.linger_time).await;
+                    Box::pin(linger(&mut self.read, &mut self.write, self.config.linger_time)).await;
                     return After::Close;
                 }
                 After::Drop | After::Reset => return after,

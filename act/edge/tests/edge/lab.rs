@@ -150,9 +150,14 @@ impl Instance {
         self.listener = Some(TcpListener::bind(self.address).await.unwrap());
     }
 
+    /// Its listener, to accept on in another way.
+    pub fn listener(&mut self) -> TcpListener {
+        self.listener.take().expect("it listens")
+    }
+
     /// Answers every request with its own id, for as long as the test's runtime lives.
     pub fn answer_all(&mut self) {
-        let listener = self.listener.take().expect("it listens");
+        let listener = self.listener();
         let id = self.id.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -226,6 +231,23 @@ impl Peer {
                 return None;
             }
         }
+    }
+
+    /// The next line, without its end.
+    pub async fn line(&mut self) -> String {
+        let mut line = String::new();
+        while !line.ends_with("\r\n") {
+            line += &self.text(1).await;
+        }
+        line.truncate(line.len() - 2);
+        line
+    }
+
+    /// The same connection once more, to write on while this one reads.
+    pub fn second(&self) -> TcpStream {
+        use std::os::fd::AsFd;
+        let second = self.stream.as_fd().try_clone_to_owned().unwrap();
+        TcpStream::from_std(std::net::TcpStream::from(second)).unwrap()
     }
 
     pub async fn bytes(&mut self, n: usize) -> Vec<u8> {

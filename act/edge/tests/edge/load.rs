@@ -98,6 +98,56 @@ async fn after_an_acknowledgement_an_unnamed_instance_gets_nothing_and_nothing_i
     }
 }
 
+/// An instance that breaks every fifth request off; how many it broke.
+fn break_off(instance: &mut Instance) -> Arc<AtomicU64> {
+    let broken = Arc::new(AtomicU64::new(0));
+    let (listener, count) = (instance.listener(), broken.clone());
+    tokio::spawn(async move {
+        let heard = Arc::new(AtomicU64::new(0));
+        while let Ok((stream, _)) = listener.accept().await {
+            let (heard, count) = (heard.clone(), count.clone());
+            tokio::spawn(async move {
+                let mut peer = Peer::new(stream);
+                while peer.try_head().await.is_some() {
+                    let n = heard.fetch_add(1, Ordering::Relaxed);
+                    if n % 5 == 4 {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        return;
+                    }
+                    peer.say(&ok("flaky")).await;
+                }
+            });
+        }
+    });
+    broken
+}
+
+#[tokio::test]
+async fn no_client_sees_the_failures_of_an_instance_beside_a_sound_one() {
+    let (mut sound, mut flaky) = (Instance::new("sound").await, Instance::new("flaky").await);
+    let mut lab = Lab::new();
+    lab.serve(&[&sound, &flaky]).await;
+    sound.answer_all();
+    let broken = break_off(&mut flaky);
+    let each = (0..16).map(|_| {
+        let address = lab.address();
+        tokio::spawn(async move {
+            let mut peer = Peer::connect(address).await;
+            for _ in 0..100 {
+                assert_eq!(peer.ask(&get("/")).await.0, "HTTP/1.1 200 OK");
+            }
+        })
+    });
+    for client in each.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    let (sound, flaky) = (lab.idle(&sound).await.counts, lab.idle(&flaky).await.counts);
+    assert_eq!(sound.requests + flaky.requests, 1600);
+    assert_eq!(flaky.handed_over, broken.load(Ordering::Relaxed));
+    assert!(flaky.handed_over > 0, "it broke none off");
+    assert_eq!(sound.lost() + flaky.lost() + sound.handed_over, 0);
+}
+
 #[tokio::test]
 async fn shares_follow_the_weights_exactly() {
     let mut lab = Lab::with(|config| config.workers = 1);

@@ -2,6 +2,7 @@
 //! byte itself. What it waits for is an event: bytes, an end, a report.
 
 mod answers;
+mod cuts;
 mod lab;
 mod load;
 mod retry;
