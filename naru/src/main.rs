@@ -2,13 +2,19 @@
 
 use std::process::ExitCode;
 
+mod agent;
 mod cli;
+mod edge;
+mod keeper;
+mod role;
+mod server;
 
 fn main() -> ExitCode {
     // A shim is one process for each instance: it is to be small, and it forks, so nothing comes before it.
     let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|role| role == "shim") {
-        return naru_process::shim_main(args);
+    match args.next() {
+        Some(word) if word == "shim" => naru_process::shim_main(args),
+        Some(word) if word == "role" => role::main(args),
+        _ => cli::main(),
     }
-    cli::main()
 }

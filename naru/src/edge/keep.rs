@@ -1,0 +1,102 @@
+//! What one life of the edge leaves to the next: its table, its last report, and when it began.
+
+use crate::role::{Home, put_file, take_file};
+use naru_model::{EdgeReport, RouteTable, Time};
+use serde::de::DeserializeOwned;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The edge's folder.
+pub struct Keep {
+    dir: PathBuf,
+}
+
+impl Keep {
+    /// In the home.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn open(home: &Home) -> io::Result<Keep> {
+        Ok(Keep { dir: home.folder("edge")? })
+    }
+
+    /// When this life begins: now, and in any case after the one before it, even if the clock was set back,
+    /// since the server takes the later one for the one that lives.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    pub fn begin(&self, now: Time) -> io::Result<Time> {
+        let path = self.dir.join("began.json");
+        let before: Option<Time> = read(&path);
+        let began = before.map_or(now, |before| now.max(Time(before.0 + 1)));
+        put_file(&path, &json(&began))?;
+        Ok(began)
+    }
+
+    /// The table that the life before this one had applied last.
+    pub fn table(&self) -> Option<RouteTable> {
+        read(&self.dir.join("table.json"))
+    }
+
+    /// Keeps a table for the next life.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub async fn put_table(&self, table: RouteTable) -> io::Result<()> {
+        let path = self.dir.join("table.json");
+        let written = tokio::task::spawn_blocking(move || put_file(&path, &json(&table)));
+        written.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+
+    /// The report that the life before this one could not hand in any more.
+    pub fn last(&self) -> Option<EdgeReport> {
+        read(&self.dir.join("last.json"))
+    }
+
+    /// Keeps the last report of this life.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn put_last(&self, report: &EdgeReport) -> io::Result<()> {
+        put_file(&self.dir.join("last.json"), &json(report))
+    }
+
+    /// It was handed in.
+    pub fn drop_last(&self) {
+        // Handed in twice it does no harm.
+        let _ = fs::remove_file(self.dir.join("last.json"));
+    }
+}
+
+/// What is there and makes sense.
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let content = take_file(path).map_err(|error| tracing::warn!(?path, %error, "cannot be read")).ok()??;
+    let value = serde_json::from_slice(&content);
+    value.map_err(|error| tracing::warn!(?path, %error, "makes no sense, and is left aside")).ok()
+}
+
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("reports and tables have only text keys")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Keep, Time};
+    use crate::role::Home;
+    use naru_model::{Generation, RouteTable};
+
+    #[tokio::test]
+    async fn the_next_life_finds_the_table_and_begins_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let keep = Keep::open(&Home::open(dir.path()).unwrap()).unwrap();
+        assert_eq!(keep.table(), None);
+        assert_eq!(keep.begin(Time(50)).unwrap(), Time(50));
+        assert_eq!(keep.begin(Time(20)).unwrap(), Time(51), "the clock was set back");
+        let table = RouteTable { generation: Generation(7), listeners: vec![] };
+        keep.put_table(table.clone()).await.unwrap();
+        assert_eq!(keep.table(), Some(table));
+        std::fs::write(dir.path().join("edge/table.json"), "half").unwrap();
+        assert_eq!(keep.table(), None);
+    }
+}

@@ -1,0 +1,117 @@
+//! The edge role: the edge's process, and its link to the server.
+//!
+//! Losing the server is no event: the edge serves by the last table, which it also keeps on disk, so that a
+//! restarted edge serves at once, server or not. What it counts goes out whole, at once where somebody waits
+//! for it (a table acknowledged, an instance's work at zero) and every second otherwise.
+
+mod keep;
+
+use crate::role::{EndSignals, Failure, Home, wall};
+use keep::Keep;
+use naru_api::{Client, ClientError};
+use naru_edge::{Config, Edge};
+use naru_model::{EdgeReport, NodeId};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+/// A report is handed in at least this often.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two tries to hand in a report while the server is away.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// Beyond this many threads a node's edge waits for the kernel, not for cores.
+const WORKERS_MAX: usize = 16;
+
+/// Serves until a signal says to end; then accepts nothing more and lets what is in progress finish. A
+/// second signal cuts that.
+///
+/// # Errors
+/// The edge cannot begin.
+pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
+    let mut signals = EndSignals::catch()?;
+    let client = Client::new(home.socket());
+    let keep = Keep::open(home)?;
+    let began = keep.begin(wall())?;
+    let id = format!("{node}-{}-{}", began.0, std::process::id()).into();
+    let workers = available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
+    let edge = Edge::start(Config::new(node.clone(), id, began, workers))?;
+    if let Some(table) = keep.table()
+        && let Err(refused) = edge.apply(table)
+    {
+        tracing::warn!(%refused, "the table of the edge before is of no use");
+    }
+    tokio::select! {
+        () = take_tables(&client, &node, &edge, &keep) => {}
+        () = hand_in(&client, &edge, &keep) => {}
+        () = signals.next() => {}
+    }
+    tokio::select! {
+        () = edge.shutdown() => {}
+        () = hand_in(&client, &edge, &keep) => {}
+        () = signals.next() => tracing::warn!("told to end a second time: what is in progress is cut"),
+    }
+    let last = edge.report(wall()).await;
+    if hand_in_once(&client, &last).await.is_err() {
+        keep.put_last(&last)?;
+    }
+    Ok(())
+}
+
+async fn take_tables(client: &Client, node: &NodeId, edge: &Edge, keep: &Keep) {
+    let mut tables = client.node_routes(node);
+    loop {
+        let table = tables.next().await;
+        let generation = table.generation;
+        match edge.apply(table.clone()) {
+            Ok(()) => tracing::info!(%generation, "chooses by a new table"),
+            Err(refused) => {
+                tracing::warn!(%refused, "a table is refused");
+                continue;
+            }
+        }
+        if let Err(error) = keep.put_table(table).await {
+            tracing::warn!(%error, "the table could not be kept for the next edge");
+        }
+    }
+}
+
+/// Hands in reports for ever.
+async fn hand_in(client: &Client, edge: &Edge, keep: &Keep) {
+    let mut news = edge.watch();
+    let mut before = keep.last();
+    loop {
+        // What an edge before this one could not hand in any more comes first: once the server has heard of
+        // this one, the other counts as gone.
+        if let Some(last) = &before {
+            if taken(client, last).await.is_none() {
+                continue;
+            }
+            keep.drop_last();
+            before = None;
+        }
+        news.mark_unchanged();
+        let report = edge.report(wall()).await;
+        if let Some(seq) = taken(client, &report).await {
+            edge.confirm(seq);
+            // The edge lives, and so does its sender.
+            let _ = tokio::time::timeout(REPORT_EVERY, news.changed()).await;
+        }
+    }
+}
+
+/// The `seq` that the server has, or nothing after a moment's rest.
+async fn taken(client: &Client, report: &EdgeReport) -> Option<u64> {
+    match hand_in_once(client, report).await {
+        Ok(seq) => Some(seq),
+        Err(error) => {
+            tracing::debug!(%error, "a report could not be handed in");
+            tokio::time::sleep(RETRY).await;
+            None
+        }
+    }
+}
+
+async fn hand_in_once(client: &Client, report: &EdgeReport) -> Result<u64, ClientError> {
+    client.edge_report(report).await.map(|taken| taken.seq)
+}

@@ -1,0 +1,158 @@
+//! `naru serve`: the keeper's own life.
+
+use super::child::Kept;
+use crate::role::{EndSignals, Home, Lock, Post, Role};
+use naru_api::Client;
+use std::io::{self, Write};
+use std::process::{ExitCode, ExitStatus};
+use std::time::Duration;
+
+/// Whose keeper it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A person's or an init system's; it says on stderr how it goes.
+    Foreground,
+    /// A command's: it tells on stdout, a pipe, how far it is, one word a line: `kept`, then `ready`.
+    Background,
+}
+
+/// A keeper that is ending lets go of the home within this time, unless work keeps the edge.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs the roles until a signal says to end.
+pub fn serve(home: &Home, mode: Mode) -> ExitCode {
+    match run(home, mode) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(mode, &format!("failed: {error}"));
+            eprintln!("naru serve: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(home: &Home, mode: Mode) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let _lock = lock(home, mode).await?;
+        say(mode, "kept");
+        keep(home, mode).await
+    });
+    runtime.shutdown_background();
+    ended
+}
+
+/// Whoever starts a background keeper holds the start lock for it.
+async fn lock(home: &Home, mode: Mode) -> io::Result<Lock> {
+    let _start = match mode {
+        Mode::Foreground => Some(home.lock(Post::Start)?),
+        Mode::Background => None,
+    };
+    let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
+    loop {
+        if let Some(lock) = home.try_lock(Post::Keeper)? {
+            return Ok(lock);
+        }
+        if mode == Mode::Foreground || tokio::time::Instant::now() > deadline {
+            let who = home
+                .holder(Post::Keeper)?
+                .map_or(String::new(), |pid| format!(" (pid {})", pid.as_raw_nonzero()));
+            let error = format!("Naru runs here already{who}; `naru shutdown` ends it");
+            return Err(io::Error::other(error));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn keep(home: &Home, mode: Mode) -> io::Result<()> {
+    let mut signals = EndSignals::catch()?;
+    let mut server = Kept::start(Role::Server, home)?;
+    let mut edge = Kept::start(Role::Edge, home)?;
+    let mut agent = Kept::start(Role::Agent, home)?;
+    let outcome = tokio::select! {
+        () = signals.next() => Ok(()),
+        failed = see_through(home, mode, &mut server) => failed,
+        () = supervise(&mut edge) => Ok(()),
+        () = supervise(&mut agent) => Ok(()),
+    };
+    for kept in [&mut server, &mut edge, &mut agent] {
+        kept.tell();
+        loop {
+            tokio::select! {
+                gone = kept.gone() => break gone?,
+                () = signals.next() => kept.tell(),
+            }
+        }
+    }
+    outcome
+}
+
+/// The server's side of the keeper's life: it ends only where the server refuses to start.
+async fn see_through(home: &Home, mode: Mode, server: &mut Kept) -> io::Result<()> {
+    begin(home, server).await?;
+    announce(home, mode);
+    supervise(server).await;
+    Ok(())
+}
+
+/// Waits until all three roles are at work. A server that refuses to start at all will refuse again: its
+/// store is of a later version, say. One that was killed is started again.
+async fn begin(home: &Home, server: &mut Kept) -> io::Result<()> {
+    let client = Client::new(home.socket());
+    loop {
+        tokio::select! {
+            () = ready(&client) => return Ok(()),
+            death = server.death() => {
+                if refused(&death?) {
+                    return Err(io::Error::other("the server cannot start"));
+                }
+                server.again().await;
+            }
+        }
+    }
+}
+
+fn refused(status: &ExitStatus) -> bool {
+    status.code().is_some_and(|code| code != 0)
+}
+
+async fn ready(client: &Client) {
+    while client.ready().await.is_err() {
+        // The socket appears within milliseconds of the server's start.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Starts a role again as often as it dies.
+async fn supervise(kept: &mut Kept) {
+    loop {
+        match kept.death().await {
+            Ok(status) => eprintln!("naru serve: a role ended ({status}), and is started again"),
+            Err(error) => eprintln!("naru serve: a role is out of sight: {error}"),
+        }
+        kept.again().await;
+    }
+}
+
+fn announce(home: &Home, mode: Mode) {
+    match mode {
+        Mode::Background => {
+            say(mode, "ready");
+            hang_up();
+        }
+        Mode::Foreground => eprintln!("naru serve: ready, in {}; Ctrl-C ends it", home.dir().display()),
+    }
+}
+
+/// Tells the command that started this keeper. It may have gone.
+fn say(mode: Mode, word: &str) {
+    if mode == Mode::Background {
+        let _ = writeln!(io::stdout(), "{word}");
+        let _ = io::stdout().flush();
+    }
+}
+
+/// Nobody listens from here on: stdout becomes what stderr is.
+fn hang_up() {
+    let _ = rustix::stdio::dup2_stdout(rustix::stdio::stderr());
+}

@@ -1,0 +1,75 @@
+//! The agent's link to the server: what it is to have comes in, what it sees goes out. Losing the server is
+//! no event: the agent has what it was told last, and the link comes back by itself.
+
+use super::{EndSignals, Failure, Home};
+use crate::agent::{Config, run as run_agent};
+use naru_api::Client;
+use naru_model::{AgentReport, Desired, NodeId};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A report that tells nothing new is sent this often all the same: a server that was restarted has heard
+/// none.
+const REPORT_EVERY: Duration = Duration::from_secs(2);
+
+/// Between two tries to hand in a report while the server is away.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// The agent's own folder.
+fn folder(home: &Home) -> PathBuf {
+    home.path("agent")
+}
+
+/// The folder in which instances and their logs lie.
+pub fn instances(home: &Home) -> PathBuf {
+    folder(home).join("instances")
+}
+
+/// Runs the agent and its link until a signal says to end.
+///
+/// # Errors
+/// The agent cannot begin, or ended by itself.
+pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
+    let mut signals = EndSignals::catch()?;
+    let client = Client::new(home.socket());
+    let (told, desired) = watch::channel(None);
+    let (sees, reports) = watch::channel(None);
+    let shim = vec!["/proc/self/exe".to_string(), "shim".to_string()];
+    let config = Config { dir: folder(home), node: node.clone(), shim };
+    tokio::select! {
+        ended = run_agent(config, desired, sees) => {
+            ended?;
+            Err("the agent ended by itself".into())
+        }
+        () = listen(&client, &node, &told) => Ok(()),
+        () = report(&client, reports) => Err("the agent reports no more".into()),
+        () = signals.next() => Ok(()),
+    }
+}
+
+async fn listen(client: &Client, node: &NodeId, told: &watch::Sender<Option<Desired>>) {
+    let mut orders = client.desired(node);
+    loop {
+        told.send_replace(Some(orders.next().await));
+    }
+}
+
+/// Hands in each report, and the last one again every while; until the agent is gone.
+async fn report(client: &Client, mut reports: watch::Receiver<Option<AgentReport>>) {
+    loop {
+        let report = reports.borrow_and_update().clone();
+        let mut wait = REPORT_EVERY;
+        if let Some(report) = report
+            && let Err(error) = client.agent_report(&report).await
+        {
+            tracing::debug!(%error, "a report could not be handed in");
+            tokio::time::sleep(RETRY).await;
+            wait = Duration::ZERO;
+        }
+        match tokio::time::timeout(wait, reports.changed()).await {
+            Ok(Err(_)) => return,
+            Ok(Ok(())) | Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What the three roles have in common as processes: a home, a lock that only one life of each can hold, a
+//! log, and an end on a signal.
+//!
+//! Each role is a process of its own, so that each can be killed and replaced alone. The locks make the
+//! replacement safe: a new life of a role waits, before it does anything else, until the one before it is
+//! gone. They are flocks, so that the kernel gives them up with the process, however that ended.
+
+pub mod agent;
+mod home;
+mod lock;
+mod log;
+mod seal;
+
+pub use home::{Home, HomeError};
+pub use lock::{Lock, Post};
+pub use seal::{put_file, take_file};
+
+use crate::keeper::{self, Mode};
+use naru_model::Time;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// One of Naru's processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// The control plane.
+    Server,
+    /// Routes' and requests' carrier on this node.
+    Edge,
+    /// The instances' keeper on this node.
+    Agent,
+}
+
+impl Role {
+    /// In the order in which they are ended: who decides, who lets work in, who runs it.
+    pub const ALL: [Role; 3] = [Role::Server, Role::Edge, Role::Agent];
+
+    /// Its word on the command line, in logs and in file names.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Server => "server",
+            Role::Edge => "edge",
+            Role::Agent => "agent",
+        }
+    }
+
+    /// The role with this word.
+    pub fn named(word: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.word() == word)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// `naru role NAME`, by which the keeper starts the roles, and commands a keeper in the background. The home
+/// comes by NARU_HOME; none of this is for people.
+pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    let word = args.next().unwrap_or_default();
+    let word = word.to_string_lossy();
+    let home = match Home::open(Path::new(&std::env::var_os("NARU_HOME").unwrap_or_default())) {
+        Ok(home) => home,
+        Err(error) => {
+            eprintln!("naru role: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match Role::named(&word) {
+        Some(role) => run_role(role, &home),
+        None if word == KEEPER => keeper::serve(&home, Mode::Background),
+        None => {
+            eprintln!("naru role: there is no role {word:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The word of a background keeper, beside those of the roles.
+pub const KEEPER: &str = "keeper";
+
+/// Runs a role until it is told to end. Waits first until an earlier life of it is gone.
+fn run_role(role: Role, home: &Home) -> ExitCode {
+    match run(role, home) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "ends");
+            eprintln!("naru {role}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a role ended by itself.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn run(role: Role, home: &Home) -> Result<(), Failure> {
+    name_process(role);
+    // Before anything else, and before signals are caught: a role that waits here ends at a signal.
+    let _lock = home.lock(Post::Role(role))?;
+    log::begin(home, role)?;
+    tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "begins");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let node = home.node()?;
+        match role {
+            Role::Server => crate::server::run(home, node).await,
+            Role::Edge => crate::edge::run(home, node).await,
+            Role::Agent => agent::run(home, node).await,
+        }
+    })?;
+    // What a slow disk or resolver still holds is not waited for.
+    runtime.shutdown_background();
+    tracing::info!("ends as told");
+    Ok(())
+}
+
+/// So that `ps` and `top` tell the roles apart.
+fn name_process(role: Role) {
+    let name = match role {
+        Role::Server => c"naru-server",
+        Role::Edge => c"naru-edge",
+        Role::Agent => c"naru-agent",
+    };
+    // A name is a courtesy: without it everything works.
+    let _ = rustix::thread::set_name(name);
+}
+
+/// The signals that tell a role to end.
+pub struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    /// From now on they are caught.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn catch() -> std::io::Result<EndSignals> {
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(EndSignals { terminate, interrupt })
+    }
+
+    /// The next one. Safe to cancel.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// The wall clock.
+pub fn wall() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(since.as_millis().try_into().unwrap_or(u64::MAX))
+}

@@ -1,0 +1,255 @@
+//! The API's questions and orders, each passed to the desk.
+
+use super::desk::{Handle, Message};
+use super::logs;
+use crate::keeper;
+use crate::role::Home;
+use naru_api::{
+    Answer, Core, Ground, LogQuery, LogStream, PlanRequest, Refused, ShutdownOrder, Snapshot, Status, Taken,
+};
+use naru_decide::{World, plan, view};
+use naru_model::{
+    Admitted, AgentReport, Change, Demand, Desired, EdgeReport, Ending, InstanceView, NodeId, Operation,
+    OperationId, Plan, Release, RouteTable, Span, StackName, StackView, Time, WorkView,
+};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
+
+/// How long `ready` waits before it says who is missing.
+const READY_WITHIN: Duration = Duration::from_secs(25);
+
+/// The server, for the API.
+pub struct Api {
+    desk: Handle,
+    home: Home,
+    began: Instant,
+}
+
+impl Api {
+    /// Asks this desk.
+    pub fn new(desk: Handle, home: Home) -> Api {
+        Api { desk, home, began: Instant::now() }
+    }
+
+    /// What `look` finds in the world.
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&World, Time) -> T + Send + 'static,
+    ) -> Result<T, Refused> {
+        self.ask(|answer| {
+            Message::Read(Box::new(move |world, now| {
+                // Whoever asked may have gone.
+                let _ = answer.send(look(world, now));
+            }))
+        })
+        .await
+    }
+
+    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, Refused> {
+        let (sender, answer) = oneshot::channel();
+        self.desk.messages.send(message(sender)).await.map_err(|_| no_answer())?;
+        answer.await.map_err(|_| no_answer())
+    }
+
+    async fn present(&self) -> Result<Status, Refused> {
+        let (uptime, fault) = (self.began.elapsed(), self.desk.books.present_fault());
+        self.read(move |world, _| Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            uptime: Span(uptime.as_millis() as u64),
+            stacks: view::stacks(world).len() as u64,
+            instances: world.instances.len() as u64,
+            agents: world.agents.len() as u64,
+            edges: world.reports.len() as u64,
+            fault,
+        })
+        .await
+    }
+
+    async fn order(&self, demand: Demand) -> Result<Admitted, Refused> {
+        self.ask(|answer| Message::Demand(Box::new(demand), answer)).await?
+    }
+
+    /// Takes every stack down, work and all, and waits until no instance is left.
+    async fn cut_all(&self, actor: &str) -> Result<(), Refused> {
+        let mut changes = self.desk.books.changes();
+        for stack in self.read(|world, _| view::stacks(world)).await? {
+            let (change, ending, actor) = (Change::Down, Ending::Cut, actor.to_string());
+            let message = Some("shutdown".to_string());
+            self.order(Demand { stack: stack.name, change, ending, actor, message }).await?;
+        }
+        while self.read(|world, _| !world.instances.is_empty()).await? {
+            changes.changed().await.map_err(|_| no_answer())?;
+        }
+        Ok(())
+    }
+
+    fn own(&self, node: &NodeId) -> Result<(), Refused> {
+        let known = self.home.node();
+        if known.as_ref().is_ok_and(|own| own == node) {
+            return Ok(());
+        }
+        let hint = "this server has one node, its own";
+        Err(Refused::new(Ground::NotFound, format!("there is no node {node}"), hint))
+    }
+}
+
+impl Core for Api {
+    fn status(&self) -> Answer<'_, Status> {
+        Box::pin(self.present())
+    }
+
+    fn ready(&self) -> Answer<'_, Status> {
+        Box::pin(async {
+            let mut changes = self.desk.books.changes();
+            let heard = async {
+                loop {
+                    let status = self.present().await?;
+                    if status.agents > 0 && status.edges > 0 {
+                        return Ok(status);
+                    }
+                    changes.changed().await.map_err(|_| no_answer())?;
+                }
+            };
+            let heard = tokio::time::timeout(READY_WITHIN, heard).await;
+            heard.unwrap_or_else(|_| {
+                let error = "the agent or the edge of this node has not reported";
+                Err(Refused::new(
+                    Ground::Unavailable,
+                    error,
+                    "their logs are in the folder `log` of NARU_HOME",
+                ))
+            })
+        })
+    }
+
+    fn stacks(&self) -> Answer<'_, Vec<StackView>> {
+        Box::pin(self.read(|world, _| view::stacks(world)))
+    }
+
+    fn instances(&self, stack: Option<StackName>) -> Answer<'_, Vec<InstanceView>> {
+        Box::pin(self.read(move |world, now| view::instances(world, stack.as_ref(), now)))
+    }
+
+    fn operations(&self, stack: Option<StackName>, limit: usize) -> Answer<'_, Vec<Operation>> {
+        Box::pin(self.read(move |world, _| {
+            let newest = world.operations.values().rev();
+            newest.filter(|one| is_of(&stack, &one.stack)).take(limit).cloned().collect()
+        }))
+    }
+
+    fn operation(&self, id: OperationId) -> Answer<'_, Operation> {
+        Box::pin(async move {
+            let found = self.read(move |world, _| world.operations.get(&id).cloned()).await?;
+            let error = format!("there is no operation {id}");
+            found.ok_or_else(|| {
+                Refused::new(Ground::NotFound, error, "`naru history` lists those that are kept")
+            })
+        })
+    }
+
+    fn releases(&self, stack: Option<StackName>) -> Answer<'_, Vec<Release>> {
+        Box::pin(self.read(move |world, _| {
+            let newest = world.releases.iter().rev();
+            newest.filter(|((of, _), _)| is_of(&stack, of)).map(|(_, release)| release.clone()).collect()
+        }))
+    }
+
+    fn work(&self, stack: Option<StackName>) -> Answer<'_, Vec<WorkView>> {
+        Box::pin(self.read(move |world, now| view::work(world, stack.as_ref(), now)))
+    }
+
+    fn routes(&self) -> Answer<'_, RouteTable> {
+        Box::pin(self.read(|world, _| world.routes.clone()))
+    }
+
+    fn plan(&self, request: PlanRequest) -> Answer<'_, Plan> {
+        Box::pin(async move {
+            let planned = self.read(move |world, _| plan(world, &request.stack, &request.only)).await?;
+            planned.map_err(|refusal| Refused { ground: Ground::Conflict, refusal })
+        })
+    }
+
+    fn demand(&self, demand: Demand) -> Answer<'_, Admitted> {
+        Box::pin(self.order(demand))
+    }
+
+    fn shutdown(&self, order: ShutdownOrder, actor: String) -> Answer<'_, ()> {
+        Box::pin(async move {
+            if order.ending == Ending::Cut {
+                self.cut_all(&actor).await?;
+            }
+            self.ask(Message::Close).await??;
+            tracing::info!(%actor, "the background processes are told to end");
+            keeper::end(&self.home).map_err(|error| {
+                let error = format!("the background processes could not be told to end: {error}");
+                Refused::new(Ground::Unavailable, error, "end `naru serve` by SIGTERM")
+            })
+        })
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.desk.books.changes()
+    }
+
+    fn snapshot(
+        &self,
+        stack: Option<StackName>,
+        known: Vec<OperationId>,
+        after: Option<OperationId>,
+    ) -> Answer<'_, Snapshot> {
+        Box::pin(self.read(move |world, now| {
+            let mine = || world.operations.values().filter(|one| is_of(&stack, &one.stack));
+            let newest = mine().next_back().map(|one| one.id);
+            let is_due = |one: &&Operation| {
+                one.ended.is_none()
+                    || known.contains(&one.id)
+                    || after.map_or(Some(one.id) == newest, |after| one.id > after)
+            };
+            let mut routes = world.routes.clone();
+            routes.listeners.retain(|listener| is_of(&stack, &listener.stack));
+            Snapshot {
+                operations: mine().filter(is_due).cloned().collect(),
+                instances: view::instances(world, stack.as_ref(), now),
+                routes,
+            }
+        }))
+    }
+
+    fn logs(&self, query: LogQuery) -> Answer<'_, LogStream> {
+        let (dir, changes) = (crate::role::agent::instances(&self.home), self.desk.books.changes());
+        Box::pin(async move { logs::open(dir, query, changes) })
+    }
+
+    fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>> {
+        Box::pin(async move { self.own(&node).map(|()| self.desk.books.desired()) })
+    }
+
+    fn node_routes(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<RouteTable>>> {
+        Box::pin(async move { self.own(&node).map(|()| self.desk.books.routes()) })
+    }
+
+    fn agent_report(&self, report: AgentReport) -> Answer<'_, Taken> {
+        Box::pin(async move {
+            self.own(&report.node)?;
+            self.ask(|answer| Message::Agent(report, answer)).await
+        })
+    }
+
+    fn edge_report(&self, report: EdgeReport) -> Answer<'_, Taken> {
+        Box::pin(async move {
+            self.own(&report.node)?;
+            self.ask(|answer| Message::Edge(report, answer)).await
+        })
+    }
+}
+
+fn is_of(wanted: &Option<StackName>, stack: &StackName) -> bool {
+    wanted.as_ref().is_none_or(|wanted| wanted == stack)
+}
+
+/// The desk is gone, or had to leave the question because its store is at fault.
+fn no_answer() -> Refused {
+    Refused::new(Ground::Unavailable, "the server cannot answer at present", "try again in a moment")
+}

@@ -1,0 +1,309 @@
+//! The one task that owns the world.
+//!
+//! It takes what waits for it (questions, demands, reports) in batches, and after each batch decides until
+//! there is nothing more to write. Reports are answered after that, so that a reporter may forget what it
+//! reported: what follows from it is stored. Between two commits everyone who watches is told.
+
+use super::books::Books;
+use super::ledger::{CommitError, Committed, Ledger, LoadError};
+use super::ports;
+use crate::role::{Home, wall};
+use naru_api::{Ground, Refused, Taken};
+use naru_decide::{Context, Decision, World, Write, admit, reconcile};
+use naru_model::{Admitted, AgentReport, Demand, EdgeReport, NodeId, Time};
+use naru_store::{Store, TxnError};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// A decision comes to rest after a few rounds; a round for each of a thousand things is far beyond that,
+/// and then the judgement contradicts itself.
+const ROUNDS_MAX: usize = 1_000;
+
+/// So many messages are taken before a decision: enough that a burst of reports costs one decision.
+const BATCH_MAX: usize = 256;
+
+/// More wait with their senders.
+const QUEUE_MAX: usize = 256;
+
+/// Between two tries to store a decision.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Between two decisions that time alone calls for.
+const REST: Duration = Duration::from_millis(5);
+
+/// Something for the desk.
+pub enum Message {
+    /// Look at the world.
+    Read(Box<dyn FnOnce(&World, Time) + Send>),
+    /// Change it.
+    Demand(Box<Demand>, oneshot::Sender<Result<Admitted, Refused>>),
+    /// An agent's report.
+    Agent(AgentReport, oneshot::Sender<Taken>),
+    /// An edge's report.
+    Edge(EdgeReport, oneshot::Sender<Taken>),
+    /// Take no more demands, if no instance is there.
+    Close(oneshot::Sender<Result<(), Refused>>),
+}
+
+/// The other end of a desk.
+#[derive(Clone)]
+pub struct Handle {
+    /// For the desk.
+    pub messages: mpsc::Sender<Message>,
+    /// From the desk.
+    pub books: Books,
+}
+
+/// The world and all that is needed to change it.
+pub struct Desk<S> {
+    ledger: Ledger<S>,
+    world: World,
+    node: NodeId,
+    now: Time,
+    messages: mpsc::Receiver<Message>,
+    books: Books,
+    /// Where the search for free ports begins: another home on this machine begins elsewhere.
+    first_port: u64,
+    doors: Doors,
+    retry: Duration,
+    wake: Option<Time>,
+    /// The world is not what the store says, until it is loaded.
+    doubt: Option<String>,
+    taken: Vec<(oneshot::Sender<Taken>, u64)>,
+}
+
+/// Whether there may be something to decide.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Touched {
+    No,
+    Yes,
+}
+
+#[derive(PartialEq, Eq)]
+enum Doors {
+    Open,
+    Closed,
+}
+
+impl<S: Store> Desk<S> {
+    /// A desk for a world as just loaded.
+    pub fn new(ledger: Ledger<S>, world: World, node: NodeId, home: &Home) -> (Desk<S>, Handle) {
+        let (sender, messages) = mpsc::channel(QUEUE_MAX);
+        let books = Books::new(&world, &node);
+        let handle = Handle { messages: sender, books: books.clone() };
+        let mut hasher = DefaultHasher::new();
+        home.dir().hash(&mut hasher);
+        let desk = Desk {
+            ledger,
+            world,
+            node,
+            now: wall(),
+            messages,
+            books,
+            first_port: hasher.finish(),
+            doors: Doors::Open,
+            retry: RETRY.0,
+            wake: None,
+            doubt: None,
+            taken: vec![],
+        };
+        (desk, handle)
+    }
+
+    /// Works until all handles are gone.
+    pub async fn run(mut self) {
+        let mut touched = Touched::Yes;
+        loop {
+            if touched == Touched::Yes {
+                self.settle().await;
+            }
+            let wait = self.wake.map_or(Duration::MAX, |wake| wake.since(wall()).std()).max(REST);
+            touched = match tokio::time::timeout(wait, self.messages.recv()).await {
+                Err(_) => Touched::Yes,
+                Ok(None) => return,
+                Ok(Some(message)) => self.take_batch(message).await,
+            };
+        }
+    }
+
+    async fn take_batch(&mut self, first: Message) -> Touched {
+        let mut touched = self.take(first).await;
+        for _ in 1..BATCH_MAX {
+            let Ok(message) = self.messages.try_recv() else { break };
+            touched = touched.max(self.take(message).await);
+        }
+        touched
+    }
+
+    async fn take(&mut self, message: Message) -> Touched {
+        self.tick();
+        match message {
+            Message::Read(look) => look(&self.world, self.now),
+            Message::Demand(demand, answer) => {
+                let outcome = self.demand(&demand).await;
+                let _ = answer.send(outcome);
+                return Touched::Yes;
+            }
+            Message::Agent(report, answer) => {
+                self.taken.push((answer, report.seq));
+                self.world.hear_agent(report);
+                return Touched::Yes;
+            }
+            Message::Edge(report, answer) => {
+                self.taken.push((answer, report.seq));
+                self.world.hear_edge(report);
+                return Touched::Yes;
+            }
+            Message::Close(answer) => {
+                let _ = answer.send(self.close());
+            }
+        }
+        Touched::No
+    }
+
+    /// The clock never goes back, whatever the machine's does.
+    fn tick(&mut self) {
+        self.now = self.now.max(wall());
+    }
+
+    async fn demand(&mut self, demand: &Demand) -> Result<Admitted, Refused> {
+        if self.doors == Doors::Closed {
+            return Err(Refused::new(
+                Ground::Unavailable,
+                "the server is ending",
+                "order it again in a moment",
+            ));
+        }
+        if let Err(error) = self.resolve().await {
+            return Err(unavailable(&error.to_string()));
+        }
+        let free_ports = ports::free_ports(&self.world, demand, self.first_port);
+        let context = Context { now: self.now, free_ports, node: self.node.clone() };
+        let judged = admit(&self.world, demand, &context);
+        let (admitted, writes) = judged.map_err(|refusal| Refused { ground: Ground::Conflict, refusal })?;
+        if writes.is_empty() {
+            return Ok(admitted);
+        }
+        match self.store(writes).await {
+            Ok(Stored::Yes) => Ok(admitted),
+            Ok(Stored::Outrun) => {
+                let error = "another server changed the records at the same moment; nothing was ordered";
+                Err(Refused::new(Ground::Conflict, error, "order it again"))
+            }
+            Err(StoreError::Unknown(what)) => {
+                let error = format!("whether this was ordered is not known: {what}");
+                Err(Refused::new(Ground::Unavailable, error, "`naru history` shows whether it was"))
+            }
+            Err(StoreError::Not(what)) => Err(unavailable(&what)),
+        }
+    }
+
+    fn close(&mut self) -> Result<(), Refused> {
+        let count = self.world.instances.len() as u64;
+        if count == 0 {
+            self.doors = Doors::Closed;
+            return Ok(());
+        }
+        let are = if count == 1 { "is" } else { "are" };
+        let error = format!("{} {are} there", naru_model::plural(count, "instance"));
+        let hint = "`naru down --all` retires them first, `--cut` ends them with their work";
+        Err(Refused::new(Ground::Conflict, error, hint))
+    }
+
+    /// Decides and stores until there is nothing more to write.
+    async fn settle(&mut self) {
+        self.tick();
+        let outcome = self.decide().await;
+        self.books.publish(&self.world, &self.node);
+        match outcome {
+            Ok(wake) => {
+                self.wake = wake;
+                self.retry = RETRY.0;
+                self.books.fault(None);
+                for (sender, seq) in self.taken.drain(..) {
+                    // A reporter that did not wait reports again.
+                    let _ = sender.send(Taken { seq });
+                }
+            }
+            Err(fault) => {
+                self.taken.clear();
+                tracing::error!(%fault, retry = ?self.retry, "a decision could not be stored");
+                self.books.fault(Some(fault));
+                self.wake = Some(wall() + naru_model::Span(self.retry.as_millis() as u64));
+                self.retry = (self.retry * 2).min(RETRY.1);
+            }
+        }
+    }
+
+    async fn decide(&mut self) -> Result<Option<Time>, String> {
+        let mut last = Decision::default();
+        for _ in 0..ROUNDS_MAX {
+            self.resolve().await.map_err(|error| error.to_string())?;
+            last = reconcile(&self.world, &self.node, self.now);
+            if last.writes.is_empty() {
+                return Ok(last.wake);
+            }
+            match self.store(last.writes.clone()).await {
+                Ok(_) | Err(StoreError::Unknown(_)) => self.books.publish(&self.world, &self.node),
+                Err(StoreError::Not(fault)) => return Err(fault),
+            }
+        }
+        tracing::error!(writes = ?last.writes, "after {ROUNDS_MAX} rounds there is still something to write");
+        Err("a decision does not come to rest; the server's log has its last writes".into())
+    }
+
+    /// Stores writes and then believes them.
+    async fn store(&mut self, writes: Vec<Write>) -> Result<Stored, StoreError> {
+        match self.ledger.commit(&writes).await {
+            Ok(Committed::As(generation)) => {
+                writes.into_iter().for_each(|write| self.world.apply(write));
+                self.world.generation = generation;
+                Ok(Stored::Yes)
+            }
+            Ok(Committed::Outrun) => {
+                tracing::warn!("another server wrote; the records are loaded anew");
+                self.doubt = Some("another server wrote".into());
+                Ok(Stored::Outrun)
+            }
+            Err(CommitError::Store(TxnError::Unknown(what))) => {
+                tracing::warn!(%what, "a write's outcome is unknown; the records are loaded anew");
+                self.doubt = Some(what.to_string());
+                Err(StoreError::Unknown(what.to_string()))
+            }
+            Err(error) => {
+                // Of a large change, the pages may be written already, and the guard with them.
+                self.doubt = Some(error.to_string());
+                Err(StoreError::Not(error.to_string()))
+            }
+        }
+    }
+
+    /// Loads the records anew if the world may differ from them. Observations stay.
+    async fn resolve(&mut self) -> Result<(), LoadError> {
+        if self.doubt.is_none() {
+            return Ok(());
+        }
+        let mut fresh = self.ledger.load().await?;
+        fresh.agents = std::mem::take(&mut self.world.agents);
+        fresh.reports = std::mem::take(&mut self.world.reports);
+        self.world = fresh;
+        self.doubt = None;
+        Ok(())
+    }
+}
+
+enum Stored {
+    Yes,
+    Outrun,
+}
+
+enum StoreError {
+    Unknown(String),
+    Not(String),
+}
+
+fn unavailable(what: &str) -> Refused {
+    let hint = "what runs goes on; order it again when the cause is gone";
+    Refused::new(Ground::Unavailable, format!("nothing can be stored at present: {what}"), hint)
+}

@@ -1,0 +1,58 @@
+//! The server: keeps the records, decides, and tells everyone what changed.
+//!
+//! One task, the [`desk`], owns the world. It takes demands and reports, runs the pure judgements, has all
+//! writes of a decision committed in one guarded transaction by the [`ledger`], and only then believes them.
+//! Everything else asks that task. What the store holds is the only truth: after a write of unknown outcome,
+//! or when another server wrote, the world is loaded anew; observations come again by themselves.
+
+mod books;
+mod core;
+mod desk;
+mod ledger;
+mod logs;
+mod ports;
+mod records;
+#[cfg(test)]
+mod tests;
+
+use crate::role::{EndSignals, Failure, Home, wall};
+use desk::Desk;
+use ledger::Ledger;
+use naru_model::NodeId;
+use naru_store::{Epoch, Options, Sqlite};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use tokio::net::UnixListener;
+
+/// Serves until a signal says to end.
+///
+/// # Errors
+/// The store cannot be opened or read, or the socket cannot be made.
+pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
+    let mut signals = EndSignals::catch()?;
+    let store = Sqlite::open(&home.path("store"), Epoch(wall().0), Options::default())?;
+    let (ledger, world) = Ledger::open(store.clone()).await?;
+    let listener = listen(home)?;
+    let (desk, handle) = Desk::new(ledger, world, node, home);
+    let deciding = tokio::spawn(desk.run());
+    let api = core::Api::new(handle, home.clone());
+    naru_api::serve(listener, Arc::new(api), signals.next()).await;
+    deciding.abort();
+    // Aborted: there is nothing more to hear of it.
+    let _ = deciding.await;
+    store.close().await;
+    Ok(())
+}
+
+/// The socket of an earlier life is in the way; that life is over, since this one holds the role's lock.
+fn listen(home: &Home) -> io::Result<UnixListener> {
+    match fs::remove_file(home.socket()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(home.socket())?;
+    fs::set_permissions(home.socket(), Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
