@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 /// Runs the services of a Compose file, and changes anything without losing the work in progress.
 #[derive(Debug, Parser)]
-#[command(name = "naru", version, disable_help_subcommand = false, max_term_width = 100)]
-#[command(after_help = "The exit codes and environment variables: `naru --help`.")]
+#[command(name = "naru", version, max_term_width = 100)]
+#[command(after_help = "Exit codes and environment variables: `naru --help`")]
 #[command(after_long_help = super::reference::after_help())]
 pub struct Cli {
     #[command(flatten)]
@@ -26,7 +26,7 @@ pub struct Cli {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Stack")]
 pub struct ProjectArgs {
-    /// A Compose file; several are merged in order. `-` is standard input
+    /// A Compose file; several are merged in order
     #[arg(short, long, value_name = "FILE")]
     pub file: Vec<PathBuf>,
     /// The stack's name, instead of the file's `name` or the folder's
@@ -62,6 +62,7 @@ impl ProjectArgs {
 pub struct OutputArgs {
     /// How progress is shown, on standard error
     #[arg(long, global = true, value_enum, default_value_t = ProgressKind::Auto, value_name = "KIND")]
+    #[arg(help_heading = "Output")]
     pub progress: ProgressKind,
 }
 
@@ -123,6 +124,8 @@ pub enum Verb {
     Receipt(verb::receipt::ReceiptArgs),
     /// Show the Compose file as it is understood
     Config(verb::config::Config),
+    /// Print the JSON schema of `x-naru`
+    Schema,
     /// End the server, agent and edge that run in the background
     Shutdown(verb::shutdown::Shutdown),
     /// Print a completion script for a shell

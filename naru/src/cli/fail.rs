@@ -2,6 +2,8 @@
 //!
 //! Whatever goes wrong is translated here, once: `error: SENTENCE`, then `  help: WHAT TO DO`.
 
+use super::args::Cli;
+use clap::CommandFactory;
 use naru_api::ClientError;
 use naru_model::Refusal;
 use std::fmt;
@@ -90,6 +92,24 @@ impl Fail {
     }
 }
 
+impl Fail {
+    /// What was typed makes no sense. The parser's own words come in paragraphs: what is wrong, and perhaps a
+    /// tip.
+    pub fn typed(error: &clap::Error, typed: impl IntoIterator<Item = String>) -> Fail {
+        let text = error.render().to_string();
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let wrong = words(text.split("\n\n").next().unwrap_or_default());
+        let tips = text.lines().filter_map(|line| line.trim().strip_prefix("tip: "));
+        let tips: Vec<String> = tips.map(words).collect();
+        let command = Cli::command();
+        let verb = typed.into_iter().find(|word| command.find_subcommand(word).is_some());
+        let verb = verb.map(|verb| format!(" {verb}")).unwrap_or_default();
+        let more = format!("`naru{verb} --help` shows what can be typed");
+        let help = if tips.is_empty() { more } else { tips.join("; ") };
+        Fail::usage(wrong.strip_prefix("error: ").unwrap_or(&wrong)).help(help)
+    }
+}
+
 impl From<ClientError> for Fail {
     fn from(error: ClientError) -> Fail {
         match error {
@@ -108,5 +128,31 @@ impl From<ClientError> for Fail {
                 ..Fail::new(unknown)
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Code, Fail};
+    use crate::cli::args::Cli;
+    use clap::Parser;
+
+    fn said(typed: &str) -> (String, String) {
+        let words: Vec<String> = typed.split(' ').map(str::to_string).collect();
+        let fail = Fail::typed(&Cli::try_parse_from(&words).unwrap_err(), words);
+        assert_eq!(fail.code, Code::Usage);
+        (fail.error, fail.help.unwrap())
+    }
+
+    #[test]
+    fn what_was_typed_wrongly_is_told_in_the_one_shape() {
+        let (error, help) = said("naru pss");
+        assert_eq!(error, "unrecognized subcommand 'pss'");
+        assert!(help.contains("'ps'"), "{help}");
+        let (error, help) = said("naru scale");
+        assert_eq!(error, "the following required arguments were not provided: <SERVICE=N>...");
+        assert_eq!(help, "`naru scale --help` shows what can be typed");
+        let (error, _) = said("naru scale api");
+        assert_eq!(error, "invalid value 'api' for '<SERVICE=N>...': write SERVICE=N, such as api=3");
     }
 }

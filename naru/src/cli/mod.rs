@@ -23,6 +23,7 @@ mod verb;
 
 use args::{Cli, ProjectArgs, Verb};
 use clap::Parser;
+use clap::error::ErrorKind;
 use fail::{Code, Fail};
 use printer::Printer;
 use session::Session;
@@ -31,7 +32,10 @@ use std::process::ExitCode;
 
 /// Does what was typed.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_parsed(error),
+    };
     let after = project(&cli.verb).cloned().unwrap_or_default();
     let (code, printer) = match Settings::resolve(cli.project, after, cli.output) {
         Ok(settings) => {
@@ -45,6 +49,19 @@ pub fn main() -> ExitCode {
         fail.code
     });
     code.into()
+}
+
+/// Help and versions are no errors, and are shown as they are.
+fn not_parsed(error: clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => error.exit(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        _ => {
+            let fail = Fail::typed(&error, std::env::args().skip(1));
+            Printer::plain().fail(&fail);
+            fail.code.into()
+        }
+    }
 }
 
 fn run(verb: Verb, session: &Session) -> Result<Code, Fail> {
@@ -77,6 +94,7 @@ async fn dispatch(verb: Verb, session: &Session) -> Result<Code, Fail> {
         Verb::History(history) => history.run(session).await,
         Verb::Receipt(receipt) => receipt.run(session).await,
         Verb::Config(config) => config.run(session),
+        Verb::Schema => session.printer.json(&naru_compose::schema()).map(|()| Code::Done),
         Verb::Shutdown(shutdown) => shutdown.run(session).await,
         Verb::Completions(completions) => completions.run(session),
         Verb::Version(version) => version.run(session).await,
@@ -106,6 +124,11 @@ fn project(verb: &Verb) -> Option<&ProjectArgs> {
         Verb::History(history) => Some(&history.project),
         Verb::Receipt(receipt) => Some(&receipt.project),
         Verb::Config(config) => Some(&config.project),
-        Verb::Ls(_) | Verb::Shutdown(_) | Verb::Completions(_) | Verb::Version(_) | Verb::Reference => None,
+        Verb::Ls(_)
+        | Verb::Schema
+        | Verb::Shutdown(_)
+        | Verb::Completions(_)
+        | Verb::Version(_)
+        | Verb::Reference => None,
     }
 }

@@ -10,7 +10,7 @@ use super::session::Session;
 use super::verb::work::table;
 use clap::{Args, ValueEnum};
 use naru_api::Client;
-use naru_model::{Change, Demand, Ending, ServiceName, StackName, Time};
+use naru_model::{Change, Demand, Ending, OperationId, ServiceName, StackName, Time};
 use std::collections::BTreeSet;
 
 /// What every order takes.
@@ -73,6 +73,13 @@ pub struct Order {
     pub affects: Option<BTreeSet<ServiceName>>,
 }
 
+impl Taken {
+    /// The operation that carries it out.
+    pub fn operation(&self) -> OperationId {
+        self.following.id
+    }
+}
+
 /// An order that was taken.
 pub struct Taken {
     following: Following,
@@ -106,12 +113,26 @@ pub async fn send(session: &Session, client: &Client, order: Order) -> Result<Op
     let demand = Demand { stack: order.stack, change: order.change, ending, actor, message };
     let admitted = client.demand(&demand).await?;
     admitted.notes.iter().for_each(|note| session.printer.note(note));
-    let Some(id) = admitted.operation else {
-        session.printer.result(format!("{stack} is as wanted already: nothing to do"));
-        return Ok(None);
+    let id = match admitted.operation {
+        Some(id) => id,
+        None => match under_way(client, &stack).await? {
+            Some(id) => id,
+            None => {
+                session.printer.result(format!("{stack}: nothing to do"));
+                return Ok(None);
+            }
+        },
     };
     let following = Following { stack, id, until: order.until, wish: order.wish, from };
     Ok(Some(Taken { following, detach: order.args.detach }))
+}
+
+/// The operation that brings about what is wanted already: who orders the same again wants to see how it goes.
+async fn under_way(client: &Client, stack: &StackName) -> Result<Option<OperationId>, Fail> {
+    let stacks = client.stacks().await?;
+    let steering = stacks.into_iter().find(|view| view.name == *stack).and_then(|view| view.steering);
+    let Some(id) = steering else { return Ok(None) };
+    Ok(client.operation(id).await?.is_steering().then_some(id))
 }
 
 /// Follows what was ordered, unless it was ordered with `--detach`.

@@ -37,9 +37,19 @@ pub fn markdown() -> String {
     for variable in VARIABLES {
         let _ = writeln!(text, "| `{}` | {} |", variable.name, variable.meaning);
     }
+    text += "\n## Options of every command\n\n`--progress`, and for those that are about a stack:\n\n";
+    text += TABLE_HEAD;
+    root.get_arguments().filter(|arg| is_shared(arg)).for_each(|arg| argument(&mut text, arg));
     text += "\n## Commands\n";
     root.get_subcommands().filter(|verb| is_shown(verb)).for_each(|verb| section(&mut text, verb, "naru"));
     text
+}
+
+const TABLE_HEAD: &str = "| argument | meaning |\n| --- | --- |\n";
+
+fn is_shared(arg: &Arg) -> bool {
+    ["progress", "file", "project_name", "profile", "env_file", "project_directory"]
+        .contains(&arg.get_id().as_str())
 }
 
 fn is_shown(verb: &Command) -> bool {

@@ -16,8 +16,10 @@ pub fn instance(
 ) -> InstanceView {
     let (stack, service, release): (StackName, _, _) = (stack.into(), service.into(), ReleaseNo(release));
     let retires = duty == Duty::Retiring;
+    let id = InstanceId::new(&stack, &service, release, number);
     InstanceView {
-        id: InstanceId::new(&stack, &service, release, number),
+        waits_for: retires.then(|| format!("{id} finishes 1 job")),
+        id,
         stack,
         service,
         release,
@@ -29,7 +31,6 @@ pub fn instance(
         status: Some(status(phase)),
         work: InProgress { jobs: u64::from(retires), ..InProgress::default() },
         retired_by: retires.then_some(OperationId(7)),
-        waits_for: retires.then(|| "finishes 1 job".into()),
         estimate: retires.then_some(Span::mins(2)),
     }
 }

@@ -24,10 +24,11 @@ const PROFILES: &str = "COMPOSE_PROFILES";
 const ENV_FILES: &str = "COMPOSE_ENV_FILES";
 const NO_COLOR: &str = "NO_COLOR";
 const TERM: &str = "TERM";
+const LOG: &str = "NARU_LOG";
 const WORK_URL: &str = "NARU_WORK_URL";
 
 /// All of them.
-pub const VARIABLES: [Variable; 9] = [
+pub const VARIABLES: [Variable; 10] = [
     Variable {
         name: HOME,
         meaning: "where state lives; default: `$XDG_STATE_HOME/naru`, `~/.local/state/naru`",
@@ -42,6 +43,7 @@ pub const VARIABLES: [Variable; 9] = [
     },
     Variable { name: NO_COLOR, meaning: "if not empty: no colours" },
     Variable { name: TERM, meaning: "if `dumb`: no colours, and nothing is rewritten in place" },
+    Variable { name: LOG, meaning: "what server, agent and edge log, such as `debug`; default `info`" },
     Variable { name: WORK_URL, meaning: "in an instance: where `naru work run` takes its lease" },
 ];
 

@@ -116,9 +116,11 @@ fn retiring(state: &State, one: &Operation, name: &ServiceName, now: Time) -> Ro
     }
 }
 
-/// What an instance's retirement waits for, and about how long.
+/// What an instance's retirement waits for, and about how long; without the instance's name at its beginning.
 pub fn waits(view: &InstanceView) -> Option<String> {
     let said = foreign(view.waits_for.as_ref()?);
+    let own = said.strip_prefix(view.id.as_str()).and_then(|rest| rest.strip_prefix(' '));
+    let said = own.map_or(said.clone(), str::to_string);
     Some(match view.estimate {
         Some(left) if !said.contains("about ") => format!("{said}, about {left}"),
         _ => said,

@@ -110,7 +110,7 @@ impl State {
     pub fn failed(&self) -> Vec<InstanceId> {
         let services = self.operation.iter().flat_map(|one| one.services.values());
         let listed = services.flat_map(|progress| progress.failed.iter().cloned());
-        let logged = self.operation.iter().flat_map(|one| &one.log).filter_map(|entry| match &entry.reason {
+        let logged = self.log().filter_map(|entry| match &entry.reason {
             Reason::Ended { instance, .. } | Reason::NotReady { instance, .. } => Some(instance.clone()),
             _ => None,
         });
@@ -119,14 +119,17 @@ impl State {
 
     /// The first thing that went wrong.
     pub fn fault(&self) -> Option<&Reason> {
-        let log = &self.operation.as_ref()?.log;
-        log.iter().map(|entry| &entry.reason).find(|reason| is_fault(reason))
+        self.log().map(|entry| &entry.reason).find(|reason| is_fault(reason))
     }
 
     /// Whether this operation takes instances away and brings none.
     pub fn only_retires(&self) -> bool {
         let kind = self.operation.as_ref().map(|one| &one.kind);
         matches!(kind, Some(OperationKind::Stop { .. } | OperationKind::Down))
+    }
+
+    fn log(&self) -> impl Iterator<Item = &LogEntry> {
+        self.operation.iter().flat_map(|one| &one.log).filter(|entry| entry.at >= self.from)
     }
 
     fn has_failed(&self) -> bool {

@@ -4,10 +4,10 @@
 use crate::cli::args::ProjectArgs;
 use crate::cli::fail::{Code, Fail};
 use crate::cli::follow::{Until, Wish};
-use crate::cli::order::{Order, OrderArgs, WaitArgs, carry_out};
+use crate::cli::order::{Order, OrderArgs, WaitArgs, carry_out, send};
 use crate::cli::session::Session;
 use clap::Args;
-use naru_model::{Change, ReleaseNo, ServiceName};
+use naru_model::{Change, ReleaseNo, ServiceName, StackName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What `naru scale` takes.
@@ -28,6 +28,7 @@ pub struct Scale {
 #[derive(Args, Debug)]
 pub struct Stop {
     /// Only these services
+    #[arg(value_name = "SERVICE")]
     services: Vec<String>,
     #[command(flatten)]
     order: OrderArgs,
@@ -39,6 +40,7 @@ pub struct Stop {
 #[derive(Args, Debug)]
 pub struct Start {
     /// Only these services
+    #[arg(value_name = "SERVICE")]
     services: Vec<String>,
     #[command(flatten)]
     order: PlainArgs,
@@ -50,6 +52,7 @@ pub struct Start {
 #[derive(Args, Debug)]
 pub struct Restart {
     /// Only these services
+    #[arg(value_name = "SERVICE")]
     services: Vec<String>,
     #[command(flatten)]
     order: OrderArgs,
@@ -189,8 +192,16 @@ impl Pause {
     /// # Errors
     /// It was refused.
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
-        let detached = PlainArgs { detach: true, message: None };
-        order(session, Change::Pause, detached.into(), Until::CutOver, vec![]).await
+        let client = session.client()?;
+        let stack = session.stack(&client).await?;
+        let args = PlainArgs { detach: true, message: None };
+        let order = order_of(stack, Change::Pause, args.into(), Until::CutOver, vec![]);
+        if let Some(taken) = send(session, &client, order).await? {
+            let id = taken.operation();
+            session.printer.result(format!("operation {id} stays where it is"));
+            session.printer.result("  `naru resume` goes on, `naru abort` goes back to the release before");
+        }
+        Ok(Code::Done)
     }
 }
 
@@ -238,7 +249,17 @@ async fn order(
 ) -> Result<Code, Fail> {
     let client = session.client()?;
     let stack = session.stack(&client).await?;
+    carry_out(session, &client, order_of(stack, change, args, until, services)).await
+}
+
+fn order_of(
+    stack: StackName,
+    change: Change,
+    args: OrderArgs,
+    until: Until,
+    services: Vec<ServiceName>,
+) -> Order {
     let wish = if change == Change::Abort { Wish::Abort } else { Wish::Success };
     let affects = (!services.is_empty()).then(|| services.into_iter().collect::<BTreeSet<_>>());
-    carry_out(session, &client, Order { stack, change, args, until, wish, affects }).await
+    Order { stack, change, args, until, wish, affects }
 }

@@ -8,7 +8,7 @@ use crate::cli::session::Session;
 use crate::cli::table::{pad, width};
 use clap::Args;
 use naru_api::{Client, LogLine, LogQuery, LogSource};
-use naru_model::{InstanceId, StackName, Time};
+use naru_model::{InstanceId, InstanceView, StackName, Time};
 use std::collections::BTreeSet;
 
 /// What `naru logs` takes.
@@ -55,7 +55,7 @@ fn parse_tail(text: &str) -> Result<Tail, String> {
 }
 
 impl Logs {
-    /// Prints logs. Without `--follow`, in the order of time over all instances.
+    /// Prints logs, in the order of time over all instances.
     ///
     /// # Errors
     /// No server, or no such service.
@@ -64,26 +64,24 @@ impl Logs {
         let scope = session.scope()?;
         let from =
             self.since.as_deref().map(|since| parse_since(since, now())).transpose()?.unwrap_or(Time(0));
-        check(&client, scope.as_ref(), &self.names).await?;
+        let mut instances = client.instances(scope.as_ref()).await?;
+        check(&client, scope.as_ref(), &self.names, &instances).await?;
+        instances.retain(|view| self.names.is_empty() || self.names.iter().any(|name| is_called(view, name)));
         let tail = if let Tail::Last(n) = self.tail { Some(n) } else { None };
         let mut lines =
             client.logs(&LogQuery { stack: scope, tail, follow: self.follow, ..LogQuery::default() }).await?;
         let mut writer = Writer { session, logs: &self, names: BTreeSet::new(), widest: 0 };
-        let mut kept = vec![];
+        writer.meet(instances.iter().map(|view| &view.id));
         loop {
             let line = tokio::select! {
                 line = lines.next() => line?,
                 _ = tokio::signal::ctrl_c() => return Ok(Code::Done),
             };
             let Some(line) = line else { break };
-            if line.time < from || !self.wants(&line) {
-                continue;
+            if line.time >= from && self.wants(&line) {
+                writer.write(&line)?;
             }
-            if self.follow { writer.write(&line)? } else { kept.push(line) }
         }
-        kept.sort_by_key(|line| line.time);
-        writer.meet(&kept);
-        kept.iter().try_for_each(|line| writer.write(line))?;
         Ok(Code::Done)
     }
 
@@ -94,7 +92,12 @@ impl Logs {
 }
 
 /// A name that is neither a service's nor an instance's would show nothing, and say nothing.
-async fn check(client: &Client, stack: Option<&StackName>, names: &[String]) -> Result<(), Fail> {
+async fn check(
+    client: &Client,
+    stack: Option<&StackName>,
+    names: &[String],
+    instances: &[InstanceView],
+) -> Result<(), Fail> {
     if names.is_empty() {
         return Ok(());
     }
@@ -102,16 +105,16 @@ async fn check(client: &Client, stack: Option<&StackName>, names: &[String]) -> 
     let mine = stacks.iter().filter(|view| stack.is_none_or(|stack| *stack == view.name));
     let services: BTreeSet<&str> =
         mine.flat_map(|view| &view.services).map(|service| service.name.as_str()).collect();
-    let instances = client.instances(stack).await?;
-    let known = |name: &str| {
-        services.contains(name)
-            || instances.iter().any(|view| view.id.as_str() == name || view.service.as_str() == name)
-    };
+    let known = |name: &str| services.contains(name) || instances.iter().any(|view| is_called(view, name));
     match names.iter().find(|name| !known(name)) {
         None => Ok(()),
         Some(stranger) => Err(Fail::usage(format!("there is no service or instance `{stranger}`"))
             .help(format!("services: {}", services.into_iter().collect::<Vec<_>>().join(", ")))),
     }
+}
+
+fn is_called(view: &InstanceView, name: &str) -> bool {
+    view.id.as_str() == name || view.service.as_str() == name
 }
 
 struct Writer<'a> {
@@ -124,15 +127,15 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Makes room for all these at once, so that the column does not move.
-    fn meet(&mut self, lines: &[LogLine]) {
-        for line in lines {
-            self.names.insert(line.instance.clone());
-            self.widest = self.widest.max(width(line.instance.as_str()));
+    fn meet<'i>(&mut self, instances: impl Iterator<Item = &'i InstanceId>) {
+        for instance in instances.filter(|_| !self.logs.no_log_prefix) {
+            self.names.insert(instance.clone());
+            self.widest = self.widest.max(width(instance.as_str()));
         }
     }
 
     fn write(&mut self, line: &LogLine) -> Result<(), Fail> {
-        self.meet(std::slice::from_ref(line));
+        self.meet(std::iter::once(&line.instance));
         if self.logs.json {
             let object = serde_json::to_string(line).map_err(Fail::new)?;
             return self.session.printer.data(&format!("{object}\n"));

@@ -15,6 +15,7 @@ use naru_model::{Plan, PlanAction, ServiceName, ServicePlan, plural};
 #[derive(Args, Debug)]
 pub struct PlanArgs {
     /// Only these services, and what they depend on
+    #[arg(value_name = "SERVICE")]
     services: Vec<String>,
     /// Another number of instances than the file says
     #[arg(long, value_name = "SERVICE=N", value_parser = parse_scale)]

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 #[derive(Args, Debug)]
 pub struct Ps {
     /// Only these services
+    #[arg(value_name = "SERVICE")]
     services: Vec<String>,
     /// Processes and ports too
     #[arg(short, long)]

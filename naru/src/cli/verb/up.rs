@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 #[derive(Args, Debug)]
 pub struct Up {
     /// Only these services, and what they depend on; the others stay as they are
+    #[arg(value_name = "SERVICE")]
     services: Vec<String>,
     /// Another number of instances than the file says
     #[arg(long, value_name = "SERVICE=N", value_parser = crate::cli::load::parse_scale)]
