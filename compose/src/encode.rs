@@ -57,7 +57,7 @@ fn value(report: &mut Report, kind: Kind, node: &Node, path: &Path) -> Option<No
     let new = |value: Value| Some(Node::derived(value, node));
     match kind {
         Kind::Raw => Some(node.clone()),
-        Kind::Text => new(Value::Str(node.scalar()?)),
+        Kind::Text => new(Value::Str(as_text(report, node, path)?)),
         Kind::Bool => truth(report, node, path).and_then(|value| new(Value::Bool(value))),
         Kind::Int => integer(report, node, path).and_then(|value| new(Value::Int(value))),
         Kind::Float => float(report, node, path).and_then(|value| new(Value::Float(value))),
@@ -66,11 +66,11 @@ fn value(report: &mut Report, kind: Kind, node: &Node, path: &Path) -> Option<No
         Kind::Mode => mode(report, node, path).and_then(|value| new(Value::Str(value))),
         Kind::Count => count(report, node, path).and_then(|value| new(Value::Int(value))),
         Kind::Command => command(report, node, path),
-        Kind::Test => new(Value::List(test(node))),
-        Kind::Texts => new(Value::List(texts(node))),
+        Kind::Test => new(Value::List(test(report, node, path))),
+        Kind::Texts => new(Value::List(texts(report, node, path))),
         Kind::Environment => new(Value::Map(environment(report, node, path))),
-        Kind::Pairs => new(Value::Map(pairs(node))),
-        Kind::Lists => new(Value::Map(lists(node))),
+        Kind::Pairs => new(Value::Map(pairs(report, node, path))),
+        Kind::Lists => new(Value::Map(lists(report, node, path))),
         Kind::Hosts => new(Value::List(hosts(report, node, path))),
         Kind::Ssh => new(Value::List(ssh(node))),
         Kind::Ulimit => Some(ulimit(report, node, path)),
@@ -174,7 +174,7 @@ fn count(report: &mut Report, node: &Node, path: &Path) -> Option<i64> {
 
 fn command(report: &mut Report, node: &Node, path: &Path) -> Option<Node> {
     let Value::Str(line) = &node.value else {
-        return Some(Node::derived(Value::List(texts(node)), node));
+        return Some(Node::derived(Value::List(texts(report, node, path)), node));
     };
     let Some(split) = units::split_words(line) else {
         let wanted = "a command line that can be split into words";
@@ -189,29 +189,39 @@ fn command(report: &mut Report, node: &Node, path: &Path) -> Option<Node> {
     Some(Node::derived(Value::List(words), node))
 }
 
-fn test(node: &Node) -> Vec<Node> {
+fn test(report: &mut Report, node: &Node, path: &Path) -> Vec<Node> {
     match &node.value {
         Value::Str(line) => vec![Node::text("CMD-SHELL", node), Node::text(line, node)],
-        _ => texts(node),
+        _ => texts(report, node, path),
     }
 }
 
-fn texts(node: &Node) -> Vec<Node> {
-    match &node.value {
-        Value::List(list) => {
-            list.iter().map(|item| Node::text(item.scalar().unwrap_or_default(), item)).collect()
-        }
-        _ => node.scalar().map(|text| Node::text(text, node)).into_iter().collect(),
+/// The scalar as a text. Where YAML takes it for a number that prints in another way, it says so: `0644`
+/// is 420, and `1.10` is 1.1.
+fn as_text(report: &mut Report, node: &Node, path: &Path) -> Option<String> {
+    let text = node.scalar()?;
+    if matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Bool(_))
+        && let Some(written) = report.written(node.pos).filter(|written| *written != text)
+    {
+        let message = format!("{path}: {written} is {} in YAML, and gives \"{text}\"", node.kind());
+        report.warn_advised(node.pos, message, format!("put it in quotes to keep it: \"{written}\""));
     }
+    Some(text)
+}
+
+fn texts(report: &mut Report, node: &Node, path: &Path) -> Vec<Node> {
+    let items = node.list().unwrap_or(std::slice::from_ref(node));
+    let text = |item: &Node| as_text(report, item, path).map(|text| Node::text(text, item));
+    items.iter().filter_map(text).collect()
 }
 
 fn environment(report: &mut Report, node: &Node, path: &Path) -> Map {
     let Value::List(list) = &node.value else {
-        let value = |value: &Node| match value.scalar() {
+        let mut value = |key: &str, value: &Node| match as_text(report, value, &path.key(key)) {
             Some(text) => Node::text(text, value),
             None => Node::derived(Value::Null, value),
         };
-        return node.entries().map(|(key, written)| (key.clone(), value(written))).collect();
+        return node.entries().map(|(key, written)| (key.clone(), value(key, written))).collect();
     };
     let mut map = Map::new();
     for item in list {
@@ -229,7 +239,7 @@ fn environment(report: &mut Report, node: &Node, path: &Path) -> Map {
     map
 }
 
-fn pairs(node: &Node) -> Map {
+fn pairs(report: &mut Report, node: &Node, path: &Path) -> Map {
     match &node.value {
         Value::List(list) => list
             .iter()
@@ -240,15 +250,18 @@ fn pairs(node: &Node) -> Map {
             })
             .collect(),
         _ => {
-            let text = |value: &Node| Node::text(value.scalar().unwrap_or_default(), value);
-            node.entries().map(|(key, value)| (key.clone(), text(value))).collect()
+            let mut text = |key: &str, value: &Node| {
+                Node::text(as_text(report, value, &path.key(key)).unwrap_or_default(), value)
+            };
+            node.entries().map(|(key, value)| (key.clone(), text(key, value))).collect()
         }
     }
 }
 
-fn lists(node: &Node) -> Map {
-    let list = |value: &Node| Node::derived(Value::List(texts(value)), value);
-    node.entries().map(|(key, value)| (key.clone(), list(value))).collect()
+fn lists(report: &mut Report, node: &Node, path: &Path) -> Map {
+    let mut list =
+        |key: &str, value: &Node| Node::derived(Value::List(texts(report, value, &path.key(key))), value);
+    node.entries().map(|(key, value)| (key.clone(), list(key, value))).collect()
 }
 
 fn hosts(report: &mut Report, node: &Node, path: &Path) -> Vec<Node> {
@@ -269,7 +282,8 @@ fn hosts(report: &mut Report, node: &Node, path: &Path) -> Vec<Node> {
         }
         _ => {
             for (host, value) in node.entries() {
-                let addresses = if value.is_null() { vec![Node::text("", value)] } else { texts(value) };
+                let addresses =
+                    if value.is_null() { vec![Node::text("", value)] } else { texts(report, value, path) };
                 found.extend(
                     addresses.iter().map(|item| (host.clone(), item.scalar().unwrap_or_default(), value)),
                 );

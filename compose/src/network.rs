@@ -6,11 +6,18 @@ use crate::schema::nearest;
 use naru_model::{Port, Protocol, TargetPort};
 use naru_yaml::Node;
 
+/// What an instance of the service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runs {
+    Process,
+    Container,
+}
+
 /// Published ports, and all targets: those of `ports` first, then `expose`.
-pub(crate) fn ports(reader: &mut Reader<'_>, node: &Node, is_process: bool) -> (Vec<Port>, Vec<TargetPort>) {
+pub(crate) fn ports(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> (Vec<Port>, Vec<TargetPort>) {
     let (mut ports, mut targets) = (Vec::new(), Vec::new());
     for written in node.get("ports").map(Node::items).unwrap_or_default() {
-        if let Some(port) = port(reader, written, is_process) {
+        if let Some(port) = port(reader, written, runs) {
             add_target(&mut targets, TargetPort { port: port.target, protocol: port.protocol });
             ports.push(port);
         }
@@ -29,7 +36,7 @@ fn add_target(targets: &mut Vec<TargetPort>, target: TargetPort) {
     }
 }
 
-fn port(reader: &mut Reader<'_>, node: &Node, is_process: bool) -> Option<Port> {
+fn port(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> Option<Port> {
     let target = match node.get("target") {
         Some(target) => reader.port("ports.target", Some(target))?,
         None => {
@@ -37,7 +44,7 @@ fn port(reader: &mut Reader<'_>, node: &Node, is_process: bool) -> Option<Port> 
             return None;
         }
     };
-    let protocol = protocol(reader, node, is_process)?;
+    let protocol = protocol(reader, node, runs)?;
     let published = published(reader, node)?;
     if let Some(mode) = node.get("mode").filter(|mode| mode.str() == Some("host")) {
         reader.warn(
@@ -56,29 +63,29 @@ fn port(reader: &mut Reader<'_>, node: &Node, is_process: bool) -> Option<Port> 
 }
 
 /// `Some(None)` where the file does not say; `None` where it cannot be honoured.
-fn protocol(reader: &mut Reader<'_>, node: &Node, is_process: bool) -> Option<Option<Protocol>> {
+fn protocol(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> Option<Option<Protocol>> {
     let transport = node.get("protocol").filter(|protocol| !matches!(protocol.str(), Some("tcp") | None));
     if let Some(transport) = transport {
         let what = format!("ports.protocol {} is not supported yet", transport.str().unwrap_or_default());
-        return refuse(reader, transport, &what, is_process);
+        return refuse(reader, transport, &what, runs);
     }
     let Some(written) = node.get("app_protocol") else { return Some(None) };
     match written.str().unwrap_or_default() {
         "http" => Some(Some(Protocol::Http)),
         "tcp" => Some(Some(Protocol::Tcp)),
         later @ ("http2" | "grpc" | "udp") => {
-            refuse(reader, written, &format!("ports.app_protocol {later} is not supported yet"), is_process)
+            refuse(reader, written, &format!("ports.app_protocol {later} is not supported yet"), runs)
         }
         other => {
             let known = ["http", "http2", "grpc", "tcp", "udp"];
             let what = format!("ports.app_protocol {} is not one of {}", written.shown(), known.join(", "));
-            match is_process {
-                true => {
+            match runs {
+                Runs::Process => {
                     let advice = nearest(other, known.into_iter());
                     reader.error(written.pos, what, advice.unwrap_or_else(|| "write http or tcp".into()));
                     None
                 }
-                false => {
+                Runs::Container => {
                     reader.warn(written.pos, what + ", and is taken for tcp", "write http or tcp");
                     Some(Some(Protocol::Tcp))
                 }
@@ -88,10 +95,10 @@ fn protocol(reader: &mut Reader<'_>, node: &Node, is_process: bool) -> Option<Op
 }
 
 /// An error where a process would have to listen; a container's port is left out with a warning.
-fn refuse(reader: &mut Reader<'_>, node: &Node, what: &str, is_process: bool) -> Option<Option<Protocol>> {
-    match is_process {
-        true => reader.error(node.pos, what, "use http or tcp, or leave this port out"),
-        false => reader.warn(node.pos, format!("{what}, this port is left out"), "use http or tcp"),
+fn refuse(reader: &mut Reader<'_>, node: &Node, what: &str, runs: Runs) -> Option<Option<Protocol>> {
+    match runs {
+        Runs::Process => reader.error(node.pos, what, "use http or tcp, or leave this port out"),
+        Runs::Container => reader.warn(node.pos, format!("{what}, this port is left out"), "use http or tcp"),
     }
     None
 }

@@ -4,17 +4,27 @@ use crate::read::Reader;
 use naru_model::{CanaryStep, FailureAction, Health, Order, Rollout, Span, Strategy, UpdateConfig};
 use naru_yaml::Node;
 
+/// Whether two instances may run at the same time (`x-naru.singleton`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Together {
+    Allowed,
+    Never,
+}
+
 /// The rollout of the service at `node`.
 pub(crate) fn rollout(
     reader: &mut Reader<'_>,
     node: &Node,
     health: Option<&Health>,
     replicas: u32,
-    singleton: bool,
+    together: Together,
 ) -> Rollout {
     let own = node.at(&["x-naru", "rollout"]);
     let get = |key: &str| own.and_then(|own| own.get(key));
-    let order = if singleton { Order::StopFirst } else { natural_order(node, replicas) };
+    let order = match together {
+        Together::Never => Order::StopFirst,
+        Together::Allowed => natural_order(node, replicas),
+    };
     let strategies =
         [("rolling", Strategy::Rolling), ("blue-green", Strategy::BlueGreen), ("canary", Strategy::Canary)];
     let strategy =
@@ -36,15 +46,16 @@ pub(crate) fn rollout(
             .permille("x-naru.rollout.max_error_ratio", get("max_error_ratio"))
             .unwrap_or(100),
     };
-    agree(reader, own, &rollout, singleton);
+    agree(reader, own, &rollout, together);
     rollout
 }
 
 /// Keys that have no meaning for the strategy are errors, not passed over.
-fn agree(reader: &mut Reader<'_>, own: Option<&Node>, rollout: &Rollout, singleton: bool) {
+fn agree(reader: &mut Reader<'_>, own: Option<&Node>, rollout: &Rollout, together: Together) {
     let get = |key: &str| own.and_then(|own| own.get(key));
     let blue_green = rollout.strategy == Strategy::BlueGreen;
     let canary = rollout.strategy == Strategy::Canary;
+    let alone = together == Together::Never;
     let keys =
         [("soak", blue_green), ("preview", blue_green), ("promote", blue_green || canary), ("steps", canary)];
     for (key, fits) in keys {
@@ -58,7 +69,7 @@ fn agree(reader: &mut Reader<'_>, own: Option<&Node>, rollout: &Rollout, singlet
         let advice = "add steps: [{ weight: 10, for: 5m }, …]";
         reader.error(node.pos, "x-naru.rollout.strategy canary needs steps", advice);
     }
-    if let Some(node) = get("strategy").filter(|_| singleton && rollout.strategy != Strategy::Rolling) {
+    if let Some(node) = get("strategy").filter(|_| alone && rollout.strategy != Strategy::Rolling) {
         let what = "x-naru.rollout.strategy has two releases side by side, and x-naru.singleton forbids it";
         reader.error(node.pos, what, "keep one of them");
     }

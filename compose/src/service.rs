@@ -1,9 +1,9 @@
 //! The last step: a canonical service as the model has it, with every default of Naru filled in.
 
 use crate::health;
-use crate::network;
+use crate::network::{self, Runs};
 use crate::read::Reader;
-use crate::rollout;
+use crate::rollout::{self, Together};
 use crate::unix_path;
 use naru_model::{
     Action, AtLimit, Condition, Dependency, HttpCall, Mode, Process, QuietCall, Resources, Restart,
@@ -31,13 +31,14 @@ const MOST_REPLICAS: u64 = 10_000;
 /// The service at `node`. What does not fit is reported, and a default stands in its place.
 pub(crate) fn service(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>) -> Service {
     let own = node.get("x-naru");
-    let is_process = node.at(&["x-naru", "process"]).is_some();
-    let (ports, targets) = network::ports(reader, node, is_process);
+    let runs = if node.at(&["x-naru", "process"]).is_some() { Runs::Process } else { Runs::Container };
+    let (ports, targets) = network::ports(reader, node, runs);
     let template = template(reader, node, setting, targets);
     let singleton =
         reader.truth("x-naru.singleton", own.and_then(|own| own.get("singleton"))).unwrap_or(false);
-    let replicas = replicas(reader, node, singleton);
-    let rollout = rollout::rollout(reader, node, template.health.as_ref(), replicas, singleton);
+    let together = if singleton { Together::Never } else { Together::Allowed };
+    let replicas = replicas(reader, node, together);
+    let rollout = rollout::rollout(reader, node, template.health.as_ref(), replicas, together);
     Service {
         mode: mode(reader, node),
         replicas,
@@ -112,12 +113,12 @@ fn working_dir(node: &Node, folder: &str) -> String {
     }
 }
 
-fn replicas(reader: &mut Reader<'_>, node: &Node, singleton: bool) -> u32 {
+fn replicas(reader: &mut Reader<'_>, node: &Node, together: Together) -> u32 {
     let (scale, replicas) = (node.get("scale"), node.at(&["deploy", "replicas"]));
     let written = scale.or(replicas);
     let key = if scale.is_some() { "scale" } else { "deploy.replicas" };
     let count = reader.whole(key, written, 0, MOST_REPLICAS).unwrap_or(1);
-    if let Some(written) = written.filter(|_| singleton && count > 1) {
+    if let Some(written) = written.filter(|_| together == Together::Never && count > 1) {
         reader.error(
             written.pos,
             format!("{key} is {count}, and x-naru.singleton allows 1"),

@@ -60,19 +60,19 @@ impl Teller<'_> {
                 }
             }
         }
-        self.networks(name, service, process);
+        self.networks(name, service);
         self.own(name, service);
     }
 
     /// The implicit network is everyone's; any other is not kept apart yet.
-    fn networks(&mut self, name: &str, service: &Node, process: bool) {
+    fn networks(&mut self, name: &str, service: &Node) {
         let Some(networks) = service.get("networks") else { return };
         let implicit = networks.entries().all(|(name, node)| name == "default" && node.is_null());
         if implicit {
             return;
         }
         let key = format!("services.{name}.networks");
-        match process {
+        match service.at(&["x-naru", "process"]).is_some() {
             true => self.not_for_process(key, networks.key),
             false => self.not_yet(key, networks.key),
         }
