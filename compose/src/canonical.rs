@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug)]
 pub(crate) struct Project {
     pub root: Node,
+    /// Services in which something is wrong already.
+    pub broken: BTreeMap<String, Node>,
     /// Texts that services read at their start, by service: env files and label files.
     pub contents: BTreeMap<String, Vec<String>>,
 }
@@ -40,11 +42,12 @@ pub(crate) fn project(loader: &mut Loader<'_>, mut root: Node, start: &Start) ->
     let map = root.map_mut()?;
     map.insert("name".into(), name);
     map.extend(extensions);
-    let absent = take_absent(loader, &mut root, &start.profiles);
+    let mut broken = BTreeMap::new();
+    let absent = take_absent(loader, &mut root, &start.profiles, &mut broken);
     check::project(loader.report, &root, &absent);
     let contents = resolve_files(loader, &mut root, start);
     drop_unused(&mut root);
-    Some(Project { root, contents })
+    Some(Project { root, broken, contents })
 }
 
 /// The project as JSON, in the way that the reference prints it.
@@ -71,7 +74,12 @@ fn without_empty_lists(node: &Node) -> Node {
 }
 
 /// Takes out services that are not active, or in which something is wrong.
-fn take_absent(loader: &Loader<'_>, root: &mut Node, profiles: &[String]) -> BTreeMap<String, Absent> {
+fn take_absent(
+    loader: &Loader<'_>,
+    root: &mut Node,
+    profiles: &[String],
+    broken: &mut BTreeMap<String, Node>,
+) -> BTreeMap<String, Absent> {
     let mut absent = BTreeMap::new();
     let Some(services) = root.map_mut().and_then(|map| map.get_mut("services")).and_then(Node::map_mut)
     else {
@@ -87,6 +95,9 @@ fn take_absent(loader: &Loader<'_>, root: &mut Node, profiles: &[String]) -> BTr
         } else {
             None
         };
+        if why == Some(Absent::Broken) {
+            broken.insert(name.clone(), service.clone());
+        }
         absent.extend(why.map(|why| (name.clone(), why)));
         why.is_none()
     });
@@ -185,7 +196,7 @@ fn read_pairs(
     let text = match loader.files.read(name) {
         Ok(text) => text,
         Err(error) => {
-            let message = format!("cannot read {name}: {}", files::why(&error));
+            let message = format!("cannot read {}: {}", loader.report.name_of(name), files::why(&error));
             let advice = "create it, or write it with required: false";
             loader.report.error_advised(path.pos, message, advice);
             return None;

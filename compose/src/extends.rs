@@ -58,7 +58,7 @@ impl Extender<'_, '_, '_> {
     fn resolve(&mut self, scope: &Scope, name: &str, way: &mut Vec<String>) -> Option<Node> {
         let service = scope.services.get(name)?.clone();
         let Some(extends) = service.get("extends").cloned() else { return Some(service) };
-        let step = format!("{name} in {}", scope.file);
+        let step = format!("{name} in {}", self.loader.report.name_of(&scope.file));
         if way.contains(&step) {
             let message = format!("services extend each other in a circle: {} → {step}", way.join(" → "));
             self.loader.report.error_in(
@@ -102,7 +102,8 @@ impl Extender<'_, '_, '_> {
             let names = scope.services.keys().map(String::as_str);
             let advice =
                 crate::schema::nearest(wanted, names).unwrap_or("name a service of that file".into());
-            let message = format!("services.{name} extends \"{wanted}\", which is not in {}", scope.file);
+            let file = self.loader.report.name_of(&scope.file);
+            let message = format!("services.{name} extends \"{wanted}\", which is not in {file}");
             self.loader.report.error_in(&path, extends.pos, message, advice);
             return None;
         }
@@ -142,7 +143,7 @@ impl Extender<'_, '_, '_> {
         let near = Surroundings { folder: &folder, variables: self.near.variables };
         normalize::resolve_paths(&mut root, &near);
         let Some(Value::Map(services)) = root.get("services").map(|node| node.value.clone()) else {
-            let message = format!("{path} has no services to extend");
+            let message = format!("{} has no services to extend", self.loader.report.name_of(path));
             self.loader.report.error_advised(named.pos, message, "name a file with services:");
             return None;
         };

@@ -61,7 +61,7 @@ fn own_check(reader: &mut Reader<'_>, node: &Node, targets: &[TargetPort]) -> Op
         [_] => {}
         [] => {
             let what = "x-naru.health does not say what to ask";
-            reader.error(node.key, what, "add one of http: /path, tcp: PORT, command: […]");
+            reader.lack(node.key, what, "add one of http: /path, tcp: PORT, command: […]");
             return None;
         }
         [_, second, ..] => {

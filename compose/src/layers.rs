@@ -45,7 +45,7 @@ impl Loader<'_> {
                 Some((text, number))
             }
             Err(error) => {
-                let message = format!("cannot read {path}: {}", why(&error));
+                let message = format!("cannot read {}: {}", self.report.name_of(path), why(&error));
                 self.report.error_advised(named, message, "check the path and its permissions");
                 None
             }
@@ -157,7 +157,8 @@ impl Loader<'_> {
         };
         let Some(first) = files.first() else { return };
         if chain.contains(first) {
-            let message = format!("files include each other in a circle: {} → {first}", chain.join(" → "));
+            let way: Vec<&str> = chain.iter().chain([first]).map(|path| self.report.name_of(path)).collect();
+            let message = format!("files include each other in a circle: {}", way.join(" → "));
             return self.report.error_advised(entry.pos, message, "remove one of these includes");
         }
         let folder = match entry.get_str("project_directory") {
@@ -186,7 +187,7 @@ impl Loader<'_> {
         let read = dotenv::parse(&text, &|name| outside.get(name).cloned());
         read.unwrap_or_else(|fault| {
             let pos = Pos { file: number, line: fault.line as u32, col: 1, width: 1 };
-            self.report.error_advised(pos, format!("{path}: {}", fault.what), "write it as NAME=VALUE");
+            self.report.error_advised(pos, fault.what, "write it as NAME=VALUE");
             Variables::new()
         })
     }

@@ -5,7 +5,7 @@ use crate::discover::{Start, discover};
 use crate::files::Files;
 use crate::layers::Loader;
 use crate::normalize::Surroundings;
-use crate::read::Reader;
+use crate::read::{Lacks, Reader};
 use crate::schema::Unknown;
 use crate::service::{Setting, service};
 use crate::support::Teller;
@@ -124,9 +124,14 @@ fn stack(report: &mut Report, project: &Project, start: &Start, unsupported: Uns
     for (name, node) in project.root.get("services").into_iter().flat_map(Node::entries) {
         let contents = project.contents.get(name).map(Vec::as_slice).unwrap_or_default();
         let setting = Setting { root: &project.root, folder: &start.folder, stack: &start.name, contents };
-        let mut reader = Reader { report: &mut *report, service: name };
+        let mut reader = Reader { report: &mut *report, service: name, lacks: Lacks::Tell };
         services.insert(name.as_str().into(), service(&mut reader, node, &setting));
         Teller { report: &mut *report, unsupported }.service(name, node);
+    }
+    for (name, node) in &project.broken {
+        let setting =
+            Setting { root: &project.root, folder: &start.folder, stack: &start.name, contents: &[] };
+        service(&mut Reader { report: &mut *report, service: name, lacks: Lacks::Hide }, node, &setting);
     }
     published_once(report, &project.root);
     Stack { name: start.name.as_str().into(), project_dir: start.folder.clone(), services }

@@ -40,7 +40,7 @@ fn port(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> Option<Port> {
     let target = match node.get("target") {
         Some(target) => reader.port("ports.target", Some(target))?,
         None => {
-            reader.error(node.pos, "ports has an entry without a target", "add target: 80");
+            reader.lack(node.pos, "ports has an entry without a target", "add target: 80");
             return None;
         }
     };
@@ -161,7 +161,7 @@ pub(crate) fn target(
     let port = reader.port(key, Some(node))?;
     if !targets.iter().any(|target| target.port == port) {
         let what = format!("{key} is {port}, which is no port of this service");
-        reader.error(node.pos, what, "add it to ports or expose");
+        reader.lack(node.pos, what, "add it to ports or expose");
     }
     Some(port)
 }

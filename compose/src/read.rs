@@ -12,12 +12,28 @@ pub(crate) struct Reader<'a> {
     pub report: &'a mut Report,
     /// The service's name, for messages.
     pub service: &'a str,
+    pub lacks: Lacks,
+}
+
+/// Whether it is told that something is missing. In a service with a key that is not known, what is missing
+/// may well be that key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lacks {
+    Tell,
+    Hide,
 }
 
 impl Reader<'_> {
     /// An error in the service, at `pos`.
     pub fn error(&mut self, pos: Pos, what: impl std::fmt::Display, advice: impl Into<String>) {
         self.report.error_advised(pos, format!("services.{}.{what}", self.service), advice);
+    }
+
+    /// Something that the service does not have, at `pos`.
+    pub fn lack(&mut self, pos: Pos, what: impl std::fmt::Display, advice: impl Into<String>) {
+        if self.lacks == Lacks::Tell {
+            self.error(pos, what, advice);
+        }
     }
 
     /// A surprise in the service, at `pos`.
@@ -94,7 +110,7 @@ impl Reader<'_> {
             let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             let what = format!("{key}: {} is not one of {}", node.shown(), all.join(", "));
             let nearest = crate::schema::nearest(node.str().unwrap_or_default(), all.iter().copied());
-            self.error(node.pos, what, nearest.unwrap_or_else(|| format!("write {}", all.join(" or "))));
+            self.error(node.pos, what, nearest.unwrap_or_else(|| "write one of them".into()));
         }
         found.map(|(_, value)| *value)
     }

@@ -62,12 +62,12 @@ fn agree(reader: &mut Reader<'_>, own: Option<&Node>, rollout: &Rollout, togethe
         if let Some(node) = get(key).filter(|_| !fits) {
             let wanted = if key == "steps" { "canary" } else { "blue-green" };
             let what = format!("x-naru.rollout.{key} has no meaning for this strategy");
-            reader.error(node.key, what, format!("remove it, or write strategy: {wanted}"));
+            reader.lack(node.key, what, format!("remove it, or write strategy: {wanted}"));
         }
     }
     if let Some(node) = get("strategy").filter(|_| canary && rollout.steps.is_empty()) {
         let advice = "add steps: [{ weight: 10, for: 5m }, …]";
-        reader.error(node.pos, "x-naru.rollout.strategy canary needs steps", advice);
+        reader.lack(node.pos, "x-naru.rollout.strategy canary needs steps", advice);
     }
     if let Some(node) = get("strategy").filter(|_| alone && rollout.strategy != Strategy::Rolling) {
         let what = "x-naru.rollout.strategy has two releases side by side, and x-naru.singleton forbids it";
@@ -145,7 +145,7 @@ fn steps(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<CanaryStep> {
     for item in items.iter().take(MOST_STEPS) {
         let Some(weight) = reader.whole("x-naru.rollout.steps.weight", item.get("weight"), 1, 100) else {
             if item.get("weight").is_none() {
-                reader.error(item.pos, "x-naru.rollout.steps has a step without a weight", "add weight: 10");
+                reader.lack(item.pos, "x-naru.rollout.steps has a step without a weight", "add weight: 10");
             }
             continue;
         };

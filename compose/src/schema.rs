@@ -124,7 +124,7 @@ impl Check<'_> {
             if !words.contains(&text.as_str()) {
                 let message = format!("{path}: {} is not one of {}", node.shown(), words.join(", "));
                 let advice = nearest(text, words.iter().copied());
-                out.push(misfit(message, advice.unwrap_or_else(|| format!("write {}", words.join(" or ")))));
+                out.push(misfit(message, advice.unwrap_or_else(|| "write one of them".into())));
             }
         }
         if let (Some(pattern), Value::Str(text)) = (schema["pattern"].as_str(), &node.value)
@@ -202,7 +202,29 @@ fn is_type(node: &Node, name: &str) -> bool {
     }
 }
 
+/// Keys that take a duration: to the schema a text like others.
+const DURATIONS: &[&str] = &[
+    "interval",
+    "timeout",
+    "start_period",
+    "start_interval",
+    "stop_grace_period",
+    "delay",
+    "monitor",
+    "window",
+    "soak",
+    "for",
+    "healthy_within",
+    "postpone_max",
+];
+
 fn wrong_type(node: &Node, path: &Path, types: &[&str]) -> Misfit {
+    let is_duration = path.parts().last().is_some_and(|last| DURATIONS.contains(&last.as_str()));
+    if let Some(number) = node.scalar().filter(|_| is_duration && types == ["string"]) {
+        let message = format!("{path} must be a duration, not {}", node.kind());
+        let advice = format!("write it with its unit: {number}s, {number}m, {number}h");
+        return Misfit { path: path.clone(), pos: node.pos, message, advice };
+    }
     let mut words: Vec<&str> = Vec::new();
     for name in types {
         let word = match *name {
@@ -229,14 +251,32 @@ fn wrong_type(node: &Node, path: &Path, types: &[&str]) -> Misfit {
     Misfit { path: path.clone(), pos, message, advice }
 }
 
+/// What is looked for in the wrong place, or under another tool's name.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("replicas", "deploy.replicas"),
+    ("update_config", "deploy.update_config"),
+    ("resources", "deploy.resources"),
+    ("restart_policy", "restart, or deploy.restart_policy"),
+    ("env", "environment"),
+    ("cmd", "command"),
+    ("health", "healthcheck, or x-naru.health"),
+    ("process", "x-naru.process"),
+    ("rollout", "x-naru.rollout"),
+    ("work", "x-naru.work"),
+    ("singleton", "x-naru.singleton"),
+];
+
 fn unknown_key(schema: &Json, key: &str, value: &Node, path: &Path, of: &str) -> Misfit {
     let known = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
     let patterns = schema["patternProperties"].as_object().into_iter().flatten();
-    let advice =
-        nearest(key, known).unwrap_or_else(|| match patterns.map(|(name, _)| name.as_str()).next() {
+    let elsewhere = ELSEWHERE.iter().find(|(name, _)| *name == key && of == "Compose");
+    let elsewhere = elsewhere.map(|(_, there)| format!("did you mean {there}?"));
+    let advice = elsewhere.or_else(|| nearest(key, known)).unwrap_or_else(|| {
+        match patterns.map(|(name, _)| name.as_str()).next() {
             Some(pattern) if pattern != "^x-" => "names have letters, digits, and . _ - only".into(),
             _ => "remove it; own keys start with x-".into(),
-        });
+        }
+    });
     let message = format!("{path} is not a key that {of} knows");
     Misfit { path: path.clone(), pos: value.key, message, advice }
 }

@@ -88,7 +88,7 @@ fn texts(node: Option<&Node>) -> BTreeMap<String, String> {
 fn run(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>) -> Run {
     if let Some(process) = node.at(&["x-naru", "process"]) {
         let Some(command) = process.get("command") else {
-            reader.error(process.key, "x-naru.process has no command", "add command: [program, argument]");
+            reader.lack(process.key, "x-naru.process has no command", "add command: [program, argument]");
             return Run::Process(Process::default());
         };
         return Run::Process(reader.command("x-naru.process.command", command).unwrap_or_default());
@@ -229,7 +229,7 @@ fn work_policy(reader: &mut Reader<'_>, work: Option<&Node>) -> WorkPolicy {
     let postpone_max = reader.span("x-naru.work.postpone_max", get("postpone_max"));
     if let Some(node) = get("at_limit").filter(|_| postpone_max.is_none() && at_limit == AtLimit::Cut) {
         let what = "x-naru.work.at_limit says what follows postpone_max, which is not written";
-        reader.error(node.key, what, "add postpone_max: 12h");
+        reader.lack(node.key, what, "add postpone_max: 12h");
     }
     WorkPolicy { postpone_max, at_limit }
 }
@@ -263,7 +263,7 @@ fn action(reader: &mut Reader<'_>, key: &str, node: &Node, targets: &[TargetPort
             None
         }
         (None, None) => {
-            reader.error(
+            reader.lack(
                 node.key,
                 format!("{key} does not say whom to ask"),
                 "add http: /path, or command: […]",
@@ -290,7 +290,7 @@ pub(crate) fn http_call(
     let port = network::target(reader, &format!("{key}.port"), node.get("port"), targets);
     if targets.is_empty() && port.is_none() {
         let what = format!("{key}.http asks a port, and the service has none");
-        reader.error(http.pos, what, "add ports or expose");
+        reader.lack(http.pos, what, "add ports or expose");
     }
     Some(HttpCall { path, port })
 }
@@ -309,7 +309,7 @@ fn hooks(reader: &mut Reader<'_>, node: &Node, key: &str) -> Vec<Process> {
         match command {
             Some(command) => found.extend(reader.command(&format!("{key}.command"), command)),
             None => {
-                reader.error(hook.key, format!("{key} has an entry without a command"), "add command: […]")
+                reader.lack(hook.key, format!("{key} has an entry without a command"), "add command: […]")
             }
         }
     }

@@ -211,7 +211,12 @@ impl Report {
     fn push(&mut self, severity: Severity, pos: Pos, message: String, advice: Option<String>) {
         let diagnostic = Diagnostic { severity, place: self.place(pos), message, advice };
         let known = (pos, diagnostic);
-        if !self.found.contains(&known) && self.count(severity) < MOST_FOUND {
+        // A value that is wrong in itself is wrong for later steps too: the first to see it tells.
+        let told = self.found.iter().any(|(at, found)| {
+            let same_place = *at == pos && pos != Pos::NOWHERE && severity == Severity::Error;
+            *found == known.1 || (same_place && found.severity == Severity::Error)
+        });
+        if !told && self.count(severity) < MOST_FOUND {
             self.found.push(known);
         }
     }
@@ -233,6 +238,16 @@ impl Report {
         let Some(found) = line[start..].find(part) else { return pos };
         let before = line[start..start + found].chars().count() as u32;
         Pos { col: pos.col + before, width: part.chars().count() as u32, ..pos }
+    }
+
+    /// The nearest line from `pos` upwards in which `quote` stands an odd number of times: where a text in
+    /// quotes that ends in the wrong place may have begun.
+    pub fn odd_above(&self, pos: Pos, quote: char) -> Option<Pos> {
+        let lines = &self.sources.get(pos.file as usize)?.lines;
+        let above = lines.get(..(pos.line as usize).checked_sub(1)?)?;
+        let (at, line) = above.iter().enumerate().rfind(|(_, line)| line.matches(quote).count() % 2 == 1)?;
+        let column = line.chars().position(|c| c == quote)?;
+        Some(Pos { line: at as u32 + 1, col: column as u32 + 1, ..pos })
     }
 
     /// What stands at `pos` in its line, as far as its width goes.

@@ -115,6 +115,13 @@ impl<'a> Reader<'a, '_> {
         let mark = error.marker();
         let pos = Pos { file: self.file, line: mark.line() as u32, col: mark.col() as u32 + 1, width: 1 };
         let said = error.info();
+        for (name, quote) in [("double-quoted", '"'), ("single-quoted", '\'')] {
+            if let Some(begin) = self.report.odd_above(pos, quote).filter(|_| said.contains(name)) {
+                let message = "this is not valid YAML: the text that begins here ends in the wrong place";
+                self.report.error_advised(begin, message, "close the quote");
+                return Stop;
+            }
+        }
         let advice = advice_for(&said);
         self.report.error_advised(pos, format!("this is not valid YAML: {said}"), advice);
         Stop
