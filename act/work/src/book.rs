@@ -50,6 +50,8 @@ struct Account {
     ledger: Ledger,
     #[serde(skip)]
     entries: usize,
+    #[serde(skip)]
+    touched: bool,
 }
 
 impl Book {
@@ -170,6 +172,13 @@ impl Book {
         self.shared.changed.subscribe()
     }
 
+    /// Whose ledger has changed, or heard a heartbeat, since the last call.
+    pub fn take_changed(&self) -> BTreeSet<InstanceId> {
+        let mut inner = self.inner();
+        let accounts = inner.accounts.iter_mut();
+        accounts.filter_map(|(id, one)| std::mem::take(&mut one.touched).then(|| id.clone())).collect()
+    }
+
     /// Changes with every heartbeat.
     pub fn beats(&self) -> watch::Receiver<u64> {
         self.shared.beats.subscribe()
@@ -223,6 +232,7 @@ impl Book {
         let mut inner = self.inner();
         let account = inner.accounts.get_mut(id).ok_or(Gone::Unknown)?;
         account.ledger.beat(now(), lease, beat)?;
+        account.touched = true;
         self.shared.beats.send_modify(|count| *count += 1);
         Ok(account.ledger.gate())
     }
@@ -276,7 +286,8 @@ impl Book {
             return Ok((account.token.clone(), None));
         }
         let token = token()?;
-        let account = Account { token: token.clone(), ledger: Ledger::new(id.clone()), entries: 0 };
+        let account =
+            Account { token: token.clone(), ledger: Ledger::new(id.clone()), entries: 0, touched: true };
         let written = self.shared.journal.order(self.shared.file(id), Change::Replace(account.first_line()));
         inner.tokens.insert(token.clone(), id.clone());
         inner.accounts.insert(id.clone(), account);
@@ -307,6 +318,7 @@ impl Book {
         }
         self.shared.changed.send_modify(|count| *count += 1);
         account.entries += entries.len();
+        account.touched = true;
         let change = if account.entries > LONG {
             account.entries = 0;
             Change::Replace(account.first_line())

@@ -44,8 +44,6 @@ pub struct Life {
     pub last_exit: Option<Exit>,
     /// When it was told to take no new work.
     pub told: Option<Time>,
-    /// When it was ordered to stop.
-    pub ordered: Option<Time>,
 }
 
 /// A process of an instance.
@@ -141,7 +139,6 @@ impl Life {
             row: 0,
             last_exit: None,
             told: None,
-            ordered: None,
         }
     }
 

@@ -46,7 +46,7 @@ impl Supervisor {
     /// Takes what was seen or ordered.
     pub fn input(&mut self, now: Time, input: Input) {
         match input {
-            Input::Intent(intent) => self.order(now, intent),
+            Input::Intent(intent) => self.order(intent),
             Input::Leases(open) => (self.leases, self.closing) = (open, None),
             Input::LedgerClosed => self.ledger_closed(now),
             Input::LedgerRefused(open) => self.ledger_refused(now, open),
@@ -143,7 +143,7 @@ impl Supervisor {
         }
     }
 
-    fn order(&mut self, now: Time, intent: Intent) {
+    fn order(&mut self, intent: Intent) {
         let present = self.intent();
         if intent < present {
             let said = format!("an order to {} came after one to {}: refused", verb(intent), verb(present));
@@ -151,8 +151,7 @@ impl Supervisor {
             return;
         }
         self.memory.desired.intent = intent;
-        if intent >= Intent::Stop && self.life().ordered.is_none() {
-            self.life_mut().ordered = Some(now);
+        if intent > present && intent >= Intent::Stop {
             self.busy.renew();
         }
     }
@@ -162,7 +161,7 @@ impl Supervisor {
         let run = self.life().run;
         let stage = self.life().stage;
         match found {
-            _ if matches!(stage, Stage::Waiting(_) | Stage::Over) => {}
+            _ if matches!(stage, Stage::Waiting(_) | Stage::Over) => self.lose_leases(),
             Found::Running { run: its, pid, started, ports } if its == run => match stage {
                 Stage::Launching => {
                     self.life_mut().ports = ports;
@@ -171,8 +170,19 @@ impl Supervisor {
                 _ => self.go_on(now, stage),
             },
             Found::Ended { run: its, exit } if its == run => self.ended(now, exit),
-            _ if stage == Stage::Launching => self.launch(),
+            _ if stage == Stage::Launching => {
+                self.lose_leases();
+                self.launch();
+            }
             _ => self.ended(now, Exit::Unknown),
+        }
+    }
+
+    /// Of leases without a process, the ledger may not have heard.
+    fn lose_leases(&mut self) {
+        if self.leases > 0 {
+            let exit = self.life().last_exit.clone().unwrap_or(Exit::Unknown);
+            self.effects.push_back(Effect::LoseLeases { cause: format!("its process {exit}") });
         }
     }
 
@@ -181,8 +191,14 @@ impl Supervisor {
         match stage {
             Stage::Hooks(n) => self.run_hook(Hook::PostStart(n)),
             Stage::PreStop(n) => self.run_hook(Hook::PreStop(n)),
-            Stage::Closing => self.enter(now, Stage::Quiet),
+            Stage::Quiet | Stage::Closing => {
+                self.effects.push_back(Effect::QuietLedger);
+                self.enter(now, Stage::Quiet);
+            }
             Stage::Signalled(_) => {
+                if self.intent() == Intent::Cut {
+                    self.effects.push_back(Effect::CutLedger);
+                }
                 self.enter(now, Stage::Signalled(now));
                 self.send_stop_signal();
             }

@@ -121,7 +121,7 @@ impl Role {
                 }
                 () = until(beats_due) => {
                     beats_due = None;
-                    self.touched.extend(self.instances.keys().cloned());
+                    self.ledgers_changed();
                 }
                 () = tokio::time::sleep(self.pause()) => self.tick(),
             }
@@ -215,13 +215,14 @@ impl Role {
     }
 
     fn ledgers_changed(&mut self) {
-        for (id, instance) in &mut self.instances {
-            let leases = self.book.read(id, |ledger| ledger.open());
+        for id in self.book.take_changed() {
+            let Some(instance) = self.instances.get_mut(&id) else { continue };
+            let leases = self.book.read(&id, |ledger| ledger.open());
             if instance.leases != leases {
                 instance.leases = leases;
                 instance.machine.input(now(), Input::Leases(leases));
             }
-            self.touched.insert(id.clone());
+            self.touched.insert(id);
         }
     }
 

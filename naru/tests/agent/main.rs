@@ -3,5 +3,6 @@
 #[path = "../../src/agent/mod.rs"]
 mod agent;
 mod bench;
+mod kills;
 mod lives;
 mod works;

@@ -32,7 +32,7 @@ fn quiet_stays_quiet_and_is_not_told_twice() {
         Template { quiet: Some(QuietCall::Signal("USR1".into())), ..template() },
         &format!("{READY}\n2 quiet => quiet; quiet ledger; tell quiet |\n3 told ok => quiet |"),
         found,
-        "100000 begin => quiet |
+        "100000 begin => quiet; quiet ledger |
          100001 stop => quiet; close ledger |",
     );
 }
@@ -64,13 +64,32 @@ fn an_end_that_the_agent_slept_through_is_seen() {
 #[test]
 fn a_stop_under_way_goes_on() {
     let closing = format!("{READY}\n2 stop => quiet; quiet ledger; close ledger |");
-    check_adopted(template(), &closing, found, "100000 begin => quiet; close ledger |");
+    check_adopted(template(), &closing, found, "100000 begin => quiet; quiet ledger; close ledger |");
     let signalled = format!("{closing}\n4 closed => stopping; SIGTERM | its end, before SIGKILL at 10004");
     check_adopted(
         template(),
         &signalled,
         found,
         "100000 begin => stopping; SIGTERM | its end, before SIGKILL at 110000",
+    );
+}
+
+#[test]
+fn what_was_not_said_to_the_ledger_is_said_again() {
+    check_adopted(
+        template(),
+        &format!("{READY}\n2 cut => stopping; cut ledger; SIGTERM | its end, before SIGKILL at 10002"),
+        found,
+        "100000 begin => stopping; cut ledger; SIGTERM | its end, before SIGKILL at 110000",
+    );
+    let script = format!(
+        "{READY}\n2 killed => pending; lose leases (its process was killed (signal 9)) | the next start at 1002"
+    );
+    let memory = check(template(), &script).machine.memory().clone();
+    let machine = Supervisor::adopt(Time(3), memory, 1, Found::Nothing);
+    run(
+        &mut Rig { machine, question: 0 },
+        "3 begin => pending; lose leases (its process was killed (signal 9)) | the next start at 1002",
     );
 }
 
