@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// Stories of more failures than this nobody reads at a time.
 const MOST_STORIES: usize = 3;
+/// And more of them than this nobody wants listed.
+const MOST_LINES: usize = 60;
 
 /// How often the progress is told.
 const PACE: Duration = Duration::from_secs(2);
@@ -31,8 +33,10 @@ pub fn run(args: &[String]) -> Result<(), Failure> {
     let began = Instant::now();
     let failed = run_all(&order);
     let took = began.elapsed().as_secs_f64();
-    for failure in failed.iter().filter_map(|outcome| outcome.failure.as_ref()).take(MOST_STORIES) {
-        println!("{failure}\n");
+    let failures: Vec<_> = failed.iter().filter_map(|outcome| outcome.failure.as_ref()).collect();
+    failures.iter().take(MOST_STORIES).for_each(|failure| println!("{failure}\n"));
+    for failure in failures.iter().skip(MOST_STORIES).take(MOST_LINES) {
+        println!("seed {}: {}: {}", failure.seed, failure.property.name, failure.what);
     }
     tally(&failed).iter().for_each(|line| println!("{line}"));
     let rate = order.seeds as f64 / took;

@@ -10,7 +10,8 @@ use super::{Finding, Tree};
 /// so the part that needs a judgement at its own side of a wire (the work ledger) may use it.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("compose", &["model"]),
+    ("yaml", &[]),
+    ("compose", &["model", "yaml"]),
     ("decide", &["model"]),
     ("act/store", &[]),
     ("act/process", &["model"]),
@@ -18,9 +19,24 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("act/edge", &["model"]),
     ("act/api", &["model"]),
     ("sim", &["model", "decide"]),
-    ("naru", &["model", "compose", "decide", "act/store", "act/process", "act/work", "act/edge", "act/api"]),
-    ("bench", &["model", "act/store", "act/edge", "act/api"]),
+    ("demo", &["model"]),
+    ("naru", EVERYTHING_BELOW),
+    ("bench", &["model", "act/store", "act/edge", "act/api", "demo"]),
     ("xtask", &["model", "compose", "decide", "sim"]),
+];
+
+/// What the binary wires together.
+const EVERYTHING_BELOW: &[&str] = &[
+    "model",
+    "yaml",
+    "compose",
+    "decide",
+    "act/store",
+    "act/process",
+    "act/work",
+    "act/edge",
+    "act/api",
+    "demo",
 ];
 
 /// The crates whose sources have no clock, chance, input or output, threads, or order that varies.
