@@ -63,10 +63,10 @@ impl World {
     /// Whether every edge has reported that nothing is in progress there, choosing by a table that does not
     /// name the instance.
     pub(crate) fn edges_idle(&self, record: &InstanceRecord) -> bool {
-        let unrouted = match (record.was_routed, record.unrouted) {
-            (false, _) => return true,
-            (true, None) => return false,
-            (true, Some(generation)) => self.acked(generation) == Acked::All,
+        let unrouted = match (record.routed, record.unrouted) {
+            (None, _) => return true,
+            (Some(_), None) => return false,
+            (Some(_), Some(generation)) => self.acked(generation) == Acked::All,
         };
         unrouted && self.edge_counts(&record.id).all(|counts| counts.in_progress.is_idle())
     }

@@ -83,7 +83,7 @@ fn set_intent(draft: &mut Draft, id: &InstanceId, intent: Intent) {
 
 /// Tells it to take no new work, once every edge has acknowledged a table without it.
 fn quiet(draft: &mut Draft, record: &InstanceRecord, operation: OperationId) {
-    if record.was_routed {
+    if record.routed.is_some() {
         let Some(generation) = record.unrouted else { return };
         if draft.world.acked(generation) != Acked::All {
             return;

@@ -36,11 +36,12 @@ fn mark(
     named: &std::collections::BTreeSet<InstanceId>,
 ) -> Option<InstanceRecord> {
     let is_named = named.contains(&one.id);
-    let was_routed = one.was_routed || is_named;
-    let leaving = matches!(one.duty, Duty::Held | Duty::Retiring) && was_routed && !is_named;
+    let came_back = is_named && one.unrouted.is_some();
+    let routed = one.routed.filter(|_| !came_back).or(is_named.then_some(generation));
+    let leaving = matches!(one.duty, Duty::Held | Duty::Retiring) && routed.is_some() && !is_named;
     let unrouted = if leaving { one.unrouted.or(Some(generation)) } else { None };
-    let changed = unrouted != one.unrouted || was_routed != one.was_routed;
-    changed.then(|| InstanceRecord { was_routed, unrouted, ..one.clone() })
+    let changed = unrouted != one.unrouted || routed != one.routed;
+    changed.then(|| InstanceRecord { routed, unrouted, ..one.clone() })
 }
 
 fn derive(draft: &Draft) -> Vec<Listener> {

@@ -98,10 +98,10 @@ pub struct InstanceRecord {
     pub since: Time,
     /// What its agent is told.
     pub intent: Intent,
+    /// The table that named it first, since it last came into the routes; `None`: none ever did.
+    pub routed: Option<Generation>,
     /// The first table that no longer names it; `None` while a table may name it, or if none ever did.
     pub unrouted: Option<Generation>,
-    /// Whether a table ever named it.
-    pub was_routed: bool,
     /// The operation that retires it.
     pub retired_by: Option<OperationId>,
     /// What edges that are gone had counted for it, each once.

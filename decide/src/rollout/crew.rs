@@ -115,8 +115,8 @@ impl Crew {
             duty: Duty::Warming,
             since: draft.now,
             intent: Intent::Run,
+            routed: None,
             unrouted: None,
-            was_routed: false,
             retired_by: None,
             past: Default::default(),
             on_incidents: Counts::default(),
@@ -174,15 +174,9 @@ impl Crew {
 /// Whether every edge can choose an instance; without a port, whether it works.
 fn is_settled(draft: &Draft, one: &InstanceRecord) -> bool {
     let world = draft.world;
-    let routes = &world.routes;
     let has_port = world.definition(one).is_some_and(|service| !service.template.targets.is_empty());
-    let named = || {
-        let mut backends =
-            routes.listeners.iter().flat_map(|listener| &listener.splits).flat_map(|s| &s.backends);
-        backends.any(|backend| backend.instance == one.id)
-    };
-    let reachable = !has_port || named() && world.acked(routes.generation) == Acked::All;
-    one.duty == Duty::Serving && world.is_ready(&one.id) && reachable
+    let is_known = || one.routed.is_some_and(|generation| world.acked(generation) == Acked::All);
+    one.duty == Duty::Serving && world.is_ready(&one.id) && (!has_port || is_known())
 }
 
 /// Least useful first: ended, not ready, idle, least work in progress; the youngest of equals.

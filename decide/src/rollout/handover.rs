@@ -27,7 +27,7 @@ pub(super) fn step(draft: &mut Draft, crew: &Crew, id: OperationId) -> Standing 
             let (service, instance) = (crew.service.clone(), (*old).clone());
             (Stage::Replacing, Some(Reason::WaitsForHandOver { service, instance }))
         }
-        _ => super::rolling::waits_for_ready(crew, settled),
+        _ => super::rolling::waits_for_settled(draft, crew),
     }
 }
 

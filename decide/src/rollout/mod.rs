@@ -211,7 +211,7 @@ fn leave(draft: &mut Draft, stack: &StackName, service: &ServiceName, id: Operat
 
 /// Whether no edge can choose the instance any more.
 fn is_out(draft: &Draft, one: &naru_model::InstanceRecord) -> bool {
-    !one.was_routed || one.unrouted.is_some_and(|generation| draft.world.acked(generation) == Acked::All)
+    one.routed.is_none() || one.unrouted.is_some_and(|generation| draft.world.acked(generation) == Acked::All)
 }
 
 /// What is waited for until all edges choose by the table in force.

@@ -23,7 +23,7 @@ pub(super) fn step(draft: &mut Draft, crew: &Crew, id: OperationId) -> Standing 
         return (Stage::Replacing, Some(Reason::WaitsForDelay { service: crew.service.clone(), delay }));
     }
     crew.make(draft, missing.min(batch(draft, crew, id)), id);
-    waits_for_ready(crew, settled)
+    waits_for_ready(crew, crew.ready(draft))
 }
 
 fn standing(draft: &Draft, crew: &Crew, settled: u32) -> Standing {
@@ -32,7 +32,16 @@ fn standing(draft: &Draft, crew: &Crew, settled: u32) -> Standing {
     match replaced {
         true if out => (Stage::CutOver, None),
         true => (Stage::Switching, wait_for_edges(draft)),
-        false => waits_for_ready(crew, settled),
+        false => waits_for_settled(draft, crew),
+    }
+}
+
+/// Until enough are ready; then, until every edge knows them.
+pub(super) fn waits_for_settled(draft: &Draft, crew: &Crew) -> Standing {
+    let ready = crew.ready(draft);
+    match (ready < crew.wanted, wait_for_edges(draft)) {
+        (false, Some(wait)) => (Stage::Replacing, Some(wait)),
+        _ => waits_for_ready(crew, ready),
     }
 }
 

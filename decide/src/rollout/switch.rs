@@ -3,7 +3,7 @@
 //! one has been watched for `monitor`: so long, going back is one table too.
 
 use super::crew::{Crew, set_duty};
-use super::rolling::waits_for_ready;
+use super::rolling::{waits_for_ready, waits_for_settled};
 use super::{Standing, is_out, wait_for_edges};
 use crate::draft::Draft;
 use naru_model::{CanaryStep, Duty, OperationId, Reason, Rollout, ServiceProgress, Stage, Strategy, Time};
@@ -128,6 +128,6 @@ fn switched(draft: &Draft, crew: &Crew) -> Standing {
     match settled >= crew.wanted {
         true if out => (Stage::CutOver, None),
         true => (Stage::Switching, wait_for_edges(draft)),
-        false => (Stage::Switching, waits_for_ready(crew, settled).1),
+        false => (Stage::Switching, waits_for_settled(draft, crew).1),
     }
 }
