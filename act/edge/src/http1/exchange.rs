@@ -2,6 +2,7 @@
 //!
 //! Upward, the request goes out as it arrives; what was sent stays in the inbox for as long as it fits, so
 //! that it can be sent again. Once all is sent, the client is watched: when it leaves, so does the request.
+//! A client that closes its sending side has left, as most servers see it: one that is gone looks the same.
 //! Downward, each piece of the answer is written before the next is read, which is all the back-pressure
 //! there is.
 

@@ -236,3 +236,38 @@ async fn the_wait_is_bounded_in_time_and_number_and_says_why() {
     assert!(client.head().await.contains("X-Naru-Reason: no instance of the service could be reached"));
     assert_eq!(lab.idle(&instance).await.counts, counts(0, 0, 1));
 }
+
+#[tokio::test]
+async fn a_body_still_under_way_is_sent_again_from_its_beginning_if_it_was_kept() {
+    let (lab, one, two) = two().await;
+    let mut client = lab.client().await;
+    client.say("PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 8\r\n\r\nhalf").await;
+    let (failed, mut server, other) = chosen(&one, &two).await;
+    server.head().await;
+    server.hears("half").await;
+    drop(server);
+    let mut server = other.accept().await;
+    server.head().await;
+    server.hears("half").await;
+    client.say("more").await;
+    server.hears("more").await;
+    server.say(&ok("whole")).await;
+    assert_eq!(client.answer().await.1, "whole");
+    assert_eq!(lab.idle(failed).await.counts, counts(0, 1, 0));
+    assert_eq!(lab.idle(other).await.counts, counts(1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_body_too_large_to_keep_is_not_sent_again() {
+    let (lab, one, two) = two().await;
+    let mut client = lab.client().await;
+    let body = "x".repeat(100_000);
+    client.say(&format!("PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 200000\r\n\r\n{body}")).await;
+    let (failed, mut server, other) = chosen(&one, &two).await;
+    server.head().await;
+    server.hears(&body).await;
+    drop(server);
+    assert!(client.head().await.starts_with("HTTP/1.1 502 "));
+    assert_eq!(lab.idle(failed).await.counts, counts(0, 0, 1));
+    assert_eq!(lab.idle(other).await.counts, counts(0, 0, 0));
+}
