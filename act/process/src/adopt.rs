@@ -2,6 +2,7 @@
 
 use crate::error::{Doing, Error};
 use crate::folder::{Folder, LAUNCH, METADATA, StateRecord};
+use crate::pid::pause;
 use crate::runtime::RunNo;
 use crate::sweep::{Seen, sweep};
 use naru_model::{Exit, InstanceId, Time};
@@ -76,7 +77,7 @@ fn decide(folder: &Folder, run: RunNo) -> Result<FoundState, Error> {
         let (state, exit) = (folder.state_of(run), folder.exit_of(run));
         match (shim, state, exit) {
             (Shim::Alive, Some(state), _) => return Ok(FoundState::Running(state)),
-            (Shim::Alive, None, _) if Instant::now() < deadline => std::thread::sleep(LOOK_AGAIN),
+            (Shim::Alive, None, _) if Instant::now() < deadline => pause(LOOK_AGAIN),
             (Shim::Alive, None, _) => {
                 let why = format!("its shim has not answered within {} s", DECISION_LIMIT.as_secs());
                 return Ok(FoundState::Ended(Exit::NotStarted(why), None));

@@ -82,6 +82,7 @@ pub(crate) fn kill(groups: &[PathBuf]) {
 pub(crate) fn members(groups: &[PathBuf]) -> Vec<i32> {
     let mut pids: Vec<i32> = groups
         .iter()
+        .flat_map(|group| tree(group))
         .flat_map(|group| read_words(&group.join("cgroup.procs")))
         .filter_map(|word| word.parse().ok())
         .collect();
@@ -90,11 +91,29 @@ pub(crate) fn members(groups: &[PathBuf]) -> Vec<i32> {
     pids
 }
 
-/// Removes the groups; one that still has processes stays.
-pub(crate) fn remove(groups: &[PathBuf]) {
-    for group in groups {
+/// Removes the groups, with those that the instance has made below them. Whether all are gone: a group that
+/// still has a process stays.
+pub(crate) fn remove(groups: &[PathBuf]) -> Removed {
+    for group in groups.iter().flat_map(|group| tree(group)) {
         let _ = fs::remove_dir(group);
     }
+    if groups.iter().any(|group| group.exists()) { Removed::NotYet } else { Removed::All }
+}
+
+/// Whether all groups are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Removed {
+    All,
+    NotYet,
+}
+
+/// A group and all below it, the innermost first.
+fn tree(group: &Path) -> Vec<PathBuf> {
+    let inner = fs::read_dir(group).into_iter().flatten().flatten();
+    let inner = inner.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut all: Vec<PathBuf> = inner.flat_map(|entry| tree(&entry.path())).collect();
+    all.push(group.to_owned());
+    all
 }
 
 fn limits(resources: &Resources) -> Vec<Limit> {

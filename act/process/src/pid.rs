@@ -126,6 +126,13 @@ pub(crate) fn descendants(all: &[Stat], roots: &BTreeSet<i32>) -> Vec<ProcessRef
     found
 }
 
+/// Lets time pass where the kernel has no event for what is waited for: the release of another's flock, the
+/// end of a process that is nobody's child, a control group's emptiness.
+#[expect(clippy::disallowed_methods, reason = "see above; every caller looks again, up to a bound")]
+pub(crate) fn pause(span: std::time::Duration) {
+    std::thread::sleep(span);
+}
+
 #[cfg(test)]
 mod tests {
     use super::{ProcessRef, Sent, parse_stat, send, stat};

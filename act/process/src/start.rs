@@ -3,8 +3,10 @@
 use crate::error::{Doing, Error, StartError};
 use crate::folder::{Durable, Folder, LAUNCH, LaunchRecord, METADATA, SHIM_ERRORS, StateRecord, private};
 use crate::launch::Launch;
+use crate::pid::pause;
 use crate::runtime::RunNo;
 use crate::shim::Report;
+use crate::sweep::{Seen, sweep};
 use crate::user::Identity;
 use naru_model::InstanceId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -45,7 +47,11 @@ pub(crate) fn start(
     let record = LaunchRecord::new(RunNo(last.0 + 1), launch, user.as_ref(), change);
     folder.write(METADATA, metadata, Durable::No)?;
     folder.write_record(LAUNCH, &record)?;
-    match start_shim(shim, folder, lock)? {
+    let report = start_shim(shim, folder, lock).inspect_err(|_| {
+        // A shim killed in the middle may have come as far as the instance.
+        folder.state_of(record.run).map(|state| sweep(folder, &state, Seen::JustNow));
+    })?;
+    match report {
         Report::Running(state) => Ok(state),
         Report::Unstartable(why) => Err(StartError::Unstartable(format!("instance {id}: {why}"))),
         Report::Failed(why) => Err(Error::Command(format!("instance {id}: {why}")).into()),
@@ -77,7 +83,7 @@ fn lock(folder: &Folder) -> Result<Option<File>, Error> {
     let deadline = Instant::now() + LOCK_LIMIT;
     loop {
         match folder.lock()? {
-            None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
+            None if Instant::now() < deadline => pause(Duration::from_millis(2)),
             other => return Ok(other),
         }
     }

@@ -1,8 +1,8 @@
 //! What a shim would have done, where it was killed before it could: ending what a run left behind.
 
-use crate::cgroup;
+use crate::cgroup::{self, Removed};
 use crate::folder::{Folder, StateRecord};
-use crate::pid::{ProcessRef, all, boot_id, descendants, stat};
+use crate::pid::{ProcessRef, all, boot_id, descendants, pause, stat};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -47,18 +47,19 @@ pub(crate) fn sweep(folder: &Folder, state: &StateRecord, seen: Seen) -> Left {
     loop {
         cgroup::kill(&state.cgroups);
         let targets = remains(state, seen);
-        if targets.is_empty() {
-            cgroup::remove(&state.cgroups);
+        let is_late = Instant::now() >= deadline;
+        // A group that will not go, with no process in it, is no reason to keep anybody waiting for ever.
+        if targets.is_empty() && (cgroup::remove(&state.cgroups) == Removed::All || is_late) {
             folder.clear_state();
             return Left::Nothing;
         }
-        if Instant::now() >= deadline {
+        if is_late {
             return Left::Something;
         }
         for target in targets {
             let _ = target.kill();
         }
-        std::thread::sleep(LOOK_AGAIN);
+        pause(LOOK_AGAIN);
     }
 }
 

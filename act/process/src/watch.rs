@@ -35,26 +35,20 @@ pub(crate) fn follow(
     let pidfd = || format!("watch instance {id}");
     let shim = state.shim.open().doing(pidfd)?;
     let main = state.main.open().doing(pidfd)?;
-    let waited = main.as_ref().map(|fd| fd.try_clone()).transpose().doing(pidfd)?;
     let watched = Arc::new(Watched { folder, state, main, end: watch::Sender::new(None) });
     inner.running().insert(id.clone(), watched.clone());
     let inner = inner.clone();
-    tokio::spawn(async move { see_out(&inner, id, &watched, shim, waited).await });
+    tokio::spawn(async move { see_out(&inner, id, &watched, shim).await });
     Ok(())
 }
 
-async fn see_out(
-    inner: &Inner,
-    id: InstanceId,
-    watched: &Arc<Watched>,
-    shim: Option<OwnedFd>,
-    main: Option<OwnedFd>,
-) {
+async fn see_out(inner: &Inner, id: InstanceId, watched: &Arc<Watched>, shim: Option<OwnedFd>) {
     let run = watched.state.run;
     wait_for_end(shim).await;
     if watched.folder.exit_of(run).is_none() {
         tracing::warn!(instance = %id, "its shim is gone and it runs on: its output and exit status are lost");
-        wait_for_end(main).await;
+        // Taken only now: one descriptor fewer for each instance whose shim lives.
+        wait_for_end(watched.main.as_ref().and_then(|fd| fd.try_clone().ok())).await;
     }
     let theirs = watched.clone();
     let tidied = tokio::task::spawn_blocking(move || match theirs.folder.state_of(run) {
@@ -62,6 +56,9 @@ async fn see_out(
         None => Left::Nothing,
     });
     let left = tidied.await.unwrap_or(Left::Something);
+    if left == Left::Something {
+        tracing::warn!(instance = %id, "it ended, and processes of it cannot be killed: stuck in the kernel");
+    }
     let record = watched.folder.exit_of(run);
     let at = record.as_ref().map(|record| record.at);
     let exit = record.map_or(Exit::Unknown, |record| record.exit);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Bench, bench, bench_in, gone, id, is_there, kill9, sh};
+use common::{Bench, Steps, bench, bench_in, gone, id, is_there, kill9, sh};
 use naru_model::Exit;
 use naru_process::{AdoptedState, RunNo, Signal, StartError};
 use std::io::{BufRead, BufReader};
@@ -27,17 +27,6 @@ fn dead_agent(dir: &Path, script: &str) -> i32 {
     line.trim().strip_prefix("started ").expect("it started").parse().unwrap()
 }
 
-/// A script that goes on when [`step`] is called.
-fn fifo(home: &Path) -> String {
-    let path = home.join("fifo");
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    path.display().to_string()
-}
-
-fn step(fifo: &str) {
-    std::fs::write(fifo, "go\n").unwrap();
-}
-
 fn state_file(bench: &Bench) -> std::path::PathBuf {
     bench.dir.join("a/state")
 }
@@ -45,8 +34,8 @@ fn state_file(bench: &Bench) -> std::path::PathBuf {
 #[tokio::test]
 async fn a_killed_agents_instance_is_adopted_and_its_exit_seen() {
     let home = tempfile::tempdir().unwrap();
-    let (dir, fifo) = (home.path().join("i"), fifo(home.path()));
-    let pid = dead_agent(&dir, &format!("echo before; read x < {fifo}; echo after; exit 5"));
+    let (dir, steps) = (home.path().join("i"), Steps::new(home.path(), "steps"));
+    let pid = dead_agent(&dir, &format!("echo before; read x < {}; echo after; exit 5", steps.path));
     let mut bench = bench_in(&dir).await;
     let [adopted] = bench.adopted.as_slice() else { panic!("{:?}", bench.adopted) };
     assert_eq!(
@@ -57,7 +46,7 @@ async fn a_killed_agents_instance_is_adopted_and_its_exit_seen() {
     assert!(is_there(pid));
     let again = bench.runtime.start(&id("a"), &sh("exit 0"), b"").await;
     assert!(matches!(again, Err(StartError::AlreadyRunning(_))), "{again:?}");
-    step(&fifo);
+    steps.go();
     let ended = bench.ended().await;
     assert_eq!((ended.run, ended.exit), (RunNo(1), Exit::Status(5)));
     assert_eq!(bench.log_lines("a"), ["Stdout before", "Stdout after"]);
@@ -66,11 +55,11 @@ async fn a_killed_agents_instance_is_adopted_and_its_exit_seen() {
 #[tokio::test]
 async fn an_exit_while_no_agent_lives_is_in_what_is_adopted() {
     let home = tempfile::tempdir().unwrap();
-    let (dir, fifo) = (home.path().join("i"), fifo(home.path()));
-    let pid = dead_agent(&dir, &format!("read x < {fifo}; exit 6"));
+    let (dir, steps) = (home.path().join("i"), Steps::new(home.path(), "steps"));
+    let pid = dead_agent(&dir, &format!("read x < {}; exit 6", steps.path));
     let shim = std::fs::read(dir.join("a/state")).unwrap();
     let shim: serde_json::Value = serde_json::from_slice(&shim).unwrap();
-    step(&fifo);
+    steps.go();
     gone(pid).await;
     gone(shim["shim"]["pid"].as_i64().unwrap() as i32).await;
     let mut bench = bench_in(&dir).await;
@@ -86,6 +75,7 @@ async fn an_exit_while_no_agent_lives_is_in_what_is_adopted() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the kill is to come at any moment, so nothing is waited for")]
 async fn an_agent_killed_at_any_moment_of_a_start_leaves_none_or_one() {
     let mut seen = std::collections::BTreeMap::new();
     for round in 0..60u64 {
@@ -117,6 +107,42 @@ async fn an_agent_killed_at_any_moment_of_a_start_leaves_none_or_one() {
     }
     println!("found after a kill: {seen:?}");
     assert!(seen.contains_key("running"), "no kill came late enough: {seen:?}");
+}
+
+#[tokio::test]
+async fn a_start_cut_short_before_its_shim_is_no_instance() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("i");
+    std::fs::create_dir_all(dir.join("a")).unwrap();
+    std::fs::write(dir.join("a/launch"), r#"{"run": 3}"#).unwrap();
+    std::fs::write(dir.join("a/exit"), r#"{"run": 2, "exit": {"status": 0}, "at": 1}"#).unwrap();
+    let mut bench = bench_in(&dir).await;
+    let [adopted] = bench.adopted.as_slice() else { panic!("{:?}", bench.adopted) };
+    assert_eq!(adopted.run, RunNo(3));
+    assert!(
+        matches!(&adopted.state, AdoptedState::Ended { exit: Exit::NotStarted(_), at: None }),
+        "{adopted:?}"
+    );
+    assert_eq!(bench.runtime.start(&id("a"), &sh("exit 0"), b"").await.unwrap().run, RunNo(4));
+    assert_eq!(bench.exit().await, Exit::Status(0));
+}
+
+#[tokio::test]
+async fn a_start_under_way_is_waited_for() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("i");
+    std::fs::create_dir_all(dir.join("a")).unwrap();
+    std::fs::write(dir.join("a/launch"), r#"{"run": 1}"#).unwrap();
+    // As a shim would that has not come to its first record.
+    let lock = std::fs::File::create(dir.join("a/lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let open = tokio::spawn(async move { bench_in(&dir).await });
+    // Nothing can be waited for where nothing may happen.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!open.is_finished(), "a start under way was taken for none");
+    drop(lock);
+    let bench = tokio::time::timeout(common::LIMIT, open).await.unwrap().unwrap();
+    assert!(matches!(&bench.adopted[0].state, AdoptedState::Ended { exit: Exit::NotStarted(_), .. }));
 }
 
 #[tokio::test]
@@ -179,9 +205,11 @@ async fn a_reused_pid_is_neither_adopted_nor_signalled() {
     kill9(bench.shim_pid("a"));
     bench.runtime.kill(&id("a")).await.unwrap();
     bench.ended().await;
-    // A stranger that leads a session of its own, as an instance would.
-    let mut stranger = Command::new("setsid").args(["sleep", "1000"]).spawn().unwrap();
+    // A stranger that leads a session of its own, as an instance would. It ends with the test, however that ends.
+    let mut stranger = Command::new("setsid").args(["cat"]).stdin(Stdio::piped()).spawn().unwrap();
     state["main"]["pid"] = stranger.id().into();
+    // The clock ticks 100 times a second, and no pid comes back within one tick but here.
+    state["main"]["start"] = (state["main"]["start"].as_u64().unwrap() - 1).into();
     std::fs::write(state_file(&bench), state.to_string()).unwrap();
     let second = bench_in(&bench.dir).await;
     assert!(matches!(second.adopted[0].state, AdoptedState::Ended { exit: Exit::Unknown, .. }));

@@ -2,11 +2,11 @@
 
 mod common;
 
-use common::{Bench, bench, bench_in, id, is_root, sh};
+use common::{Bench, Steps, bench, bench_in, id, is_root, sh};
 use naru_model::Exit;
 use naru_process::logs::{From, LogReader, Stream};
 use naru_process::{Launch, LogLimits};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 #[tokio::test]
@@ -35,16 +35,16 @@ async fn a_log_rotates_by_size_and_keeps_the_newest() {
 async fn both_streams_keep_their_order_and_are_told_apart() {
     let mut bench = bench().await;
     let home = tempfile::tempdir().unwrap();
-    let fifo = make_fifo(home.path());
+    let steps = Steps::new(home.path(), "steps");
     let script = format!(
         "for i in 1 2 3; do echo o$i; read x < {0}; echo e$i >&2; read x < {0}; done; printf unfinished",
-        fifo.display()
+        steps.path
     );
     bench.runtime.start(&id("a"), &sh(&script), b"").await.unwrap();
     let mut log = bench.log("a");
     for _ in 0..6 {
         bench.line(&mut log).await;
-        std::fs::write(&fifo, "go\n").unwrap();
+        steps.go();
     }
     bench.ended().await;
     let streams =
@@ -113,22 +113,23 @@ async fn a_full_disk_drops_lines_and_neither_the_instance_nor_its_exit() {
     let Some(disk) = SmallDisk::mount(home.path().join("disk")) else {
         return eprintln!("skipped: no file system can be mounted here");
     };
-    let fifo = make_fifo(home.path());
+    let (steps, burst_over) = (Steps::new(home.path(), "steps"), Steps::new(home.path(), "over"));
     let mut bench = bench_in(&disk.0.join("i")).await;
     let burst = "i=1; while [ $i -le 20000 ]; do echo a line of a hundred bytes or so, to fill the disk with, number $i; i=$((i+1)); done";
     let script = format!(
-        "read x < {0}; {burst}; echo burst > {0}; read x < {0}; echo after; {burst}; exit 3",
-        fifo.display()
+        "read x < {0}; {burst}; echo x > {1}; read x < {0}; echo after; {burst}; exit 3",
+        steps.path, burst_over.path
     );
     bench.runtime.start(&id("a"), &sh(&script), b"").await.unwrap();
     let filler = disk.0.join("filler");
     // The last block too.
     let mut file = std::fs::File::create(&filler).unwrap();
     while std::io::Write::write(&mut file, &[0; 4096]).is_ok() {}
-    std::fs::write(&fifo, "go\n").unwrap();
-    assert_eq!(std::fs::read_to_string(&fifo).unwrap(), "burst\n", "a full disk held the instance up");
+    drop(file);
+    steps.go();
+    burst_over.come().await;
     std::fs::remove_file(&filler).unwrap();
-    std::fs::write(&fifo, "go\n").unwrap();
+    steps.go();
     assert_eq!(bench.exit().await, Exit::Status(3));
     let (logged, dropped) = account(&bench);
     println!("on a disk of 1 MiB: {logged} lines logged, {dropped} said to be dropped");
@@ -136,10 +137,4 @@ async fn a_full_disk_drops_lines_and_neither_the_instance_nor_its_exit() {
     assert!(bench.log_lines("a").iter().any(|line| line.contains("No space left on device")));
     // The second burst fills the disk again, so that its last note may not have found room.
     assert!(logged > 1000 && dropped >= 19_000 && logged + dropped <= 40_001, "{logged} + {dropped}");
-}
-
-fn make_fifo(home: &Path) -> PathBuf {
-    let path = home.join("fifo");
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    path
 }

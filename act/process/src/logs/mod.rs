@@ -18,6 +18,8 @@
 mod line;
 mod queue;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use line::{LogLine, Stream};

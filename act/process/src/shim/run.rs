@@ -4,7 +4,7 @@ use super::child::{self, Outputs};
 use super::plumbing::{ChildSignals, null, redirect};
 use super::pump::Pump;
 use super::reap::{Children, become_subreaper, kill_descendants};
-use crate::cgroup;
+use crate::cgroup::{self, Removed};
 use crate::folder::{ExitRecord, Folder, LAUNCH, LaunchRecord, STATE, StateRecord, now};
 use crate::logs::{Log, Queue};
 use crate::pid::{ProcessRef, boot_id};
@@ -183,8 +183,8 @@ fn see_out(folder: &Folder, mut running: Running, signals: &ChildSignals) -> Exi
     cgroup::kill(&state.cgroups);
     let left = kill_descendants(signals, state.main.pid).children;
     pump.finish();
-    if left == Children::None {
-        cgroup::remove(&state.cgroups);
+    // Otherwise the state stays, and tells the agent to look after the rest.
+    if left == Children::None && cgroup::remove(&state.cgroups) == Removed::All {
         folder.clear_state();
     }
     match written {

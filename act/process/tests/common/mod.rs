@@ -114,3 +114,34 @@ pub fn kill9(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
+
+/// A pipe with a name, held open both ways, so that a script's `read x < FIFO` waits for exactly one
+/// [`Steps::go`].
+pub struct Steps {
+    pub path: String,
+    file: std::fs::File,
+}
+
+impl Steps {
+    pub fn new(home: &Path, name: &str) -> Steps {
+        let path = home.join(name);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+        Steps { path: path.display().to_string(), file }
+    }
+
+    /// Lets the script go on.
+    pub fn go(&self) {
+        std::io::Write::write_all(&mut &self.file, b"go\n").unwrap();
+    }
+
+    /// Waits for the script to say so: `echo x > FIFO`.
+    pub async fn come(&self) {
+        let mut file = self.file.try_clone().unwrap();
+        let read = move || std::io::Read::read(&mut file, &mut [0; 64]).unwrap();
+        assert!(
+            tokio::time::timeout(LIMIT, tokio::task::spawn_blocking(read)).await.expect("in time").unwrap()
+                > 0
+        );
+    }
+}
