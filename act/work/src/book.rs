@@ -7,7 +7,7 @@
 use crate::WorkError;
 use crate::clock::now;
 use crate::error::OnFile;
-use crate::file::{make_folder, token, write_whole};
+use crate::file::{Durable, make_folder, token, write_whole};
 use crate::journal::{Change, Journal, Written};
 use crate::port::free_port;
 use naru_decide::lease::{Beat, Entry, Gate, Given, Gone, Ledger, Refusal, Request};
@@ -88,13 +88,24 @@ impl Book {
 
     /// Makes the ledger of an instance unless it has one, and returns its `NARU_WORK_URL`.
     ///
+    /// Not synced: the first lease is, and a machine that goes down takes the instance with it.
+    ///
     /// # Errors
     /// It cannot be written.
-    pub async fn admit(&self, id: &InstanceId) -> Result<String, WorkError> {
-        let (token, written) = self.make(id)?;
-        if let Some(written) = written {
-            written.wait().await?;
-        }
+    pub fn admit(&self, id: &InstanceId) -> Result<String, WorkError> {
+        let mut inner = self.inner();
+        let token = match inner.accounts.get(id) {
+            Some(account) => account.token.clone(),
+            None => {
+                let token = token()?;
+                let ledger = Ledger::new(id.clone());
+                let account = Account { token: token.clone(), ledger, entries: 0, touched: true };
+                write_whole(&self.shared.file(id), &line(&account), Durable::No)?;
+                inner.tokens.insert(token.clone(), id.clone());
+                inner.accounts.insert(id.clone(), account);
+                token
+            }
+        };
         Ok(format!("http://127.0.0.1:{}/work/{token}", self.shared.port))
     }
 
@@ -280,20 +291,6 @@ impl Book {
         self.shared.inner.lock().expect("nothing panics while it holds the book")
     }
 
-    fn make(&self, id: &InstanceId) -> Result<(String, Option<Written>), WorkError> {
-        let mut inner = self.inner();
-        if let Some(account) = inner.accounts.get(id) {
-            return Ok((account.token.clone(), None));
-        }
-        let token = token()?;
-        let account =
-            Account { token: token.clone(), ledger: Ledger::new(id.clone()), entries: 0, touched: true };
-        let written = self.shared.journal.order(self.shared.file(id), Change::Replace(account.first_line()));
-        inner.tokens.insert(token.clone(), id.clone());
-        inner.accounts.insert(id.clone(), account);
-        Ok((token, Some(written)))
-    }
-
     async fn change(
         &self,
         id: &InstanceId,
@@ -321,7 +318,7 @@ impl Book {
         account.touched = true;
         let change = if account.entries > LONG {
             account.entries = 0;
-            Change::Replace(account.first_line())
+            Change::Replace(line(account))
         } else {
             Change::Append(entries.iter().flat_map(line).collect())
         };
@@ -332,12 +329,6 @@ impl Book {
 impl Shared {
     fn file(&self, id: &InstanceId) -> PathBuf {
         self.dir.join(format!("{id}.{SUFFIX}"))
-    }
-}
-
-impl Account {
-    fn first_line(&self) -> Vec<u8> {
-        line(self)
     }
 }
 
@@ -374,7 +365,7 @@ fn settle_port(dir: &Path, inner: &Inner) -> Result<u16, WorkError> {
         Some(port) if !inner.accounts.is_empty() || crate::port::is_free(port) => Ok(port),
         _ => {
             let port = free_port(&BTreeSet::new(), inner.number).ok_or(WorkError::NoPort)?;
-            write_whole(&path, port.to_string().as_bytes())?;
+            write_whole(&path, port.to_string().as_bytes(), Durable::No)?;
             Ok(port)
         }
     }

@@ -12,15 +12,27 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), WorkError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).on_file("making", path)
 }
 
-/// Writes a file of mode 0600 under another name, syncs it, then renames it: whole or not at all.
-pub(crate) fn write_whole(path: &Path, contents: &[u8]) -> Result<(), WorkError> {
+/// Whether what is written must outlive the machine's power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durable {
+    /// It is synced.
+    Yes,
+    /// It is not: it outlives this process, and that is enough.
+    No,
+}
+
+/// Writes a file of mode 0600 under another name, then renames it: whole or not at all.
+pub(crate) fn write_whole(path: &Path, contents: &[u8], durable: Durable) -> Result<(), WorkError> {
     let draft = path.with_extension("new");
-    let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft);
-    open()
-        .and_then(|mut file| file.write_all(contents).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&draft, path))
-        .and_then(|()| File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all())
-        .on_file("writing", path)
+    let sync = |file: &File| if durable == Durable::Yes { file.sync_all() } else { Ok(()) };
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        file.write_all(contents)?;
+        sync(&file)?;
+        fs::rename(&draft, path)?;
+        sync(&File::open(path.parent().unwrap_or(Path::new("/")))?)
+    };
+    write().on_file("writing", path)
 }
 
 /// 128 bits of the system's randomness, as 32 hex digits.

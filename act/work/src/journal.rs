@@ -4,7 +4,7 @@
 //! afterwards. Whoever asked hears of success only once it is on disk.
 
 use crate::WorkError;
-use crate::file::write_whole;
+use crate::file::{Durable, write_whole};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -97,7 +97,7 @@ impl Writer {
                 Change::Replace(contents) => {
                     self.files.remove(&path);
                     self.torn.remove(&path);
-                    write_whole(&path, &contents).map_err(|e| e.to_string())
+                    write_whole(&path, &contents, Durable::Yes).map_err(|e| e.to_string())
                 }
                 Change::Remove => self.remove(&path).map_err(|e| e.to_string()),
             };

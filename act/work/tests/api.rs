@@ -23,7 +23,7 @@ fn instance() -> InstanceId {
 impl Life {
     async fn begin(dir: &Path) -> Life {
         let book = Book::open(dir).unwrap();
-        let url = book.admit(&instance()).await.unwrap();
+        let url = book.admit(&instance()).unwrap();
         let server = WorkServer::bind(&book).await.unwrap();
         Life { book, server: tokio::spawn(server.run()), url }
     }

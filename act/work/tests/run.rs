@@ -11,7 +11,7 @@ fn instance() -> InstanceId {
 
 async fn begin(dir: &Path) -> (Book, JoinHandle<()>, String) {
     let book = Book::open(dir).unwrap();
-    let url = book.admit(&instance()).await.unwrap();
+    let url = book.admit(&instance()).unwrap();
     let server = WorkServer::bind(&book).await.unwrap();
     (book, tokio::spawn(server.run()), url)
 }

@@ -8,7 +8,7 @@ async fn signals_and_statuses_are_passed_on() {
     let dir = tempfile::tempdir().unwrap();
     let id = InstanceId::from("s.v.1.1");
     let book = Book::open(dir.path()).unwrap();
-    let url = book.admit(&id).await.unwrap();
+    let url = book.admit(&id).unwrap();
     let server = tokio::spawn(WorkServer::bind(&book).await.unwrap().run());
     let sh = |script: &str| RunConfig {
         url: Some(url.clone()),

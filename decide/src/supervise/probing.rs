@@ -1,15 +1,16 @@
 //! When to probe, and what the answers mean.
 //!
-//! Until it is ready, an instance that refuses connections is asked again every 20 ms, later every 200 ms:
+//! Until it is ready, an instance that refuses connections is asked again every 5 ms, then 20, then 200:
 //! that costs next to nothing and is most of what a person waits for at `naru up`. One that answers, and not well,
 //! is asked at the pace that its file sets.
 
 use super::effect::Probed;
 use naru_model::{Check, Health, Span, Time};
 
-const FIRST_PACE: Span = Span(20);
-const FIRST_PACE_FOR: Span = Span::secs(2);
-const LATER_PACE: Span = Span(200);
+/// Up to which age it is asked how often.
+const PACES: [(Span, Span); 2] = [(Span(250), Span(5)), (Span::secs(2), Span(20))];
+/// How often beyond those ages.
+const LAST_PACE: Span = Span(200);
 /// Outside the start period, one that is not ready yet is asked at least this often.
 const SLOWEST_BEFORE_READY: Span = Span::secs(1);
 /// One second without ports and without a check, and it counts as ready.
@@ -75,7 +76,7 @@ impl Probing {
     }
 
     fn pace(&self, age: Span, health: Option<&Health>, past: Past, seen: &Probed) -> Span {
-        let fast = if age < FIRST_PACE_FOR { FIRST_PACE } else { LATER_PACE };
+        let fast = PACES.iter().find(|(up_to, _)| age < *up_to).map_or(LAST_PACE, |(_, pace)| *pace);
         let Some(health) = health else { return fast };
         let command = matches!(health.check, Check::Command(_));
         match (past, seen) {

@@ -148,7 +148,7 @@ async fn start(
     runtime: &Runtime,
     book: &Book,
 ) -> Result<(PortMap, Started), String> {
-    let url = book.admit(&memory.id).await.map_err(|error| error.to_string())?;
+    let url = book.admit(&memory.id).map_err(|error| error.to_string())?;
     let launch = surroundings::launch(memory, &ports, &url)?;
     let tag = serde_json::to_vec(&Tag { run, ports: ports.clone() }).map_err(|error| error.to_string())?;
     let started = runtime.start(&memory.id, &launch, &tag).await.map_err(|error| error.to_string())?;
@@ -156,7 +156,7 @@ async fn start(
 }
 
 async fn subject(memory: &Memory, runtime: Runtime, book: &Book) -> Result<Subject, String> {
-    let url = book.admit(&memory.id).await.map_err(|error| error.to_string())?;
+    let url = book.admit(&memory.id).map_err(|error| error.to_string())?;
     let ports = memory.life.ports.clone();
     let launch = surroundings::launch(memory, &ports, &url)?;
     let first = memory.desired.template.targets.first().map(|target| target.port);

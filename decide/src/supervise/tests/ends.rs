@@ -137,7 +137,7 @@ fn one_that_never_served_is_not_held_up_by_silence() {
         Template { quiet: told().quiet, ..asked() },
         "0 begin => starting; launch 1 {} |
          0 started => starting; connect |
-         1 refused => starting | the next probe at 21
+         1 refused => starting | the next probe at 6
          2 stop => quiet; quiet ledger; tell quiet; ask busy |
          3 told refused => quiet; ask busy |
          4 busy refused => quiet; close ledger |",

@@ -20,8 +20,10 @@ fn without_a_check_it_is_ready_when_its_ports_accept() {
         template(),
         "0 begin => starting; launch 1 {} |
          5 started => starting; connect |
-         6 refused => starting | the next probe at 26
-         26 tick => starting; connect |
+         6 refused => starting | the next probe at 11
+         11 tick => starting; connect |
+         300 refused => starting | the next probe at 320
+         320 tick => starting; connect |
          2500 refused => starting | the next probe at 2700
          0 begin => note: not ready yet: refused
          2700 tick => starting; connect |
@@ -46,7 +48,7 @@ fn so_many_failures_in_a_row_make_it_unready_and_one_pass_ready() {
         checked(2, Span::ZERO),
         "0 begin => starting; launch 1 {} |
          5 started => starting; probe |
-         6 refused => starting | the next probe at 26
+         6 refused => starting | the next probe at 11
          26 tick => starting; probe |
          27 failed => starting | the next probe at 427
          427 tick => starting; probe |
@@ -68,7 +70,7 @@ fn in_the_start_period_the_files_pace_holds_once_it_answers() {
         checked(1, Span::secs(60)),
         "0 begin => starting; launch 1 {} |
          0 started => starting; probe |
-         1 refused => starting | the next probe at 21
+         1 refused => starting | the next probe at 6
          21 tick => starting; probe |
          22 failed => starting | the next probe at 5022
          5022 tick => starting; probe |
