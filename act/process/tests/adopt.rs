@@ -1,8 +1,8 @@
 //! Agents that die, shims that die, machines that restart: what a new agent finds.
 
-mod common;
+mod bench;
 
-use common::{Bench, Steps, bench, bench_in, gone, id, is_there, kill9, sh};
+use bench::{Bench, Steps, bench, bench_in, gone, id, is_there, kill9, sh};
 use naru_model::Exit;
 use naru_process::{AdoptedState, RunNo, Signal, StartError};
 use std::io::{BufRead, BufReader};
@@ -141,7 +141,7 @@ async fn a_start_under_way_is_waited_for() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!open.is_finished(), "a start under way was taken for none");
     drop(lock);
-    let bench = tokio::time::timeout(common::LIMIT, open).await.unwrap().unwrap();
+    let bench = tokio::time::timeout(bench::LIMIT, open).await.unwrap().unwrap();
     assert!(matches!(&bench.adopted[0].state, AdoptedState::Ended { exit: Exit::NotStarted(_), .. }));
 }
 
@@ -194,6 +194,12 @@ async fn after_a_restart_of_the_machine_the_exit_is_unknown() {
     assert!(matches!(second.adopted[0].state, AdoptedState::Ended { exit: Exit::Unknown, at: None }));
     assert!(is_there(started.pid as i32), "a process of another boot was signalled");
     kill9(started.pid as i32);
+    gone(started.pid as i32).await;
+    // A machine that restarts has no groups; this one still has.
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    for group in state["cgroups"].as_array().unwrap() {
+        std::fs::remove_dir(group.as_str().unwrap()).unwrap();
+    }
 }
 
 #[tokio::test]

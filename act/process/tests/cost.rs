@@ -1,8 +1,8 @@
 //! What a shim costs: memory while it waits, and time to start and to end.
 
-mod common;
+mod bench;
 
-use common::{bench, command, id, sh};
+use bench::{bench, command, id, sh};
 use std::time::{Duration, Instant};
 
 /// Kilobytes of a field of `/proc/PID/smaps_rollup`.

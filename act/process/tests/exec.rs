@@ -1,8 +1,8 @@
 //! Commands beside a running instance.
 
-mod common;
+mod bench;
 
-use common::{bench, gone, id, sh};
+use bench::{bench, gone, id, sh};
 use naru_model::Exit;
 use naru_process::{Error, ExecEnd};
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ async fn past_its_time_a_command_is_killed_with_its_children() {
     assert_eq!(output.end, ExecEnd::TimedOut);
     assert!(began.elapsed() >= Duration::from_millis(300));
     for pid in output.tail.lines() {
-        assert!(!common::is_there(pid.parse().unwrap()));
+        assert!(!bench::is_there(pid.parse().unwrap()));
     }
     assert_eq!(output.tail.lines().count(), 2);
     bench.runtime.kill(&id("a")).await.unwrap();
@@ -54,7 +54,7 @@ async fn what_a_command_leaves_is_killed_when_it_ends() {
     bench.runtime.start(&id("a"), &sh("exec sleep 1000"), b"").await.unwrap();
     let output = bench.runtime.exec(&id("a"), &words("setsid sleep 1000 & echo $!"), LONG).await.unwrap();
     assert!(output.is_success());
-    assert!(!common::is_there(output.tail.trim().parse().unwrap()));
+    assert!(!bench::is_there(output.tail.trim().parse().unwrap()));
     bench.runtime.kill(&id("a")).await.unwrap();
 }
 
@@ -72,9 +72,9 @@ async fn a_command_nobody_awaits_is_killed() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(common::LIMIT, written).await.unwrap();
+    tokio::time::timeout(bench::LIMIT, written).await.unwrap();
     let pid = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
-    assert!(common::is_there(pid));
+    assert!(bench::is_there(pid));
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     gone(pid).await;

@@ -1,8 +1,8 @@
 //! One instance's life: start, exit, signals, what is refused, what is left behind.
 
-mod common;
+mod bench;
 
-use common::{bench, command, gone, id, is_there, sh};
+use bench::{bench, command, gone, id, is_there, sh};
 use naru_model::Exit;
 use naru_process::{Error, KeepLogs, RunNo, Signal, StartError};
 

@@ -1,8 +1,8 @@
 //! Logs of real processes: rotation, order, long lines, a full disk.
 
-mod common;
+mod bench;
 
-use common::{Bench, Steps, bench, bench_in, id, is_root, sh};
+use bench::{Bench, Steps, bench, bench_in, id, is_root, sh};
 use naru_model::Exit;
 use naru_process::logs::{From, LogReader, Stream};
 use naru_process::{Launch, LogLimits};

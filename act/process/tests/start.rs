@@ -1,8 +1,8 @@
 //! Starting: what a program finds around it, and what is said where it cannot be started.
 
-mod common;
+mod bench;
 
-use common::{Bench, bench, command, id, is_root, sh};
+use bench::{Bench, bench, command, id, is_root, sh};
 use naru_model::{Exit, Resources};
 use naru_process::{AdoptedState, Launch, StartError};
 use std::collections::BTreeMap;
@@ -86,7 +86,7 @@ async fn what_cannot_be_started_says_what_and_where() {
 async fn a_failed_start_leaves_nothing_running_and_can_be_mended() {
     let mut bench = bench().await;
     refused(&bench, &command(&["no-such-program"])).await;
-    let second = common::bench_in(&bench.dir).await;
+    let second = bench::bench_in(&bench.dir).await;
     assert!(
         matches!(&second.adopted[0].state, AdoptedState::Ended { exit: Exit::NotStarted(why), .. } if why.contains("not found")),
         "{:?}",
