@@ -126,6 +126,8 @@ pub enum Verb {
     Config(verb::config::Config),
     /// Print the JSON schema of `x-naru`
     Schema,
+    /// Run server, agent and edge in the foreground
+    Serve,
     /// End the server, agent and edge that run in the background
     Shutdown(verb::shutdown::Shutdown),
     /// Print a completion script for a shell

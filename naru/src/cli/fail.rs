@@ -3,6 +3,7 @@
 //! Whatever goes wrong is translated here, once: `error: SENTENCE`, then `  help: WHAT TO DO`.
 
 use super::args::Cli;
+use crate::keeper::StartError;
 use clap::CommandFactory;
 use naru_api::ClientError;
 use naru_model::Refusal;
@@ -127,6 +128,17 @@ impl From<ClientError> for Fail {
                 code: Code::NoServer,
                 ..Fail::new(unknown)
             },
+        }
+    }
+}
+
+impl From<StartError> for Fail {
+    fn from(error: StartError) -> Fail {
+        match error {
+            StartError::Client(error) => error.into(),
+            StartError::Home(_) | StartError::System(_) | StartError::Keeper { .. } => {
+                Fail { code: Code::NoServer, ..Fail::new(error) }
+            }
         }
     }
 }

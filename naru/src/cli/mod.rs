@@ -21,6 +21,8 @@ mod settings;
 mod table;
 mod verb;
 
+use crate::keeper::{self, Mode};
+use crate::role::Home;
 use args::{Cli, ProjectArgs, Verb};
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -28,6 +30,7 @@ use fail::{Code, Fail};
 use printer::Printer;
 use session::Session;
 use settings::Settings;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 /// Does what was typed.
@@ -44,11 +47,16 @@ pub fn main() -> ExitCode {
         }
         Err(fail) => (Err(fail), Printer::plain()),
     };
-    let code = code.unwrap_or_else(|fail| {
+    code.unwrap_or_else(|fail| {
         printer.fail(&fail);
-        fail.code
-    });
-    code.into()
+        fail.code.into()
+    })
+}
+
+/// The keeper has a runtime of its own, and its own way to end.
+fn serve(session: &Session) -> Result<ExitCode, Fail> {
+    let home = Home::open(&session.settings.home).map_err(Fail::new)?;
+    Ok(keeper::serve(&home, Mode::Foreground))
 }
 
 /// Help and versions are no errors, and are shown as they are.
@@ -64,43 +72,44 @@ fn not_parsed(error: clap::Error) -> ExitCode {
     }
 }
 
-fn run(verb: Verb, session: &Session) -> Result<Code, Fail> {
+fn run(verb: Verb, session: &Session) -> Result<ExitCode, Fail> {
+    let at_once = |done: Result<Code, Fail>| done.map(ExitCode::from);
+    let work: Work<'_> = match verb {
+        Verb::Up(up) => Box::pin(up.run(session)),
+        Verb::Plan(plan) => Box::pin(plan.run(session)),
+        Verb::Ps(ps) => Box::pin(ps.run(session)),
+        Verb::Logs(logs) => Box::pin(logs.run(session)),
+        Verb::Work(work) => Box::pin(work.run(session)),
+        Verb::Routes(routes) => Box::pin(routes.run(session)),
+        Verb::Ls(ls) => Box::pin(ls.run(session)),
+        Verb::Scale(scale) => Box::pin(scale.run(session)),
+        Verb::Stop(stop) => Box::pin(stop.run(session)),
+        Verb::Start(start) => Box::pin(start.run(session)),
+        Verb::Restart(restart) => Box::pin(restart.run(session)),
+        Verb::Down(down) => Box::pin(down.run(session)),
+        Verb::Pause(pause) => Box::pin(pause.run(session)),
+        Verb::Resume(resume) => Box::pin(resume.run(session)),
+        Verb::Promote(promote) => Box::pin(promote.run(session)),
+        Verb::Abort(abort) => Box::pin(abort.run(session)),
+        Verb::Rollback(rollback) => Box::pin(rollback.run(session)),
+        Verb::History(history) => Box::pin(history.run(session)),
+        Verb::Receipt(receipt) => Box::pin(receipt.run(session)),
+        Verb::Shutdown(shutdown) => Box::pin(shutdown.run(session)),
+        Verb::Version(version) => Box::pin(version.run(session)),
+        Verb::Config(config) => return at_once(config.run(session)),
+        Verb::Schema => return at_once(session.printer.json(&naru_compose::schema()).map(|()| Code::Done)),
+        Verb::Completions(completions) => return at_once(completions.run(session)),
+        Verb::Reference => return at_once(session.printer.data(&reference::markdown()).map(|()| Code::Done)),
+        Verb::Serve => return serve(session),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fail::new)?;
-    let code = runtime.block_on(dispatch(verb, session));
-    // A question on the terminal, or a file on a dead disk, must not hold the end of the command.
+    let code = runtime.block_on(work);
+    // A file on a dead disk must not hold the end of the command.
     runtime.shutdown_background();
-    code
+    at_once(code)
 }
 
-async fn dispatch(verb: Verb, session: &Session) -> Result<Code, Fail> {
-    match verb {
-        Verb::Up(up) => up.run(session).await,
-        Verb::Plan(plan) => plan.run(session).await,
-        Verb::Ps(ps) => ps.run(session).await,
-        Verb::Logs(logs) => logs.run(session).await,
-        Verb::Work(work) => work.run(session).await,
-        Verb::Routes(routes) => routes.run(session).await,
-        Verb::Ls(ls) => ls.run(session).await,
-        Verb::Scale(scale) => scale.run(session).await,
-        Verb::Stop(stop) => stop.run(session).await,
-        Verb::Start(start) => start.run(session).await,
-        Verb::Restart(restart) => restart.run(session).await,
-        Verb::Down(down) => down.run(session).await,
-        Verb::Pause(pause) => pause.run(session).await,
-        Verb::Resume(resume) => resume.run(session).await,
-        Verb::Promote(promote) => promote.run(session).await,
-        Verb::Abort(abort) => abort.run(session).await,
-        Verb::Rollback(rollback) => rollback.run(session).await,
-        Verb::History(history) => history.run(session).await,
-        Verb::Receipt(receipt) => receipt.run(session).await,
-        Verb::Config(config) => config.run(session),
-        Verb::Schema => session.printer.json(&naru_compose::schema()).map(|()| Code::Done),
-        Verb::Shutdown(shutdown) => shutdown.run(session).await,
-        Verb::Completions(completions) => completions.run(session),
-        Verb::Version(version) => version.run(session).await,
-        Verb::Reference => session.printer.data(&reference::markdown()).map(|()| Code::Done),
-    }
-}
+type Work<'a> = Pin<Box<dyn Future<Output = Result<Code, Fail>> + 'a>>;
 
 /// What stands behind the verb about the stack.
 fn project(verb: &Verb) -> Option<&ProjectArgs> {
@@ -126,6 +135,7 @@ fn project(verb: &Verb) -> Option<&ProjectArgs> {
         Verb::Config(config) => Some(&config.project),
         Verb::Ls(_)
         | Verb::Schema
+        | Verb::Serve
         | Verb::Shutdown(_)
         | Verb::Completions(_)
         | Verb::Version(_)

@@ -118,7 +118,9 @@ pub async fn send(session: &Session, client: &Client, order: Order) -> Result<Op
         None => match under_way(client, &stack).await? {
             Some(id) => id,
             None => {
-                session.printer.result(format!("{stack}: nothing to do"));
+                if admitted.notes.is_empty() {
+                    session.printer.result(format!("{stack}: nothing to do"));
+                }
                 return Ok(None);
             }
         },
@@ -132,7 +134,8 @@ async fn under_way(client: &Client, stack: &StackName) -> Result<Option<Operatio
     let stacks = client.stacks().await?;
     let steering = stacks.into_iter().find(|view| view.name == *stack).and_then(|view| view.steering);
     let Some(id) = steering else { return Ok(None) };
-    Ok(client.operation(id).await?.is_steering().then_some(id))
+    let open = client.operation(id).await?;
+    Ok((open.is_steering() && open.cut_over.is_none()).then_some(id))
 }
 
 /// Follows what was ordered, unless it was ordered with `--detach`.

@@ -4,6 +4,7 @@ use super::fail::{Code, Fail};
 use super::load;
 use super::printer::Printer;
 use super::settings::Settings;
+use crate::keeper;
 use naru_api::Client;
 use naru_compose::{Loaded, Unsupported};
 use naru_model::StackName;
@@ -17,12 +18,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// The server of this user, which may or may not run.
+    /// The server of this user, which may or may not run: asking it something tells.
     ///
     /// # Errors
-    /// None at present; asking it something tells whether it runs.
+    /// NARU_HOME is of no use.
     pub fn client(&self) -> Result<Client, Fail> {
-        Ok(Client::new(self.settings.home.join("api.sock")))
+        Ok(keeper::client(&self.settings.home)?)
     }
 
     /// The server of this user, started if it does not run.
@@ -30,7 +31,7 @@ impl Session {
     /// # Errors
     /// It could not be started.
     pub async fn ensured(&self) -> Result<Client, Fail> {
-        self.client()
+        Ok(keeper::ensure(&self.settings.home).await?)
     }
 
     /// What the files say. Warnings are shown.

@@ -63,9 +63,8 @@ impl Display {
             self.printer.progress(line(one, entry));
         }
         for row in rows {
-            if row.is_news(self.told.get(&row.service)) && !row.detail.is_empty() {
-                let said = format!("{}: {} ({})", row.service, row.stage, row.detail);
-                self.printer.progress(format_args!("{}  {said}", elapsed(row.elapsed)));
+            if row.is_news(self.told.get(&row.service)) && row.tone != Tone::Good {
+                self.printer.progress(format_args!("{}  {}", elapsed(row.elapsed), transition(row)));
             }
             self.told.insert(row.service.clone(), row.clone());
         }
@@ -107,6 +106,12 @@ fn line(one: &Operation, entry: &LogEntry) -> String {
     format!("{}  {}", elapsed(entry.at.since(one.began)), paint::tone(tone, said))
 }
 
+/// `api: replacing, 1 of 2 ready`, and what it waits for.
+fn transition(row: &Row) -> String {
+    let parts = [row.stage.as_str(), &row.count, &row.detail].into_iter().filter(|part| !part.is_empty());
+    format!("{}: {}", row.service, parts.collect::<Vec<_>>().join(", "))
+}
+
 fn elapsed(span: Span) -> String {
     let said = span.to_string();
     paint::dim(format!("{said:>8}"))
@@ -146,7 +151,7 @@ fn picture_row(row: &Row, widths: (usize, usize, usize), columns: usize) -> Stri
 
 #[cfg(test)]
 mod tests {
-    use super::{Row, picture_rows};
+    use super::{Row, picture_rows, transition};
     use crate::cli::follow::row::rows;
     use crate::cli::follow::state::State;
     use crate::cli::sample;
@@ -173,11 +178,14 @@ mod tests {
     fn one_line_for_each_service_in_columns() {
         let shown = picture_rows(&pictured(), 80, 20);
         let plain: Vec<String> = shown.iter().map(|line| strip_str(line).to_string()).collect();
-        let want = [
-            "✓ api   serves     0 of 2 ready",
-            "• 주문  replacing  0 of 2 ready     2.5 s  1 of 2 new instances ready",
-        ];
+        let want = ["✓ api   serves     0 of 2 ready", "• 주문  replacing  1 of 2 ready     2.5 s"];
         assert_eq!(plain, want);
+    }
+
+    #[test]
+    fn a_transition_is_one_sentence() {
+        let all: Vec<String> = pictured().iter().map(transition).collect();
+        assert_eq!(all, ["api: serves, 0 of 2 ready", "주문: replacing, 1 of 2 ready"]);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use super::state::State;
 use crate::cli::paint::{self, Tone};
 use crate::cli::table::foreign;
 use naru_model::{
-    InProgress, InstanceView, Operation, OperationPhase, Phase, Reason, ServiceName, ServiceProgress, Span,
-    Stage, Time, plural, quantity,
+    InProgress, InstanceView, Operation, OperationKind, OperationPhase, Phase, Reason, ServiceName,
+    ServiceProgress, Span, Stage, Time, plural, quantity,
 };
 use std::collections::BTreeSet;
 use std::mem::{Discriminant, discriminant};
@@ -54,10 +54,24 @@ impl Row {
 pub fn rows(state: &State, now: Time) -> Vec<Row> {
     let Some(one) = &state.operation else { return vec![] };
     let retired = state.instances.iter().filter(|view| view.retired_by == Some(one.id));
-    let mut names: BTreeSet<&ServiceName> = one.services.keys().collect();
+    let mut names: BTreeSet<&ServiceName> = one.services.keys().filter(|name| concerns(one, name)).collect();
     names.extend(retired.map(|view| &view.service));
     names.extend(one.receipt.instances.values().map(|instance| &instance.service));
     names.into_iter().map(|name| row(state, one, name, now)).collect()
+}
+
+/// An order about some services brings the others to a halt for moments at most: they are not shown.
+fn concerns(one: &Operation, name: &ServiceName) -> bool {
+    match &one.kind {
+        OperationKind::Scale { replicas } => replicas.contains_key(name),
+        OperationKind::Stop { services }
+        | OperationKind::Start { services }
+        | OperationKind::Restart { services } => services.contains(name),
+        OperationKind::Deploy
+        | OperationKind::Rollback { .. }
+        | OperationKind::Down
+        | OperationKind::Incident => true,
+    }
 }
 
 fn row(state: &State, one: &Operation, name: &ServiceName, now: Time) -> Row {
@@ -74,8 +88,13 @@ fn advancing(
     progress: &ServiceProgress,
     now: Time,
 ) -> Row {
-    let ready = state.instances.iter().filter(|view| view.service == *name && serves(view)).count();
-    let wanted = state.wanted.get(name).copied().unwrap_or(0);
+    let wait = progress.waits_for.as_ref();
+    let (ready, wanted) = match wait {
+        Some(Reason::WaitsForReady { ready, wanted, .. }) => (*ready, *wanted),
+        _ => ready(state, name),
+    };
+    // The count says it already.
+    let wait = wait.filter(|reason| !matches!(reason, Reason::WaitsForReady { .. }));
     let arrived = progress.stage == Stage::CutOver;
     let tone = match (progress.failed.is_empty(), one.phase) {
         (false, _) | (_, OperationPhase::RollingBack) => Tone::Bad,
@@ -87,10 +106,16 @@ fn advancing(
         tone,
         stage: stage(progress.stage, one),
         count: if wanted > 0 { format!("{ready} of {wanted} ready") } else { String::new() },
-        detail: progress.waits_for.as_ref().map(|reason| sentence(reason, name)).unwrap_or_default(),
+        detail: wait.map(|reason| sentence(reason, name)).unwrap_or_default(),
         elapsed: now.since(one.began),
-        kind: progress.waits_for.as_ref().map(discriminant),
+        kind: wait.map(discriminant),
     }
+}
+
+/// How many instances are ready, of how many that are wanted.
+fn ready(state: &State, name: &ServiceName) -> (u32, u32) {
+    let ready = state.instances.iter().filter(|view| view.service == *name && serves(view)).count();
+    (ready as u32, state.wanted.get(name).copied().unwrap_or(0))
 }
 
 /// Ready, and of what is wanted now.
@@ -148,10 +173,10 @@ fn sentence(reason: &Reason, name: &ServiceName) -> String {
     rest.map_or(said.clone(), |rest| rest.trim_start().to_string())
 }
 
-/// `2 old instances retire in the background: 3 jobs left, about 4 min`; nothing where none does.
+/// `2 old instances retire in the background: 3 jobs left, about 4 min`. Those that are idle are gone before
+/// one has read it.
 pub fn in_background(instances: &[InstanceView]) -> Option<String> {
-    let over = |view: &InstanceView| view.status.as_ref().is_some_and(|status| status.phase.is_over());
-    let left = instances.iter().filter(|view| view.retired_by.is_some() && !over(view));
+    let left = instances.iter().filter(|view| view.retired_by.is_some() && !view.work.is_idle());
     let (mut count, mut work, mut longest) = (0, InProgress::default(), None);
     for view in left {
         count += 1;
@@ -160,8 +185,8 @@ pub fn in_background(instances: &[InstanceView]) -> Option<String> {
     }
     let verb = if count == 1 { "retires" } else { "retire" };
     let about = longest.map(|span| format!(", about {span}")).unwrap_or_default();
-    let rest = if work.is_idle() { String::new() } else { format!(": {} left{about}", quantity(work)) };
-    (count > 0).then(|| format!("{} {verb} in the background{rest}", plural(count, "old instance")))
+    let who = plural(count, "old instance");
+    (count > 0).then(|| format!("{who} {verb} in the background: {} left{about}", quantity(work)))
 }
 
 #[cfg(test)]
@@ -200,7 +225,7 @@ mod tests {
         let wait = Reason::WaitsForReady { service: "api".into(), ready: 1, wanted: 2 };
         let row = rows(&following(Some(wait)), Time(62_500)).remove(0);
         assert_eq!((row.stage.as_str(), row.count.as_str()), ("replacing", "1 of 2 ready"));
-        assert_eq!(row.detail, "1 of 2 new instances ready");
+        assert_eq!(row.detail, "");
         assert_eq!(row.elapsed, Span(2_500));
     }
 

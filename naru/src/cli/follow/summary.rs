@@ -11,7 +11,8 @@ use crate::cli::table::{foreign, pad, width};
 use crate::cli::verb::receipt::totals;
 use naru_api::{Client, LogQuery};
 use naru_model::{
-    InstanceId, Operation, OperationOutcome, OperationPhase, Reach, ReleaseNo, ServiceView, StackName,
+    InstanceId, Operation, OperationKind, OperationOutcome, OperationPhase, Reach, ReleaseNo, ServiceView,
+    StackName,
 };
 
 /// The log of an instance that failed tells why in its last lines; more would bury the rest.
@@ -25,16 +26,12 @@ pub async fn well(session: &Session, client: &Client, state: &State, what: &Foll
     let Some(one) = &state.operation else { return Ok(Code::Done) };
     session.printer.result(headline(one));
     if what.until == Until::CutOver {
-        addresses(session, client, &what.stack).await?;
-        if one.phase == OperationPhase::Monitoring
-            && let Some(previous) = before(one)
-        {
-            session
-                .printer
-                .result(format!("  watched for a while yet: if it fails, release {previous} comes back"));
+        if brings_contents(one) {
+            addresses(session, client, &what.stack).await?;
+            monitoring(session, one);
         }
         if let Some(said) = in_background(&state.instances) {
-            session.printer.result(format!("  {said}; `naru ps` shows them, `naru receipt` keeps the books"));
+            session.printer.result(format!("  {said}; `naru ps` shows it"));
         }
     } else {
         session.printer.result(format!("  {}", totals(&one.receipt.total())));
@@ -42,15 +39,33 @@ pub async fn well(session: &Session, client: &Client, state: &State, what: &Foll
     Ok(Code::Done)
 }
 
+fn brings_contents(one: &Operation) -> bool {
+    matches!(one.kind, OperationKind::Deploy | OperationKind::Rollback { .. } | OperationKind::Start { .. })
+}
+
+fn monitoring(session: &Session, one: &Operation) {
+    if one.phase == OperationPhase::Monitoring
+        && one.release.is_some()
+        && let Some(previous) = before(one)
+    {
+        session
+            .printer
+            .result(format!("  watched for a while yet: if it fails, release {previous} comes back"));
+    }
+}
+
 fn headline(one: &Operation) -> String {
     let took = |end: naru_model::Time| end.since(one.began);
-    let said = match (one.ended, one.cut_over, one.release) {
-        (_, Some(at), Some(release)) if one.outcome != Some(OperationOutcome::Aborted) => {
+    let aborted = one.outcome == Some(OperationOutcome::Aborted);
+    let said = match (one.release, one.cut_over, one.ended) {
+        (Some(release), Some(at), _) if !aborted => {
             format!("release {release} of {} serves after {}", one.stack, took(at))
         }
-        (Some(at), ..) => format!("{} of {}: done after {}", one.kind, one.stack, took(at)),
-        (None, Some(at), _) => format!("{} of {}: done after {}", one.kind, one.stack, took(at)),
-        _ => format!("{} of {}: {}", one.kind, one.stack, one.phase),
+        (.., Some(at)) | (_, Some(at), None) if !aborted => {
+            format!("{}: {} done after {}", one.stack, one.kind, took(at))
+        }
+        _ if aborted => format!("{}: {} is given up", one.stack, one.kind),
+        _ => format!("{}: {} is {}", one.stack, one.kind, one.phase),
     };
     paint::bold(said)
 }

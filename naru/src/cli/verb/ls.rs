@@ -5,7 +5,7 @@ use crate::cli::paint::{self, Tone};
 use crate::cli::session::Session;
 use crate::cli::table::Table;
 use clap::Args;
-use naru_model::StackView;
+use naru_model::{Operation, StackView};
 
 /// What `naru ls` takes.
 #[derive(Args, Debug)]
@@ -24,7 +24,8 @@ impl Ls {
     /// # Errors
     /// No server.
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
-        let stacks = session.client()?.stacks().await?;
+        let client = session.client()?;
+        let stacks = client.stacks().await?;
         if self.json {
             session.printer.json(&stacks)?;
         } else if self.quiet {
@@ -33,13 +34,18 @@ impl Ls {
         } else if stacks.is_empty() {
             session.printer.note("no stack runs");
         } else {
-            session.printer.data(&render(&stacks))?;
+            let mut open = vec![];
+            for id in stacks.iter().filter_map(|stack| stack.steering) {
+                open.push(client.operation(id).await?);
+            }
+            session.printer.data(&render(&stacks, &open))?;
         }
         Ok(Code::Done)
     }
 }
 
-fn render(stacks: &[StackView]) -> String {
+/// `open` are the operations that steer them.
+fn render(stacks: &[StackView], open: &[Operation]) -> String {
     let mut table = Table::new(&["STACK", "RELEASE", "SERVICES", "READY", "RETIRING", "STATE"]);
     for stack in stacks {
         let sum = |count: fn(&naru_model::ServiceView) -> u32| stack.services.iter().map(count).sum::<u32>();
@@ -52,15 +58,16 @@ fn render(stacks: &[StackView]) -> String {
             stack.services.len().to_string(),
             paint::tone(tone, format!("{ready} of {wanted}")),
             if retiring > 0 { retiring.to_string() } else { String::new() },
-            state(stack),
+            state(stack, open),
         ]);
     }
     table.render()
 }
 
-fn state(stack: &StackView) -> String {
-    match (stack.steering, stack.target, stack.serving) {
-        (Some(id), ..) => paint::tone(Tone::Busy, format!("operation {id} is under way")),
+fn state(stack: &StackView, open: &[Operation]) -> String {
+    let steering = open.iter().find(|one| Some(one.id) == stack.steering);
+    match (steering, stack.target, stack.serving) {
+        (Some(one), ..) => paint::tone(Tone::Busy, format!("operation {}: {}", one.id, one.phase)),
         (None, None, _) => paint::dim("down"),
         (None, Some(_), None) => paint::tone(Tone::Bad, "does not serve"),
         (None, Some(_), Some(_)) => "serves".into(),
@@ -70,6 +77,7 @@ fn state(stack: &StackView) -> String {
 #[cfg(test)]
 mod tests {
     use super::render;
+    use crate::cli::sample;
     use anstream::adapter::strip_str;
     use naru_model::{OperationId, ReleaseNo, ServiceView, StackView};
 
@@ -80,13 +88,13 @@ mod tests {
             name: "shop".into(),
             serving: Some(ReleaseNo(4)),
             target: Some(ReleaseNo(5)),
-            steering: Some(OperationId(9)),
+            steering: Some(OperationId(7)),
             services: vec![service],
         };
         let want = "\
 STACK  RELEASE  SERVICES  READY   RETIRING  STATE
-shop   4        1         2 of 3  1         operation 9 is under way
+shop   4        1         2 of 3  1         operation 7: running
 ";
-        assert_eq!(strip_str(&render(&[stack])).to_string(), want);
+        assert_eq!(strip_str(&render(&[stack], &[sample::deploy("shop")])).to_string(), want);
     }
 }

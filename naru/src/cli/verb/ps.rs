@@ -37,8 +37,12 @@ impl Ps {
     /// No server, or no such service.
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
         let stack = session.scope()?;
-        let views = session.client()?.instances(stack.as_ref()).await?;
-        let views = only(views, &self.services)?;
+        let client = session.client()?;
+        let views = client.instances(stack.as_ref()).await?;
+        let stacks = client.stacks().await?;
+        let mine = stacks.iter().filter(|view| stack.as_ref().is_none_or(|stack| *stack == view.name));
+        let known = mine.flat_map(|view| &view.services).map(|service| service.name.as_str());
+        let views = only(views, known.collect(), &self.services)?;
         if self.json {
             session.printer.json(&views)?;
         } else if self.quiet {
@@ -68,12 +72,16 @@ fn nothing(stack: Option<&StackName>) -> String {
     }
 }
 
-fn only(views: Vec<InstanceView>, services: &[String]) -> Result<Vec<InstanceView>, Fail> {
-    let known: BTreeSet<&str> = views.iter().map(|view| view.service.as_str()).collect();
-    if let Some(stranger) = services.iter().find(|name| !known.contains(name.as_str())) {
+fn only(
+    views: Vec<InstanceView>,
+    known: BTreeSet<&str>,
+    services: &[String],
+) -> Result<Vec<InstanceView>, Fail> {
+    let runs = |name: &String| views.iter().any(|view| view.service.as_str() == name);
+    if let Some(stranger) = services.iter().find(|name| !known.contains(name.as_str()) && !runs(name)) {
         let names: Vec<_> = known.into_iter().collect();
-        return Err(Fail::usage(format!("no instance of a service `{stranger}` runs"))
-            .help(format!("running: {}", names.join(", "))));
+        return Err(Fail::usage(format!("there is no service `{stranger}`"))
+            .help(format!("services: {}", names.join(", "))));
     }
     let wanted =
         |view: &InstanceView| services.is_empty() || services.iter().any(|s| s == view.service.as_str());
@@ -187,7 +195,8 @@ SERVICE  RELEASE  INSTANCE       STATE            AGE    WORK   NOTE
     #[test]
     fn a_service_that_nobody_knows_is_an_error_with_the_known_ones() {
         let view = sample::instance("shop", "api", 2, 3, Phase::Ready, Duty::Serving);
-        let fail = only(vec![view], &["ap".into()]).unwrap_err();
-        assert_eq!(fail.help.as_deref(), Some("running: api"));
+        let fail = only(vec![view], ["api", "db"].into(), &["ap".into()]).unwrap_err();
+        assert_eq!(fail.help.as_deref(), Some("services: api, db"));
+        assert_eq!(only(vec![], ["db"].into(), &["db".into()]).unwrap(), vec![]);
     }
 }

@@ -6,8 +6,9 @@ use crate::cli::paint;
 use crate::cli::printer::Answer;
 use crate::cli::session::Session;
 use crate::cli::verb::work::table;
+use crate::keeper::{self, Ended};
 use clap::Args;
-use naru_api::{Client, ShutdownOrder};
+use naru_api::ShutdownOrder;
 use naru_model::{Ending, plural};
 
 /// What `naru shutdown` takes.
@@ -27,29 +28,29 @@ impl Shutdown {
     /// # Errors
     /// Instances run.
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
-        let client = session.client()?;
         let ending = if self.cut { Ending::Cut } else { Ending::Finish };
-        if let Err(error) = client.status().await
-            && error.is_no_server()
-        {
-            session.printer.result("no server is running: nothing to do");
-            return Ok(Code::Done);
-        }
         if self.cut && !self.yes {
-            confirm(session, &client).await?;
+            confirm(session).await?;
         }
-        client.shutdown(ShutdownOrder { ending }).await?;
-        session.printer.result("server, agent and edge have ended");
+        let said = match keeper::shutdown(&session.settings.home, ShutdownOrder { ending }).await? {
+            Ended::Now => "server, agent and edge have ended",
+            Ended::Before => "no server is running: nothing to do",
+        };
+        session.printer.result(said);
         Ok(Code::Done)
     }
 }
 
-async fn confirm(session: &Session, client: &Client) -> Result<(), Fail> {
+async fn confirm(session: &Session) -> Result<(), Fail> {
     if !session.printer.can_ask() {
         return Err(Fail::usage("`--cut` asks before it ends work, and there is no terminal to ask on")
             .help("add `--yes`, or `naru down --all` first: then the work finishes"));
     }
-    let running = client.instances(None).await?.len() as u64;
+    let client = session.client()?;
+    let running = match client.instances(None).await {
+        Err(error) if error.is_no_server() => return Ok(()),
+        instances => instances?.len() as u64,
+    };
     let work = client.work(None).await?;
     if !work.is_empty() {
         session.printer.raw(&format!("{}\n{}", paint::bold("this work is cut:"), table(&work, now())));
