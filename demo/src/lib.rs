@@ -8,4 +8,5 @@ pub mod books;
 pub mod call;
 pub mod check;
 pub mod client;
+pub mod rig;
 pub mod tier;

@@ -50,10 +50,14 @@ pub struct ShutdownOrder {
 }
 
 /// Which report the server has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Taken {
     /// The `seq` of the report; what follows from it is stored.
     pub seq: u64,
+    /// The instances of an edge's report of which the server has no record any more. The edge may forget what
+    /// it counted for them; what it counted for others is on no receipt yet.
+    #[serde(default)]
+    pub gone: Vec<InstanceId>,
 }
 
 /// What is to be watched.

@@ -195,11 +195,16 @@ impl Edge {
         self.shared.assemble(told)
     }
 
-    /// The report `seq` was taken: what it told as ended need not be told again.
-    pub fn confirm(&self, seq: u64) {
+    /// The report `seq` was taken, and the server has no record of the instances `gone` any more: of those, what
+    /// it told as ended need not be told again. What the server still has a record of is told for as long as
+    /// it has, since it takes the newest report for all that was counted.
+    pub fn confirm(&self, seq: u64, gone: &[InstanceId]) {
         let mut desk = self.shared.desk();
-        let taken: Arc<[InstanceId]> =
-            desk.ended.iter().filter(|(_, first)| **first <= seq).map(|(id, _)| id.clone()).collect();
+        let taken: Arc<[InstanceId]> = gone
+            .iter()
+            .filter(|id| desk.ended.get(*id).is_some_and(|first| *first <= seq))
+            .cloned()
+            .collect();
         if taken.is_empty() {
             return;
         }

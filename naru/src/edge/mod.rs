@@ -8,7 +8,7 @@ mod keep;
 
 use crate::role::{EndSignals, Failure, Home, wall};
 use keep::Keep;
-use naru_api::{Client, ClientError};
+use naru_api::{Client, ClientError, Taken};
 use naru_edge::{Config, Edge};
 use naru_model::{EdgeReport, NodeId};
 use std::thread::available_parallelism;
@@ -58,20 +58,27 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Applies each new table, but not before it is on disk: an acknowledged table must be the one that the next
+/// life begins with. An older one may name an instance that was told to be quiet on the strength of the
+/// acknowledgement.
 async fn take_tables(client: &Client, node: &NodeId, edge: &Edge, keep: &Keep) {
     let mut tables = client.node_routes(node);
+    let mut kept = keep.table().map(|table| table.generation).unwrap_or_default();
     loop {
         let table = tables.next().await;
         let generation = table.generation;
-        match edge.apply(table.clone()) {
-            Ok(()) => tracing::info!(%generation, "chooses by a new table"),
-            Err(refused) => {
-                tracing::warn!(%refused, "a table is refused");
-                continue;
-            }
+        if generation < kept {
+            tracing::warn!(%generation, %kept, "an older table is refused");
+            continue;
         }
-        if let Err(error) = keep.put_table(table).await {
-            tracing::warn!(%error, "the table could not be kept for the next edge");
+        while let Err(error) = keep.put_table(table.clone()).await {
+            tracing::error!(%error, %generation, "the table cannot be kept, and is not applied");
+            tokio::time::sleep(REPORT_EVERY).await;
+        }
+        kept = generation;
+        match edge.apply(table) {
+            Ok(()) => tracing::info!(%generation, "chooses by a new table"),
+            Err(refused) => tracing::warn!(%refused, "a table is refused"),
         }
     }
 }
@@ -92,18 +99,18 @@ async fn hand_in(client: &Client, edge: &Edge, keep: &Keep) {
         }
         news.mark_unchanged();
         let report = edge.report(wall()).await;
-        if let Some(seq) = taken(client, &report).await {
-            edge.confirm(seq);
+        if let Some(taken) = taken(client, &report).await {
+            edge.confirm(taken.seq, &taken.gone);
             // The edge lives, and so does its sender.
             let _ = tokio::time::timeout(REPORT_EVERY, news.changed()).await;
         }
     }
 }
 
-/// The `seq` that the server has, or nothing after a moment's rest.
-async fn taken(client: &Client, report: &EdgeReport) -> Option<u64> {
+/// What the server has, or nothing after a moment's rest.
+async fn taken(client: &Client, report: &EdgeReport) -> Option<Taken> {
     match hand_in_once(client, report).await {
-        Ok(seq) => Some(seq),
+        Ok(taken) => Some(taken),
         Err(error) => {
             tracing::debug!(%error, "a report could not be handed in");
             tokio::time::sleep(RETRY).await;
@@ -112,6 +119,6 @@ async fn taken(client: &Client, report: &EdgeReport) -> Option<u64> {
     }
 }
 
-async fn hand_in_once(client: &Client, report: &EdgeReport) -> Result<u64, ClientError> {
-    client.edge_report(report).await.map(|taken| taken.seq)
+async fn hand_in_once(client: &Client, report: &EdgeReport) -> Result<Taken, ClientError> {
+    client.edge_report(report).await
 }

@@ -10,10 +10,10 @@ use super::ports;
 use crate::role::{Home, wall};
 use naru_api::{Ground, Refused, Taken};
 use naru_decide::{Context, Decision, World, Write, admit, reconcile};
-use naru_model::{Admitted, AgentReport, Demand, EdgeReport, NodeId, Time};
+use naru_model::{Admitted, AgentReport, Demand, EdgeReport, NodeId, Span, Time};
 use naru_store::{Store, TxnError};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// A decision comes to rest after a few rounds; a round for each of a thousand things is far beyond that,
@@ -61,6 +61,8 @@ pub struct Desk<S> {
     world: World,
     node: NodeId,
     now: Time,
+    /// When `now` was, by the clock that nobody sets.
+    ticked: Instant,
     messages: mpsc::Receiver<Message>,
     books: Books,
     /// Where the search for free ports begins: another home on this machine begins elsewhere.
@@ -70,7 +72,8 @@ pub struct Desk<S> {
     wake: Option<Time>,
     /// The world is not what the store says, until it is loaded.
     doubt: Option<String>,
-    taken: Vec<(oneshot::Sender<Taken>, u64)>,
+    /// Reporters that wait, with what their reports named.
+    taken: Vec<(oneshot::Sender<Taken>, Taken)>,
 }
 
 /// Whether there may be something to decide.
@@ -94,11 +97,13 @@ impl<S: Store> Desk<S> {
         let handle = Handle { messages: sender, books: books.clone() };
         let mut hasher = DefaultHasher::new();
         home.dir().hash(&mut hasher);
+        let now = wall().max(ledger.at());
         let desk = Desk {
             ledger,
             world,
             node,
-            now: wall(),
+            now,
+            ticked: Instant::now(),
             messages,
             books,
             first_port: hasher.finish(),
@@ -118,7 +123,8 @@ impl<S: Store> Desk<S> {
             if touched == Touched::Yes {
                 self.settle().await;
             }
-            let wait = self.wake.map_or(Duration::MAX, |wake| wake.since(wall()).std()).max(REST);
+            self.tick();
+            let wait = self.wake.map_or(Duration::MAX, |wake| wake.since(self.now).std()).max(REST);
             touched = match tokio::time::timeout(wait, self.messages.recv()).await {
                 Err(_) => Touched::Yes,
                 Ok(None) => return,
@@ -146,12 +152,13 @@ impl<S: Store> Desk<S> {
                 return Touched::Yes;
             }
             Message::Agent(report, answer) => {
-                self.taken.push((answer, report.seq));
+                self.taken.push((answer, Taken { seq: report.seq, gone: vec![] }));
                 self.world.hear_agent(report);
                 return Touched::Yes;
             }
             Message::Edge(report, answer) => {
-                self.taken.push((answer, report.seq));
+                let gone = report.instances.keys().cloned().collect();
+                self.taken.push((answer, Taken { seq: report.seq, gone }));
                 self.world.hear_edge(report);
                 return Touched::Yes;
             }
@@ -162,9 +169,12 @@ impl<S: Store> Desk<S> {
         Touched::No
     }
 
-    /// The clock never goes back, whatever the machine's does.
+    /// The clock never goes back and never stands still, whatever the machine's does.
     fn tick(&mut self) {
-        self.now = self.now.max(wall());
+        let passed = self.ticked.elapsed().as_millis() as u64;
+        self.now = wall().max(self.now + Span(passed));
+        // Whole milliseconds only, so that what is left of one is not lost at each tick.
+        self.ticked += Duration::from_millis(passed);
     }
 
     async fn demand(&mut self, demand: &Demand) -> Result<Admitted, Refused> {
@@ -221,16 +231,17 @@ impl<S: Store> Desk<S> {
                 self.wake = wake;
                 self.retry = RETRY.0;
                 self.books.fault(None);
-                for (sender, seq) in self.taken.drain(..) {
+                for (sender, mut taken) in self.taken.drain(..) {
+                    taken.gone.retain(|id| !self.world.instances.contains_key(id));
                     // A reporter that did not wait reports again.
-                    let _ = sender.send(Taken { seq });
+                    let _ = sender.send(taken);
                 }
             }
             Err(fault) => {
                 self.taken.clear();
                 tracing::error!(%fault, retry = ?self.retry, "a decision could not be stored");
                 self.books.fault(Some(fault));
-                self.wake = Some(wall() + naru_model::Span(self.retry.as_millis() as u64));
+                self.wake = Some(self.now + Span(self.retry.as_millis() as u64));
                 self.retry = (self.retry * 2).min(RETRY.1);
             }
         }
@@ -255,7 +266,7 @@ impl<S: Store> Desk<S> {
 
     /// Stores writes and then believes them.
     async fn store(&mut self, writes: Vec<Write>) -> Result<Stored, StoreError> {
-        match self.ledger.commit(&writes).await {
+        match self.ledger.commit(&writes, self.now).await {
             Ok(Committed::As(generation)) => {
                 writes.into_iter().for_each(|write| self.world.apply(write));
                 self.world.generation = generation;

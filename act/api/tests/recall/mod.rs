@@ -218,11 +218,11 @@ impl Core for Recall {
     }
 
     fn agent_report(&self, report: AgentReport) -> Answer<'_, Taken> {
-        now(here(&report.node).map(|()| Taken { seq: report.seq }))
+        now(here(&report.node).map(|()| Taken { seq: report.seq, gone: vec![] }))
     }
 
     fn edge_report(&self, report: EdgeReport) -> Answer<'_, Taken> {
-        now(here(&report.node).map(|()| Taken { seq: report.seq }))
+        now(here(&report.node).map(|()| Taken { seq: report.seq, gone: vec![] }))
     }
 }
 

@@ -70,7 +70,7 @@ async fn the_end_of_the_last_work_outside_the_table_is_news_and_told_until_taken
     lab.serve(&[&new]).await;
     let before = lab.report().await;
     assert_eq!(before.instances[&old.id].in_progress.requests, 1);
-    lab.edge.confirm(before.seq);
+    lab.edge.confirm(before.seq, std::slice::from_ref(&old.id));
     let mut news = lab.edge.watch();
     news.mark_unchanged();
     server.say(&ok("done")).await;
@@ -78,10 +78,11 @@ async fn the_end_of_the_last_work_outside_the_table_is_news_and_told_until_taken
     let after = lab.report().await;
     assert_eq!(after.instances[&old.id].counts.requests, 1);
     assert!(after.instances[&old.id].in_progress.is_idle());
-    lab.edge.confirm(before.seq);
+    lab.edge.confirm(before.seq, std::slice::from_ref(&old.id));
+    lab.edge.confirm(after.seq, &[]);
     let again = lab.report().await;
-    assert_eq!(again.instances[&old.id].counts.requests, 1, "not confirmed yet");
-    lab.edge.confirm(after.seq);
+    assert_eq!(again.instances[&old.id].counts.requests, 1, "the server still has a record of it");
+    lab.edge.confirm(after.seq, std::slice::from_ref(&old.id));
     let forgotten = lab.report().await;
     assert_eq!(forgotten.instances.keys().collect::<Vec<_>>(), [&new.id]);
     assert_eq!((forgotten.acked, forgotten.seq), (Generation(2), after.seq + 2));
@@ -98,7 +99,7 @@ async fn an_instance_that_comes_back_keeps_its_counts() {
     lab.serve(&[]).await;
     let seq = lab.report().await.seq;
     lab.serve(&[&one]).await;
-    lab.edge.confirm(seq);
+    lab.edge.confirm(seq, std::slice::from_ref(&one.id));
     assert_eq!(lab.report().await.instances[&one.id].counts.requests, 1);
 }
 
