@@ -10,7 +10,7 @@
 
 use super::records::{self, Change, FORMAT, PART, PART_MARK, RecordError};
 use naru_decide::{World, Write};
-use naru_model::Generation;
+use naru_model::{Generation, Time};
 use naru_store::{Fault, Guard, Item, Key, Outcome, Prefix, Revision, Store, Txn, TxnError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,6 +55,8 @@ pub struct Ledger<S> {
     /// Tells this life of a server from all others.
     life: u64,
     generation: Generation,
+    /// When the records were changed last.
+    at: Time,
     /// Of the guard, as written or read last.
     guard: Option<Revision>,
     /// Records that take more than one key, and how many.
@@ -66,6 +68,8 @@ pub struct Ledger<S> {
 struct Mark {
     generation: Generation,
     life: u64,
+    /// When that was, by the writer's clock.
+    at: Time,
 }
 
 /// The value of `server/journal`.
@@ -77,6 +81,7 @@ struct Journal {
 const MARK: &str = "server/generation";
 const FORMAT_KEY: &str = "server/format";
 const JOURNAL: &str = "server/journal";
+const PAGES: &str = "server/journal/";
 
 impl<S: Store> Ledger<S> {
     /// Reads all records.
@@ -87,7 +92,7 @@ impl<S: Store> Ledger<S> {
         // Process ids come again, start times with them hardly.
         let life = crate::role::wall().0 << 22 | u64::from(std::process::id());
         let (generation, guard, parts) = (Generation(0), None, BTreeMap::new());
-        let mut ledger = Ledger { store, life, generation, guard, parts };
+        let mut ledger = Ledger { store, life, generation, at: Time(0), guard, parts };
         let world = ledger.load().await?;
         Ok((ledger, world))
     }
@@ -98,14 +103,16 @@ impl<S: Store> Ledger<S> {
     /// As for [`Ledger::open`].
     pub async fn load(&mut self) -> Result<World, LoadError> {
         let mut items = self.store.list(&Prefix::everything()).await?.items;
-        if let Some(journal) = find(&items, JOURNAL) {
-            self.read_mark(&items)?;
-            let journal: Journal = records::read(JOURNAL, &journal.value)?;
-            let changes = read_pages(&items, journal.pages)?;
-            self.copy(changes, journal.pages).await?;
-            items = self.store.list(&Prefix::everything()).await?.items;
-        }
         self.read_mark(&items)?;
+        let pages = items.iter().filter(|item| item.key.as_str().starts_with(PAGES)).count();
+        let journal = find(&items, JOURNAL).map(|journal| records::read::<Journal>(JOURNAL, &journal.value));
+        if journal.is_some() || pages > 0 {
+            // Pages without a journal never counted: they are dropped.
+            let changes = journal.map_or(Ok(vec![]), |journal| read_pages(&items, journal?.pages))?;
+            self.copy(changes, pages).await?;
+            items = self.store.list(&Prefix::everything()).await?.items;
+            self.read_mark(&items)?;
+        }
         let mut world = World { generation: self.generation, ..World::default() };
         self.parts.clear();
         for whole in records::whole(items) {
@@ -117,12 +124,18 @@ impl<S: Store> Ledger<S> {
         Ok(world)
     }
 
-    /// Stores all of `writes`, as one change.
+    /// When the records were changed last: no decision may be made as of an earlier time.
+    pub fn at(&self) -> Time {
+        self.at
+    }
+
+    /// Stores all of `writes`, decided at `now`, as one change.
     ///
     /// # Errors
     /// The store is at fault. After [`TxnError::Unknown`], and after any error in the midst of a large
     /// change, the world is to be loaded anew.
-    pub async fn commit(&mut self, writes: &[Write]) -> Result<Committed, CommitError> {
+    pub async fn commit(&mut self, writes: &[Write], now: Time) -> Result<Committed, CommitError> {
+        self.at = now;
         let changes = writes.iter().map(records::encode).collect::<Result<Vec<_>, _>>()?;
         let changes = self.split(last_of_each(changes));
         let txn = put_all(self.guarded(self.generation.next()), &changes);
@@ -145,7 +158,7 @@ impl<S: Store> Ledger<S> {
             Some(revision) => Txn::new().at(&mark, revision),
             None => Txn::new().absent(&mark).put(&key(FORMAT_KEY), json(&FORMAT)),
         };
-        txn.put(&mark, json(&Mark { generation, life: self.life }))
+        txn.put(&mark, json(&Mark { generation, life: self.life, at: self.at }))
     }
 
     /// Carries out a transaction that marks the next generation.
@@ -241,10 +254,10 @@ impl<S: Store> Ledger<S> {
         }
         let mark = find(items, MARK);
         self.guard = mark.map(|mark| mark.modified);
-        self.generation = match mark {
-            Some(mark) => records::read::<Mark>(MARK, &mark.value)?.generation,
-            None => Generation(0),
-        };
+        if let Some(mark) = mark {
+            let read: Mark = records::read(MARK, &mark.value)?;
+            (self.generation, self.at) = (read.generation, read.at);
+        }
         Ok(())
     }
 }
@@ -288,7 +301,7 @@ fn key(path: &str) -> Key {
 }
 
 fn page_key(number: usize) -> Key {
-    key(&format!("server/journal/{number:08}"))
+    key(&format!("{PAGES}{number:08}"))
 }
 
 fn part_key(whole: &Key, number: usize) -> Key {

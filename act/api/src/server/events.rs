@@ -1,10 +1,10 @@
 //! Server-sent events. A stream holds what was sent last and asks for the state only when its reader has
 //! room: a slow one skips states, and nothing piles up.
 
-use super::ending;
+use super::{Closing, ending};
 use crate::{Core, Refused, Snapshot, WatchQuery};
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt};
 use naru_model::{Operation, OperationId};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -27,6 +27,7 @@ type Events<S> = Sse<axum::response::sse::KeepAliveStream<S>>;
 pub(super) fn newest<T: Serialize + Send + Sync + 'static>(
     name: &'static str,
     mut values: watch::Receiver<Arc<T>>,
+    closing: Closing,
 ) -> Events<impl Stream<Item = Result<Event, axum::Error>>> {
     values.mark_changed();
     let events = stream::unfold(values, move |mut values| async move {
@@ -34,20 +35,22 @@ pub(super) fn newest<T: Serialize + Send + Sync + 'static>(
         let value = values.borrow_and_update().clone();
         Some((Event::default().event(name).json_data(&*value), values))
     });
-    lively(events)
+    lively(events.take_until(closing.begun()))
 }
 
 /// The state that the query asks about, at first and as it changes.
 pub(super) fn watch(
     core: Arc<dyn Core>,
     query: WatchQuery,
+    closing: Closing,
 ) -> Events<impl Stream<Item = Result<Event, axum::Error>>> {
     let changes = core.changes();
     let watcher = Watcher { core, changes, query, sent: Sent::default(), due: VecDeque::new(), looked: None };
-    lively(stream::unfold(watcher, |mut watcher| async move {
+    let events = stream::unfold(watcher, |mut watcher| async move {
         let event = watcher.next().await.ok()?;
         Some((event, watcher))
-    }))
+    });
+    lively(events.take_until(closing.begun()))
 }
 
 fn lively<S: Stream<Item = Result<Event, axum::Error>> + Send + 'static>(events: S) -> Events<S> {

@@ -1,8 +1,10 @@
 //! Log lines, one JSON object a line, as they come.
 
+use super::Closing;
 use super::extract::Params;
 use super::router::Shared;
 use crate::{LogLine, LogQuery, Refused};
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -16,6 +18,7 @@ use std::convert::Infallible;
         (status = "default", body = Refusal)))]
 pub(super) async fn logs(
     State(core): Shared,
+    Extension(closing): Extension<Closing>,
     Params(query): Params<LogQuery>,
 ) -> Result<impl IntoResponse, Refused> {
     let lines = core.logs(query).await?.map(|line| {
@@ -23,5 +26,5 @@ pub(super) async fn logs(
         json.push(b'\n');
         Ok::<_, Infallible>(Bytes::from(json))
     });
-    Ok(([("content-type", "application/x-ndjson")], Body::from_stream(lines)))
+    Ok(([("content-type", "application/x-ndjson")], Body::from_stream(lines.take_until(closing.begun()))))
 }

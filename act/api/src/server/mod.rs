@@ -41,7 +41,7 @@ pub const CONNECTIONS_MAX: usize = 512;
 /// stopped half-way.
 const HEAD_MAX: Duration = Duration::from_secs(30);
 
-/// How long requests in progress may go on when the server is told to end. Longer ones are streams.
+/// How long requests in progress may go on when the server is told to end.
 const CLOSING: Duration = Duration::from_millis(500);
 
 /// Serves the API until `end` resolves, then lets short requests finish. Only the user of this process and
@@ -81,8 +81,8 @@ pub async fn serve(listener: UnixListener, core: Arc<dyn Core>, end: impl Future
 
 /// Serves one connection to its end, or until `closed` says that the server ends.
 async fn connection(stream: UnixStream, router: Router, owner: u32, mut closed: watch::Receiver<()>) {
-    let peer = Peer::of(&stream, owner);
-    let service = service_fn(move |request| answer(router.clone(), peer.clone(), request));
+    let (peer, closing) = (Peer::of(&stream, owner), Closing(closed.clone()));
+    let service = service_fn(move |request| answer(router.clone(), peer.clone(), closing.clone(), request));
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
@@ -96,6 +96,7 @@ async fn connection(stream: UnixStream, router: Router, owner: u32, mut closed: 
 async fn answer(
     mut router: Router,
     peer: Result<Peer, Refused>,
+    closing: Closing,
     request: Request<Incoming>,
 ) -> Result<axum::response::Response, Infallible> {
     let peer = match peer {
@@ -104,7 +105,19 @@ async fn answer(
     };
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(peer);
+    request.extensions_mut().insert(closing);
     router.call(request).await
+}
+
+/// Tells streams that the server ends: they end with it, and hold nothing up.
+#[derive(Clone)]
+struct Closing(watch::Receiver<()>);
+
+impl Closing {
+    async fn begun(mut self) {
+        // The other end is never written to, only dropped.
+        let _ = self.0.changed().await;
+    }
 }
 
 impl IntoResponse for Refused {

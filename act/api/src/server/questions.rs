@@ -1,12 +1,12 @@
 //! Routes that change nothing.
 
-use super::events;
 use super::extract::{Named, Params};
 use super::router::Shared;
+use super::{Closing, events};
 use crate::{Refused, Status, WatchQuery};
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use naru_model::{
     InstanceView, Operation, OperationId, Refusal, Release, RouteTable, StackName, StackView, WorkView,
 };
@@ -114,6 +114,10 @@ pub(super) async fn route_table(State(core): Shared) -> Answered<RouteTable> {
 #[utoipa::path(get, path = "/v1/watch", params(WatchQuery),
     responses((status = 200, body = String, content_type = "text/event-stream"),
         (status = "default", body = Refusal)))]
-pub(super) async fn watch(State(core): Shared, Params(query): Params<WatchQuery>) -> impl IntoResponse {
-    events::watch(core, query)
+pub(super) async fn watch(
+    State(core): Shared,
+    Extension(closing): Extension<Closing>,
+    Params(query): Params<WatchQuery>,
+) -> impl IntoResponse {
+    events::watch(core, query, closing)
 }

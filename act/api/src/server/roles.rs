@@ -1,9 +1,10 @@
 //! Routes for the agents and edges of nodes.
 
-use super::events;
 use super::extract::{Json, Named};
 use super::router::Shared;
+use super::{Closing, events};
 use crate::{Ground, Refused, Taken};
+use axum::Extension;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use naru_model::{AgentReport, Desired, EdgeReport, NodeId, Refusal, RouteTable};
@@ -14,9 +15,10 @@ use naru_model::{AgentReport, Desired, EdgeReport, NodeId, Refusal, RouteTable};
         (status = "default", body = Refusal)))]
 pub(super) async fn desired(
     State(core): Shared,
+    Extension(closing): Extension<Closing>,
     Named(node): Named<NodeId>,
 ) -> Result<impl IntoResponse, Refused> {
-    Ok(events::newest("desired", core.desired(node).await?))
+    Ok(events::newest("desired", core.desired(node).await?, closing))
 }
 
 /// Server-sent events `routes`: the route table, whole, at first and at each change.
@@ -25,9 +27,10 @@ pub(super) async fn desired(
         (status = "default", body = Refusal)))]
 pub(super) async fn node_routes(
     State(core): Shared,
+    Extension(closing): Extension<Closing>,
     Named(node): Named<NodeId>,
 ) -> Result<impl IntoResponse, Refused> {
-    Ok(events::newest("routes", core.node_routes(node).await?))
+    Ok(events::newest("routes", core.node_routes(node).await?, closing))
 }
 
 /// What the node's agent sees. Answered once what follows from it is stored.

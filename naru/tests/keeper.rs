@@ -1,0 +1,230 @@
+//! The keeper and its roles as processes: started, killed in every way, and ended.
+
+use naru_api::{Client, Status};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const ROLES: [&str; 3] = ["server", "edge", "agent"];
+
+/// A home with a keeper, which ends when this is dropped.
+struct Kept {
+    dir: tempfile::TempDir,
+    keeper: Option<Child>,
+}
+
+impl Kept {
+    fn new() -> Kept {
+        Kept { dir: tempfile::tempdir().unwrap(), keeper: None }
+    }
+
+    fn home(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.home().join("api.sock"))
+    }
+
+    /// Starts a keeper, and waits until it says `word`.
+    fn start(&mut self, word: &str) -> Duration {
+        let began = Instant::now();
+        let mut keeper = Command::new(env!("CARGO_BIN_EXE_naru"))
+            .args(["role", "keeper"])
+            .env("NARU_HOME", self.home())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut words = BufReader::new(keeper.stdout.take().unwrap()).lines();
+        assert!(words.any(|said| said.unwrap() == word), "the keeper never said {word:?}");
+        self.keeper = Some(keeper);
+        began.elapsed()
+    }
+
+    /// Who holds a lock.
+    fn pid(&self, post: &str) -> Option<Pid> {
+        let path: PathBuf = self.home().join(format!("{post}.lock"));
+        let file = std::fs::File::open(&path).ok()?;
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared) {
+            Ok(()) => None,
+            Err(_) => Pid::from_raw(std::fs::read_to_string(&path).ok()?.parse().ok()?),
+        }
+    }
+
+    /// Kills the holder of a lock, and waits until another has it.
+    fn kill(&self, post: &str) -> Pid {
+        let old = self.pid(post).unwrap();
+        kill_process(old, Signal::KILL).unwrap();
+        wait_for(|| self.pid(post).filter(|new| *new != old))
+    }
+
+    async fn ready(&self) -> Status {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            match self.client().ready().await {
+                Ok(status) => return status,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn end(&mut self) {
+        let mut keeper = self.keeper.take().unwrap();
+        let pid = Pid::from_raw(keeper.id().cast_signed()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        assert!(keeper.wait().unwrap().success());
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        for post in ["keeper", "server", "edge", "agent"] {
+            if let Some(pid) = self.pid(post) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        if let Some(keeper) = &mut self.keeper {
+            let _ = keeper.wait();
+        }
+    }
+}
+
+/// One that has ended and was not waited for yet, by whoever adopts orphans here, is not alive.
+fn is_alive(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+/// There is no event for a lock of another process: it is looked at until it is as wanted.
+fn wait_for<T>(look: impl Fn() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "it never came");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[tokio::test]
+async fn it_starts_all_and_ends_all() {
+    let mut kept = Kept::new();
+    let took = kept.start("ready");
+    println!("ready after {took:?}");
+    assert!(took < Duration::from_secs(5));
+    let status = kept.client().status().await.unwrap();
+    assert_eq!((status.agents, status.edges), (1, 1));
+    let pids = ROLES.map(|role| kept.pid(role).unwrap());
+    kept.end();
+    for pid in pids {
+        assert!(!is_alive(pid), "{pid:?} is left");
+    }
+    assert!(kept.client().status().await.unwrap_err().is_no_server());
+    kept.start("ready");
+}
+
+#[tokio::test]
+async fn each_role_that_is_killed_comes_back() {
+    let mut kept = Kept::new();
+    kept.start("ready");
+    for role in ROLES {
+        let others = ROLES.into_iter().filter(|other| *other != role);
+        let before: Vec<_> = others.clone().map(|other| kept.pid(other)).collect();
+        kept.kill(role);
+        let status = kept.ready().await;
+        assert_eq!(status.fault, None);
+        let after: Vec<_> = others.map(|other| kept.pid(other)).collect();
+        assert_eq!(before, after, "only the {role} is started again");
+    }
+    kept.end();
+}
+
+#[tokio::test]
+async fn roles_that_lost_their_keeper_are_taken_over_by_the_next() {
+    let mut kept = Kept::new();
+    kept.start("ready");
+    let orphans = ROLES.map(|role| kept.pid(role).unwrap());
+    let mut keeper = kept.keeper.take().unwrap();
+    keeper.kill().unwrap();
+    keeper.wait().unwrap();
+    assert_eq!(ROLES.map(|role| kept.pid(role).unwrap()), orphans);
+    kept.client().status().await.unwrap();
+    kept.start("kept");
+    assert_eq!(ROLES.map(|role| kept.pid(role).unwrap()), orphans, "they go on");
+    for role in ROLES {
+        kept.kill(role);
+        kept.ready().await;
+    }
+    kept.end();
+    assert_eq!(ROLES.map(|role| kept.pid(role)), [None; 3]);
+}
+
+#[tokio::test]
+async fn orphans_end_with_the_keeper_that_took_them_over() {
+    let mut kept = Kept::new();
+    kept.start("ready");
+    let orphans = ROLES.map(|role| kept.pid(role).unwrap());
+    let mut keeper = kept.keeper.take().unwrap();
+    keeper.kill().unwrap();
+    keeper.wait().unwrap();
+    kept.start("ready");
+    kept.end();
+    for pid in orphans {
+        assert!(!is_alive(pid), "{pid:?} is left");
+    }
+}
+
+#[tokio::test]
+async fn the_api_s_shutdown_ends_all_with_and_without_a_keeper() {
+    let mut kept = Kept::new();
+    kept.start("ready");
+    kept.client().shutdown(Default::default()).await.unwrap();
+    wait_for(|| {
+        ["keeper", "server", "edge", "agent"].iter().all(|post| kept.pid(post).is_none()).then_some(())
+    });
+    assert!(kept.keeper.take().unwrap().wait().unwrap().success());
+    kept.start("ready");
+    let mut keeper = kept.keeper.take().unwrap();
+    keeper.kill().unwrap();
+    keeper.wait().unwrap();
+    kept.client().shutdown(Default::default()).await.unwrap();
+    wait_for(|| ["server", "edge", "agent"].iter().all(|post| kept.pid(post).is_none()).then_some(()));
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_to_start_is_an_error_and_nothing_is_left() {
+    let kept = Kept::new();
+    std::fs::write(kept.home().join("store"), "this is no database, and longer than a header of one")
+        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_naru"))
+        .args(["role", "keeper"])
+        .env("NARU_HOME", kept.home())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let (said, errors) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(said.contains("failed: "), "{said}");
+    assert!(errors.contains("naru server: the store"), "{errors}");
+    assert_eq!(ROLES.map(|role| kept.pid(role)), [None; 3]);
+}
+
+#[tokio::test]
+async fn idle_processes_are_small() {
+    let mut kept = Kept::new();
+    kept.start("ready");
+    let size = |role: &str| -> u64 {
+        let pid = kept.pid(role).unwrap().as_raw_nonzero();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let sizes = ROLES.map(size);
+    println!("KiB of {ROLES:?}: {sizes:?}");
+    assert!(sizes.iter().sum::<u64>() <= 60 << 10, "{sizes:?} KiB");
+    kept.end();
+}
