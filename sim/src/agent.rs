@@ -9,9 +9,10 @@ use crate::net::{self, Message};
 use crate::sim::Sim;
 use crate::work::{End, WorkId};
 use naru_decide::lease::{Beat, Entry, Ledger, Request};
-use naru_decide::supervise::{Input, Memory, Supervisor};
+use naru_decide::supervise::{Effect, Input, Memory, Supervisor};
 use naru_model::{
-    AgentReport, Desired, Generation, InstanceId, InstanceStatus, NodeId, Outcome, Span, Template, Time,
+    AgentReport, Desired, DesiredInstance, Generation, InstanceId, InstanceStatus, NodeId, Outcome, Span,
+    Template, Time,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -121,6 +122,19 @@ impl Agent {
         }
     }
 
+    /// Takes what is wanted of an instance.
+    fn takes(&mut self, now: Time, id: &InstanceId, wanted: &DesiredInstance) {
+        if let Some(machine) = self.machines.get_mut(id) {
+            if machine.supervisor.memory().desired.intent != wanted.intent {
+                machine.supervisor.input(now, Input::Intent(wanted.intent));
+            }
+            return;
+        }
+        self.disk.ledgers.insert(id.clone(), Ledger::new(id.clone()));
+        let supervisor = Supervisor::new(now, id.clone(), wanted.clone());
+        self.machines.insert(id.clone(), Machine { supervisor, tick: None, look: None });
+    }
+
     fn report(&mut self, ground: &mut Ground, node: usize) {
         if self.reporting.due.take_if(|due| *due <= ground.now).is_none() {
             return;
@@ -228,26 +242,21 @@ impl Sim {
         }
         self.checks.agent_applies(&mut self.ground, node, desired.generation);
         self.ground.trace.mix(desired.generation.0);
+        let now = self.ground.now;
         let agent = &mut self.agents[node];
-        agent.disk.applied = desired.generation;
-        self.agent_forgets(node, desired);
         for (id, wanted) in &desired.instances {
-            match self.agents[node].machines.get(id) {
-                Some(machine) if machine.supervisor.memory().desired.intent == wanted.intent => {}
-                Some(_) => self.agent_input(node, id, Input::Intent(wanted.intent)),
-                None => self.agent_takes(node, id, wanted),
-            }
+            agent.takes(now, id, wanted);
         }
-        let gather = self.gather;
-        self.agents[node].report_soon(&mut self.ground, node, gather);
-    }
-
-    fn agent_takes(&mut self, node: usize, id: &InstanceId, wanted: &naru_model::DesiredInstance) {
-        let agent = &mut self.agents[node];
-        agent.disk.ledgers.insert(id.clone(), Ledger::new(id.clone()));
-        let supervisor = Supervisor::new(self.ground.now, id.clone(), wanted.clone());
-        agent.machines.insert(id.clone(), Machine { supervisor, tick: None, look: None });
-        self.drive(node, id);
+        // Memories are on disk by now; what was applied goes there before effects are carried out.
+        agent.disk.applied = desired.generation;
+        for id in desired.instances.keys() {
+            self.drive(node, id);
+        }
+        if self.agents[node].is_up() {
+            self.agent_forgets(node, desired);
+            let gather = self.gather;
+            self.agents[node].report_soon(&mut self.ground, node, gather);
+        }
     }
 
     /// What ended and is not named any longer is forgotten.
@@ -288,7 +297,7 @@ impl Sim {
                     .proclaim(0, || format!("FAULT: agent {node} is killed before {effect:?} of {id}"));
                 return self.agent_dies(node, down);
             }
-            self.ground.note(before as u64, || format!("{id}: agent {node} carries out {}", said(&effect)));
+            self.tells(before as u64, node, id, &effect);
             self.carry_out(node, id, effect);
         }
         let now = self.ground.now;
@@ -300,6 +309,14 @@ impl Sim {
             machine.tick = Some(at);
             let tick = agent.event(node, AgentEvent::Tick(id.clone()));
             self.ground.at(at, tick);
+        }
+    }
+
+    fn tells(&mut self, phase: u64, node: usize, id: &InstanceId, effect: &Effect) {
+        let text = || format!("{id}: agent {node} carries out {}", said(effect));
+        match effect {
+            Effect::Probe { .. } | Effect::AskBusy { .. } => self.ground.chat(phase, text),
+            _ => self.ground.note(phase, text),
         }
     }
 
@@ -347,6 +364,9 @@ impl Sim {
         let Some(ledger) = self.ledger(id, node) else { return false };
         let heard = ledger.end(now, &job.0.to_string(), outcome).is_ok();
         let open = ledger.open();
+        if heard {
+            self.work_ends(job, if outcome == Outcome::Failed { End::Failed } else { End::Done });
+        }
         self.agent_input(node, id, Input::Leases(open));
         heard
     }
@@ -415,7 +435,7 @@ pub(crate) enum LeaseAnswer {
     NoAgent,
 }
 
-fn said(effect: &naru_decide::supervise::Effect) -> String {
+fn said(effect: &Effect) -> String {
     let text = format!("{effect:?}");
     text.chars().take(90).collect()
 }

@@ -10,13 +10,17 @@ use crate::records::targets;
 use crate::sim::Sim;
 use crate::work::{Place, Truth, WorkId};
 use naru_model::{
-    AtLimit, Counts, Ending, Generation, InstanceId, InstanceRecord, Intent, OperationId, OperationKind,
-    Order, ServiceName, Span, StackName, Time,
+    AtLimit, Counts, Duty, Ending, Generation, InstanceId, InstanceRecord, Intent, OperationId, OperationKind,
+    Order, RouteTable, ServiceName, Span, StackName, Time,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// After a fault, a call may fail for so long: edges hold for less, and instances come back by then.
 const EXCUSED: Span = Span::mins(5);
+
+/// After a fault, the server may take so long to hear of it, and to act on it: its connections are as bad as
+/// the scenario has them.
+const AFTERMATH: Span = Span::mins(3);
 
 /// What the checks remember.
 pub(crate) struct Checks {
@@ -303,29 +307,22 @@ impl Sim {
         self.checks.look_again();
     }
 
-    /// How many instances of a service every edge can choose, and can serve.
+    /// How many instances of a service can serve and be chosen, at the worker of an edge that has the fewest.
     pub(crate) fn routed_and_ready(&self, stack: &StackName, service: &ServiceName) -> u32 {
-        let edges = || self.edges.iter().filter(|edge| edge.is_up() && edge.acked() > Generation(0));
         let able = |id: &InstanceId| {
             self.host.last(id).is_some_and(|(_, process)| process.is_well() && process.mood == Mood::Takes)
         };
-        let Some(first) = edges().next() else { return 0 };
-        let named = |table: &naru_model::RouteTable, id: &InstanceId| {
+        let count = |table: &RouteTable| {
             let mine = table.listeners.iter().filter(|one| one.stack == *stack && one.service == *service);
-            let splits = mine.filter(|one| !one.name.ends_with("@preview")).flat_map(|one| &one.splits);
-            splits
-                .filter(|split| split.weight > 0)
-                .flat_map(|split| &split.backends)
-                .any(|one| one.instance == *id)
+            let listeners = mine.filter(|one| !one.name.ends_with("@preview"));
+            let each = listeners.map(|listener| {
+                let splits = listener.splits.iter().filter(|split| split.weight > 0);
+                splits.flat_map(|split| &split.backends).filter(|one| able(&one.instance)).count() as u32
+            });
+            each.min().unwrap_or(0)
         };
-        let everywhere = |id: &InstanceId| edges().all(|edge| edge.tables().all(|table| named(table, id)));
-        let mut seen = BTreeSet::new();
-        for table in first.tables() {
-            let mine = table.listeners.iter().filter(|one| one.stack == *stack && one.service == *service);
-            let all = mine.flat_map(|one| &one.splits).flat_map(|split| &split.backends);
-            seen.extend(all.map(|backend| &backend.instance));
-        }
-        seen.into_iter().filter(|id| able(id) && everywhere(id)).count() as u32
+        let edges = self.edges.iter().filter(|edge| edge.is_up() && edge.acked() > Generation(0));
+        edges.flat_map(|edge| edge.tables()).map(count).min().unwrap_or(0)
     }
 
     /// Looks whether operations keep up what is promised.
@@ -334,14 +331,19 @@ impl Sim {
             return;
         }
         self.checks.look = Look::Done;
+        let now = self.ground.now;
+        let shaken = |at: Option<Time>| at.is_some_and(|at| at + AFTERMATH > now);
         let keys: Vec<_> = self.checks.promises.keys().cloned().collect();
         for (stack, service) in keys {
             let ready = self.routed_and_ready(&stack, &service);
+            let mine = self.store.records.instances_of(&stack, &service);
+            let serving = mine.filter(|one| one.duty == Duty::Serving).count() as u32;
             let key = (stack.clone(), service.clone());
             let Some(promise) = self.checks.promises.get_mut(&key) else { continue };
             match promise.state {
                 Kept::Void => {}
-                Kept::NotReached if promise.level > 0 && ready >= promise.level => {
+                Kept::NotReached if shaken(promise.struck) || shaken(self.checks.edge_died) => {}
+                Kept::NotReached if promise.level > 0 && ready.min(serving) >= promise.level => {
                     promise.state = Kept::Reached
                 }
                 Kept::Reached if ready < promise.level => {
@@ -365,8 +367,11 @@ impl Sim {
     pub(crate) fn check_receipt(&mut self, record: &InstanceRecord) {
         let id = &record.id;
         let truth = self.books.truth.get(id).copied().unwrap_or_default();
-        let operation = record.retired_by.and_then(|by| self.store.records.operations.get(&by));
-        let Some(line) = operation.and_then(|operation| operation.receipt.instances.get(id)).cloned() else {
+        let line = self.store.records.operations.values().find_map(|operation| {
+            let line = operation.receipt.instances.get(id)?;
+            line.exited.is_some().then(|| line.clone())
+        });
+        let Some(line) = line else {
             let what = format!("{id} is forgotten, and no receipt tells of it");
             return self.ground.violated(&TRUE_RECEIPT, &[id.as_str()], what);
         };

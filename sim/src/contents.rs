@@ -164,7 +164,8 @@ fn behaviour(kind: Kind, dice: &mut Dice) -> Behaviour {
     let fate = match kind {
         Kind::Setup => Fate::Finishes(dice.span(Span(200), Span::secs(20))),
         _ => match dice.below(100) {
-            0..=3 => Fate::NeverReady,
+            // Without a port it counts as ready by itself.
+            0..=3 if kind != Kind::Worker => Fate::NeverReady,
             4..=7 => Fate::ExitsAtStart(3),
             8..=10 => Fate::CrashesAfter(dice.span(Span::secs(2), Span::mins(20))),
             11..=13 => Fate::Errs(dice.within(50, 900)),

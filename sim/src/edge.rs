@@ -231,7 +231,8 @@ impl Edge {
         self.news = News::Fresh;
     }
 
-    /// The server took the report of this number; these instances of it are accounted for, and forgotten.
+    /// The server took the report of this number, and has no record of these instances any more: they are
+    /// accounted for. Not before: it counts by the newest report alone.
     pub(crate) fn heard(&mut self, edge: &EdgeId, seq: u64, gone: &[InstanceId]) {
         if *edge != self.id || !self.is_up() {
             return;

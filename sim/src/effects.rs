@@ -6,8 +6,9 @@ use crate::host::{Customs, Death, Hears, Mood, State, Tells};
 use crate::sabotage::Sabotage;
 use crate::sim::Sim;
 use crate::work::{End, Kind};
+use naru_decide::lease::{Entry, Ledger};
 use naru_decide::supervise::{Effect, Hook, Input, Probed};
-use naru_model::{Action, Check, InstanceId, Span};
+use naru_model::{Action, Check, InstanceId, Span, Time};
 use std::collections::BTreeMap;
 
 /// A workload that asks its ledger whether to go on does so at least this often.
@@ -24,19 +25,27 @@ impl Sim {
             Effect::AskBusy { run, question, action } => self.ask_busy(node, id, run, question, &action),
             Effect::QuietLedger => self.quiet_ledger(node, id),
             Effect::CloseLedger => self.close_ledger(node, id),
-            Effect::CutLedger => {
-                let now = self.ground.now;
-                let entries = self.ledger(id, node).map(|ledger| ledger.cut(now, "cut")).unwrap_or_default();
-                self.close_books(&entries, End::Cut);
-            }
+            Effect::CutLedger => self.end_leases(node, id, End::Cut, |ledger, now| ledger.cut(now, "cut")),
             Effect::LoseLeases { cause } => {
-                let now = self.ground.now;
-                let entries =
-                    self.ledger(id, node).map(|ledger| ledger.lose(now, &cause)).unwrap_or_default();
-                self.close_books(&entries, End::Lost);
+                self.end_leases(node, id, End::Lost, |ledger, now| ledger.lose(now, &cause));
             }
             Effect::Signal { .. } => self.signal(id, Death::Term),
             Effect::Kill => self.signal(id, Death::Killed),
+        }
+    }
+
+    fn end_leases(
+        &mut self,
+        node: usize,
+        id: &InstanceId,
+        end: End,
+        how: impl FnOnce(&mut Ledger, Time) -> Vec<Entry>,
+    ) {
+        let now = self.ground.now;
+        let entries = self.ledger(id, node).map(|ledger| how(ledger, now)).unwrap_or_default();
+        self.close_books(&entries, end);
+        if !entries.is_empty() {
+            self.agent_input(node, id, Input::Leases(0));
         }
     }
 

@@ -85,6 +85,13 @@ impl Ground {
         self.trace.tell(self.now, Weight::Particular, text);
     }
 
+    /// What goes on all the time.
+    pub(crate) fn chat(&mut self, number: u64, text: impl FnOnce() -> String) {
+        self.trace.mix(self.now.0);
+        self.trace.mix(number);
+        self.trace.tell(self.now, Weight::Chatter, text);
+    }
+
     /// An order or a fault: part of every story.
     pub(crate) fn proclaim(&mut self, number: u64, text: impl FnOnce() -> String) {
         self.trace.mix(self.now.0);

@@ -54,7 +54,9 @@ impl Sim {
                 .collect();
             let what =
                 format!("operation {} ({}) has not ended: {:?}, {:?}", open.id, open.kind, open.phase, waits);
-            return Some(Wrong::new(&what, &[&format!("operation {}", open.id), open.stack.as_str()]));
+            let mut wrong = Wrong::new(&what, &[&format!("operation {} ", open.id)]);
+            wrong.subjects.extend(open.receipt.instances.keys().map(|id| id.to_string()));
+            return Some(wrong);
         }
         let edges = self.edges.iter().find(|edge| !edge.is_up() || edge.acked() != records.routes.generation);
         if let Some(edge) = edges {
@@ -71,7 +73,10 @@ impl Sim {
             let right = want.is_some_and(|want| want.fingerprint == one.fingerprint);
             if !right || one.duty != Duty::Serving {
                 let what = format!("{} is still there, {:?}, {:?}", one.id, one.duty, one.intent);
-                return Some(Wrong::new(&what, &[one.id.as_str()]));
+                return Some(Wrong::new(
+                    &what,
+                    &[one.id.as_str(), &format!("stack {}", one.stack), "operation "],
+                ));
             }
         }
         for want in &wants {

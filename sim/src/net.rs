@@ -18,7 +18,7 @@ pub(crate) enum Message {
     EdgeReport(usize, Rc<EdgeReport>),
     /// To an agent: the server took the report of this incarnation and number.
     AgentHeard(usize, u64, u64),
-    /// To an edge: the server took the report of this number, and knows these instances of it no longer.
+    /// To an edge: the server took the report of this number, and has no record of these instances any more.
     EdgeHeard(usize, EdgeId, u64, Vec<InstanceId>),
 }
 

@@ -136,7 +136,10 @@ impl Sim {
                     let backends = listener.splits.iter().flat_map(|split| &split.backends);
                     for backend in backends {
                         let print = self.checks.fingerprint(&backend.instance);
-                        if want.is_none_or(|want| Some(&want.fingerprint) != print) {
+                        // What is not wanted any more may stay for those that still call it.
+                        let internal = listener.name.ends_with("@internal");
+                        let right = want.map_or(internal, |want| Some(&want.fingerprint) == print);
+                        if !right {
                             wrong = Some((edge.id().clone(), backend.instance.clone()));
                         }
                     }

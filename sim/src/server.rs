@@ -11,7 +11,7 @@ use crate::property::{ROUNDS_COME_TO_REST, WAKE_IS_LATER};
 use crate::sabotage::{self, Sabotage};
 use crate::sim::Sim;
 use crate::store::{Answer, Luck, Pending};
-use naru_decide::{Context, Heard, World, Write, admit, reconcile};
+use naru_decide::{Context, World, Write, admit, reconcile};
 use naru_model::{
     AgentReport, Change, Demand, EdgeReport, Ending, Generation, InstanceId, Intent, NodeId, Span, Time,
 };
@@ -38,6 +38,8 @@ pub(crate) struct Server {
     sent: Vec<Option<Sent>>,
     /// The newest table that each edge was sent.
     tables: Vec<Generation>,
+    /// Reports that were taken, to be answered once what follows from them is stored.
+    taken: Vec<Message>,
     free_port: u16,
 }
 
@@ -160,9 +162,8 @@ impl Sim {
         if !self.ground.net.hits(400) {
             return;
         }
-        let later = self.ground.now + Span::mins(2);
         let world = &self.server.world;
-        let mut writes = reconcile(world, &self.home(), later).writes;
+        let mut writes = reconcile(world, &self.home(), self.ground.now).writes;
         if writes.is_empty()
             && let Some(stack) = world.stacks.keys().next()
         {
@@ -195,6 +196,7 @@ impl Sim {
     fn server_starts(&mut self) {
         self.ground.proclaim(1, || "the server starts".into());
         self.server.state = State::Up;
+        self.store.take_over();
         self.server.world = self.store.load(&self.ground);
         for node in 0..self.edges.len() {
             let after = |ground: &mut Ground| Span(ground.net.within(1, 800));
@@ -218,10 +220,9 @@ impl Sim {
         if self.ground.sabotages(Sabotage::SignalBeforeIdle) {
             sabotage::hide_jobs(&self.store.records, &mut report);
         }
-        if self.server.world.hear_agent(report) == Heard::New {
-            self.server.round_soon(&mut self.ground, Span(1));
-        }
-        net::send(&mut self.ground, Message::AgentHeard(node, incarnation, seq));
+        self.server.world.hear_agent(report);
+        self.server.taken.push(Message::AgentHeard(node, incarnation, seq));
+        self.server.round_soon(&mut self.ground, Span(1));
     }
 
     /// An edge's report arrives.
@@ -233,14 +234,10 @@ impl Sim {
         if self.ground.sabotages(Sabotage::SignalBeforeIdle) {
             sabotage::hide_requests(&self.store.records, &mut said);
         }
-        let world = &mut self.server.world;
-        if world.hear_edge(said) == Heard::New {
-            self.server.round_soon(&mut self.ground, Span(1));
-        }
-        let world = &self.server.world;
-        let gone = report.instances.keys().filter(|id| !world.instances.contains_key(*id)).cloned().collect();
-        net::send(&mut self.ground, Message::EdgeHeard(node, report.edge.clone(), report.seq, gone));
-        if report.acked < world.routes.generation {
+        self.server.world.hear_edge(said);
+        self.server.taken.push(Message::EdgeHeard(node, report.edge.clone(), report.seq, vec![]));
+        self.server.round_soon(&mut self.ground, Span(1));
+        if report.acked < self.server.world.routes.generation {
             self.send_again_soon();
         }
     }
@@ -263,6 +260,7 @@ impl Sim {
             let decision = reconcile(&self.server.world, &node, self.ground.now);
             if decision.writes.is_empty() {
                 self.rests(decision.wake);
+                self.answer_reports();
                 break;
             }
             if self.commit(Purpose::Round, decision.writes) == Done::Later {
@@ -270,6 +268,20 @@ impl Sim {
             }
         }
         self.send_all(Again::No);
+    }
+
+    /// What follows from the reports is stored: their senders are told.
+    fn answer_reports(&mut self) {
+        let world = &self.server.world;
+        for mut answer in std::mem::take(&mut self.server.taken) {
+            if let Message::EdgeHeard(_, edge, _, gone) = &mut answer
+                && let Some(report) = world.reports.get(edge)
+            {
+                let strange = report.instances.keys().filter(|id| !world.instances.contains_key(*id));
+                gone.extend(strange.cloned());
+            }
+            net::send(&mut self.ground, answer);
+        }
     }
 
     fn last_writes(&self) -> String {

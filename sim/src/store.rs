@@ -59,7 +59,12 @@ impl Store {
         self.records.generation
     }
 
-    /// What a server reads when it starts.
+    /// A server that starts takes the store over: whoever wrote to it before is stale from now on.
+    pub(crate) fn take_over(&mut self) {
+        self.records.generation = self.records.generation.next();
+    }
+
+    /// What a server reads when it starts, or when it is in doubt.
     pub(crate) fn load(&self, ground: &Ground) -> World {
         let mut world = self.records.clone();
         if ground.sabotages(Sabotage::RetirementForgottenAtRestart) {

@@ -33,6 +33,8 @@ pub(crate) enum Weight {
     Common,
     /// A step.
     Particular,
+    /// What goes on all the time: work that comes and goes, probes. Only the last of it is told.
+    Chatter,
 }
 
 impl Trace {
@@ -62,14 +64,27 @@ impl Trace {
         }
     }
 
-    /// The last lines that are common or name one of `subjects`, at most `most`.
+    /// The last lines that are common or name one of `subjects`, at most `most`, and a tenth of that of
+    /// chatter.
     pub(crate) fn story(&self, subjects: &[String], most: usize) -> Vec<String> {
         let named = |line: &&Line| {
             line.weight == Weight::Common
                 || subjects.iter().any(|subject| line.text.contains(subject.as_str()))
         };
-        let mut told: Vec<_> = self.lines.iter().filter(named).map(Line::said).collect();
-        told.split_off(told.len().saturating_sub(most))
+        let (mut steps, mut chatter) = (0, 0);
+        let mut told: Vec<String> = Vec::new();
+        for line in self.lines.iter().rev().filter(named) {
+            let (count, bound) = match line.weight {
+                Weight::Chatter => (&mut chatter, most / 10),
+                _ => (&mut steps, most),
+            };
+            if *count < bound {
+                *count += 1;
+                told.push(line.said());
+            }
+        }
+        told.reverse();
+        told
     }
 }
 

@@ -101,7 +101,7 @@ impl Sim {
         self.edges[node].claims(now, instance, kind);
         self.edges[node].report_soon(&mut self.ground, node, self.gather);
         self.check_taken(id, instance);
-        self.ground.note(id.0 as u64, || format!("{instance} takes {} {}", kind.word(), id.0));
+        self.ground.chat(id.0 as u64, || format!("{instance} takes {} {}", kind.word(), id.0));
         let takes = self.books.get(id).takes;
         let work = self.books.get_mut(id);
         match work.call {
@@ -260,9 +260,7 @@ impl Sim {
         let node = self.host.get(pid).node;
         let failed = self.ground.work.hits(50);
         let outcome = if failed { Outcome::Failed } else { Outcome::Done };
-        if self.ends_lease(node, instance, id, outcome) {
-            self.work_ends(id, if failed { End::Failed } else { End::Done });
-        } else {
+        if !self.ends_lease(node, instance, id, outcome) {
             self.later(id, AGENT_AGAIN, WorkEvent::Done);
         }
     }
@@ -276,7 +274,7 @@ impl Sim {
         self.held.remove(&id);
         self.leaves_edge(&work, Some(end));
         self.books.end(&mut self.host, id, end);
-        self.ground.note(id.0 as u64, || match &work.place {
+        self.ground.chat(id.0 as u64, || match &work.place {
             Place::On { instance, .. } => format!("{instance}: {} {} ends: {end:?}", work.kind.word(), id.0),
             _ => format!("{} {} ends: {end:?}", work.kind.word(), id.0),
         });
