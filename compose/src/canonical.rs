@@ -7,8 +7,7 @@ use crate::layers::Loader;
 use crate::normalize::{each_service, normalize};
 use crate::shape::PROJECT;
 use crate::{dotenv, files};
-use naru_yaml::Pos;
-use naru_yaml::{Map, Node, Path, Value};
+use naru_yaml::{Map, Node, Path, Pos, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A project in canonical form.

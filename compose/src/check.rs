@@ -2,8 +2,7 @@
 //!
 //! [`objects`] looks at the merged tree, [`project`] at the canonical one.
 
-use naru_yaml::{Node, Path, Value};
-use naru_yaml::{Pos, Report};
+use naru_yaml::{Node, Path, Pos, Report, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 

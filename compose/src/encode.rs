@@ -2,9 +2,7 @@
 
 use crate::shape::{Empty, Field, Kind};
 use crate::units;
-use naru_yaml::Report;
-use naru_yaml::boolean;
-use naru_yaml::{Map, Node, Path, Value};
+use naru_yaml::{Map, Node, Path, Report, Value, boolean};
 
 /// `node` in the form of `fields`. What cannot be read is reported, and left out.
 pub(crate) fn encode(report: &mut Report, fields: &'static [Field], node: &Node, path: &Path) -> Node {
@@ -146,6 +144,8 @@ fn bytes(report: &mut Report, node: &Node, path: &Path) -> Option<String> {
     let read = match &node.value {
         Value::Int(value) => Some(*value),
         Value::Float(value) => Some(*value as i64),
+        // Without a limit.
+        Value::Str(text) if text == "-1" => Some(-1),
         Value::Str(text) => units::bytes(text),
         _ => None,
     };
@@ -265,41 +265,40 @@ fn lists(report: &mut Report, node: &Node, path: &Path) -> Map {
 }
 
 fn hosts(report: &mut Report, node: &Node, path: &Path) -> Vec<Node> {
-    let mut found: Vec<(String, String, &Node)> = Vec::new();
-    match &node.value {
-        Value::List(list) => {
-            for item in list {
-                let text = item.scalar().unwrap_or_default();
-                match text.split_once('=').or_else(|| text.split_once(':')) {
-                    Some((host, all)) => {
-                        found.extend(all.split(',').map(|address| (host.into(), address.into(), item)));
-                    }
-                    None => {
-                        refuse::<()>(report, item, path, "HOST=ADDRESS", "write it as HOST=ADDRESS");
-                    }
-                }
-            }
-        }
-        _ => {
-            for (host, value) in node.entries() {
-                let addresses =
-                    if value.is_null() { vec![Node::text("", value)] } else { texts(report, value, path) };
-                found.extend(
-                    addresses.iter().map(|item| (host.clone(), item.scalar().unwrap_or_default(), value)),
-                );
-            }
-        }
-    }
+    let advice = "write it as HOST=ADDRESS";
     let mut lines: Vec<Node> = Vec::new();
-    for (host, address, near) in found {
+    for (host, address, near) in host_entries(report, node, path) {
         if host.is_empty() || host.contains([':', '=']) {
-            refuse::<()>(report, near, path, "the name of a host", "write it as HOST=ADDRESS");
+            refuse::<()>(report, near, path, "the name of a host", advice);
         }
         let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&address);
         lines.push(Node::text(format!("{host}={bare}"), near));
     }
     lines.sort_by(|a, b| a.str().cmp(&b.str()));
     lines
+}
+
+/// Each host with each of its addresses, and where it is written.
+fn host_entries<'n>(report: &mut Report, node: &'n Node, path: &Path) -> Vec<(String, String, &'n Node)> {
+    let mut found = Vec::new();
+    for item in node.items() {
+        let text = item.scalar().unwrap_or_default();
+        let Some((host, all)) = text.split_once('=').or_else(|| text.split_once(':')) else {
+            refuse::<()>(report, item, path, "HOST=ADDRESS", "write it as HOST=ADDRESS");
+            continue;
+        };
+        found.extend(all.split(',').map(|address| (host.to_string(), address.to_string(), item)));
+    }
+    for (host, value) in node.entries() {
+        let addresses = match value.is_null() {
+            true => vec![Node::text("", value)],
+            false => texts(report, value, path),
+        };
+        found.extend(
+            addresses.iter().map(|address| (host.clone(), address.scalar().unwrap_or_default(), value)),
+        );
+    }
+    found
 }
 
 fn ssh(node: &Node) -> Vec<Node> {
@@ -333,7 +332,7 @@ pub(crate) fn to_json(node: &Node) -> serde_json::Value {
         Value::Str(text) => Json::from(text.replace('$', "$$")),
         Value::List(list) => Json::Array(list.iter().map(to_json).collect()),
         Value::Map(map) => {
-            Json::Object(map.iter().map(|(key, value)| (key.replace('$', "$$"), to_json(value))).collect())
+            Json::Object(map.iter().map(|(key, value)| (key.clone(), to_json(value))).collect())
         }
     }
 }

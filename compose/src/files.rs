@@ -10,8 +10,8 @@ pub(crate) enum Files {
     Memory(BTreeMap<String, String>),
 }
 
-/// The largest file that is read, 4 MiB: hundreds of times the largest of 905 public files.
-const LARGEST: u64 = 4 << 20;
+/// The largest file that is read, 1 MiB: fifty times the largest of 638 public files.
+const LARGEST: u64 = 1 << 20;
 
 impl Files {
     /// The text of a file. Errors: it is not there, not readable, too large, or not UTF-8.

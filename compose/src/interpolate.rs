@@ -3,8 +3,7 @@
 //! Each document is interpolated by itself, before anything is merged. Where a key takes a number or a
 //! boolean, a text in its place is cast afterwards, whether a variable gave it or the file.
 
-use naru_yaml::{Node, Origin, Path, Value};
-use naru_yaml::{Pos, Report};
+use naru_yaml::{Node, Origin, Path, Pos, Report, Value};
 use std::collections::BTreeMap;
 
 /// Variables that interpolation knows.
@@ -21,7 +20,7 @@ pub(crate) enum Fault {
     Depth,
 }
 
-/// Levels of `${A:-${B:-…}}`. Real files have up to 3.
+/// Levels of `${A:-${B:-…}}`. Nobody reads more than a few; each is a level of recursion.
 const DEEPEST: usize = 20;
 
 /// Replaces all variables below `node`, and casts.

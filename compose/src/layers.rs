@@ -15,8 +15,7 @@ use crate::unique::enforce;
 use crate::unix_path;
 use crate::{check, extends, xnaru};
 use naru_yaml as yaml;
-use naru_yaml::{Map, Node, Path, Value};
-use naru_yaml::{Pos, Report};
+use naru_yaml::{Map, Node, Path, Pos, Report, Value};
 
 /// What loading works with.
 pub(crate) struct Loader<'a> {

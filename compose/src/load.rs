@@ -10,8 +10,7 @@ use crate::schema::Unknown;
 use crate::service::{Setting, service};
 use crate::support::Teller;
 use naru_model::Stack;
-use naru_yaml::Node;
-use naru_yaml::{Diagnostic, Errors, Pos, Report};
+use naru_yaml::{Diagnostic, Errors, Node, Pos, Report};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -3,8 +3,8 @@
 //! Maps merge, lists append, and what the specification names apart goes its own way: commands replace,
 //! settings that may be a map or a list become lists of `KEY=value`, `logging` merges for one driver only.
 
-use naru_yaml::Report;
-use naru_yaml::{Map, Node, Path, Value};
+use naru_yaml::{Map, Node, Path, Report, Value};
+use std::collections::BTreeSet;
 
 /// `over` merged over `base`.
 pub(crate) fn merge(report: &mut Report, base: Node, over: Node, path: &Path) -> Node {
@@ -142,23 +142,19 @@ fn merge_maps(report: &mut Report, base: Node, over: Node, path: &Path) -> Node 
 }
 
 /// What happens to an item that is there already.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Twins {
     Keep,
     Drop,
 }
 
 fn append(mut base: Node, over: Node, twins: Twins) -> Node {
-    let Value::List(more) = over.value else { return base };
-    if let Value::List(list) = &mut base.value {
-        let fresh =
-            |list: &[Node], item: &Node| twins == Twins::Keep || !list.iter().any(|known| known.same(item));
-        for item in more {
-            if fresh(list, &item) {
-                list.push(item);
-            }
-        }
-    }
+    let (Value::List(more), Value::List(list)) = (over.value, &mut base.value) else { return base };
+    let known: BTreeSet<String> = match twins {
+        Twins::Keep => BTreeSet::new(),
+        Twins::Drop => list.iter().filter_map(Node::scalar).collect(),
+    };
+    list.extend(more.into_iter().filter(|item| item.scalar().is_none_or(|text| !known.contains(&text))));
     base
 }
 

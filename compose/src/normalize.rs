@@ -253,8 +253,10 @@ fn name_resource(resource: &mut Node, key: &str, project: &str) {
 }
 
 pub(crate) fn insert_missing(node: &mut Node, key: &str, value: Node) {
-    if let Some(map) = node.map_mut() {
-        map.entry(key.to_string()).or_insert(value);
+    if let Some(map) = node.map_mut()
+        && map.get(key).is_none_or(Node::is_null)
+    {
+        map.insert(key.to_string(), value);
     }
 }
 

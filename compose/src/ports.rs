@@ -18,48 +18,54 @@ const MOST_PORTS: usize = 10_000;
 /// What `text` stands for, sorted as the reference sorts it. `Err` says what is wrong.
 pub(crate) fn parse(text: &str) -> Result<Vec<ShortPort>, String> {
     let (host_ip, published, target) = split(text);
+    let (target, protocol) = transport(target)?;
+    let host_ip = host_ip.trim_start_matches('[').trim_end_matches(']');
+    if !host_ip.is_empty() && host_ip.parse::<IpAddr>().is_err() {
+        return Err(format!("\"{host_ip}\" is not an IP address"));
+    }
+    let (first, last) = range(target)?;
+    let outside = if published.is_empty() { None } else { Some(range(published)?) };
+    let published = published_for(first, last, outside)?;
+    let port = |(target, published): (u16, String)| ShortPort {
+        host_ip: host_ip.to_string(),
+        published,
+        target,
+        protocol: protocol.clone(),
+    };
+    let mut ports: Vec<ShortPort> = (first..=last).zip(published).map(port).collect();
+    ports.sort_by_key(|port| format!("{}/{}", port.target, port.protocol));
+    Ok(ports)
+}
+
+/// The target without its protocol, and the protocol.
+fn transport(target: &str) -> Result<(&str, String), String> {
     let (target, protocol) = match target.split_once('/') {
         Some((target, "")) => (target, "tcp".to_string()),
         Some((target, protocol)) => (target, protocol.to_lowercase()),
         None => (target, "tcp".to_string()),
     };
-    if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
-        return Err(format!("\"{protocol}\" is not a protocol: tcp, udp and sctp are"));
+    match protocol.as_str() {
+        _ if target.is_empty() => Err("the port of the container is missing".into()),
+        "tcp" | "udp" | "sctp" => Ok((target, protocol)),
+        _ => Err(format!("\"{protocol}\" is not a protocol: tcp, udp and sctp are")),
     }
-    let host_ip = host_ip.trim_start_matches('[').trim_end_matches(']').to_string();
-    if !host_ip.is_empty() && host_ip.parse::<IpAddr>().is_err() {
-        return Err(format!("\"{host_ip}\" is not an IP address"));
-    }
-    if target.is_empty() {
-        return Err("the port of the container is missing".into());
-    }
-    let (first, last) = range(target)?;
-    let outside = if published.is_empty() { None } else { Some(range(published)?) };
-    if let Some((low, high)) = outside
-        && high - low != last - first
-        && last != first
-    {
-        return Err("the two ranges differ in length".into());
-    }
+}
+
+/// What is published for each target from `first` to `last`: the port beside it, for a single target a range
+/// to choose from, or nothing.
+fn published_for(first: u16, last: u16, outside: Option<(u16, u16)>) -> Result<Vec<String>, String> {
     let count = usize::from(last - first) + 1;
     if count > MOST_PORTS {
         return Err(format!("{count} ports are too many; {MOST_PORTS} are the most"));
     }
-    let published = |offset: u16| match outside {
-        None => String::new(),
-        Some((low, high)) if count == 1 && low != high => format!("{low}-{high}"),
-        Some((low, _)) => (low + offset).to_string(),
-    };
-    let mut ports: Vec<ShortPort> = (0..=last - first)
-        .map(|offset| ShortPort {
-            host_ip: host_ip.clone(),
-            published: published(offset),
-            target: first + offset,
-            protocol: protocol.clone(),
-        })
-        .collect();
-    ports.sort_by_key(|port| format!("{}/{}", port.target, port.protocol));
-    Ok(ports)
+    match outside {
+        None => Ok(vec![String::new(); count]),
+        Some((low, high)) if high - low == last - first => {
+            Ok((low..=high).map(|port| port.to_string()).collect())
+        }
+        Some((low, high)) if count == 1 => Ok(vec![format!("{low}-{high}")]),
+        Some(_) => Err("the two ranges differ in length".into()),
+    }
 }
 
 /// Address, published port and target. An IPv6 address has colons of its own.

@@ -3,9 +3,7 @@
 
 use crate::units;
 use naru_model::{Process, Span};
-use naru_yaml::boolean;
-use naru_yaml::{Node, Value};
-use naru_yaml::{Pos, Report};
+use naru_yaml::{Node, Pos, Report, Value, boolean};
 
 /// Reads the values of one service.
 pub(crate) struct Reader<'a> {

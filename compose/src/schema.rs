@@ -3,9 +3,10 @@
 //! The specification's own schema decides what is accepted; this module decides how it is told: at the key
 //! or value, with the nearest known key, and for a choice of shapes, by the shape that was meant.
 
-use naru_yaml::{Node, Path, Value};
-use naru_yaml::{Pos, Report};
+use crate::encode::to_json;
+use naru_yaml::{Node, Path, Pos, Report, Value};
 use serde_json::Value as Json;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// The schema of the Compose Specification.
@@ -173,8 +174,9 @@ impl Check<'_> {
             list.iter().for_each(|item| self.node(&schema["items"], item, &item_path, out));
         }
         if schema["uniqueItems"] == Json::Bool(true) {
-            for (at, item) in list.iter().enumerate() {
-                if list[..at].iter().any(|earlier| earlier.same(item)) {
+            let mut known = BTreeSet::new();
+            for item in list {
+                if !known.insert(to_json(item).to_string()) {
                     let message = format!("{path} has {} twice", item.shown());
                     let advice = "remove one of them".into();
                     out.push(Misfit { path: path.clone(), pos: item.pos, message, advice });

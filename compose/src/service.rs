@@ -154,32 +154,44 @@ fn depends_on(node: &Node, root: &Node) -> BTreeMap<ServiceName, Dependency> {
 }
 
 fn restart(reader: &mut Reader<'_>, node: &Node) -> Restart {
-    let mut restart = Restart {
+    let natural = Restart {
         policy: RestartPolicy::OnFailure,
         delay: Span(100),
         max_attempts: None,
         window: Span::secs(10),
     };
-    if let Some(written) = node.get("restart") {
-        let (word, count) = match written.str().unwrap_or_default().split_once(':') {
-            Some((word, count)) => (word, Some(Node::text(count, written))),
-            None => (written.str().unwrap_or_default(), None),
-        };
-        let word = Node { pos: written.pos, ..Node::text(word, written) };
-        let words = [
-            ("no", RestartPolicy::No),
-            ("always", RestartPolicy::Always),
-            ("unless-stopped", RestartPolicy::Always),
-            ("on-failure", RestartPolicy::OnFailure),
-        ];
-        restart.policy = reader.word("restart", Some(&word), &words).unwrap_or(restart.policy);
-        restart.max_attempts = attempts(reader, "restart", count.as_ref());
+    match (node.get("restart"), node.at(&["deploy", "restart_policy"])) {
+        (written, Some(policy)) => {
+            if let Some(written) = written {
+                let what = "restart gives way to deploy.restart_policy";
+                reader.warn(written.key, what, "write it in one place");
+            }
+            restart_policy(reader, policy, natural)
+        }
+        (Some(written), None) => restart_word(reader, written, natural),
+        (None, None) => natural,
     }
-    let Some(policy) = node.at(&["deploy", "restart_policy"]) else { return restart };
-    if let Some(written) = node.get("restart") {
-        let advice = "write it in one place";
-        reader.warn(written.key, "restart gives way to deploy.restart_policy", advice);
-    }
+}
+
+/// `restart: on-failure:3` and the like.
+fn restart_word(reader: &mut Reader<'_>, written: &Node, natural: Restart) -> Restart {
+    let text = written.str().unwrap_or_default();
+    let (word, count) = match text.split_once(':') {
+        Some((word, count)) => (word, Some(Node::text(count, written))),
+        None => (text, None),
+    };
+    let words = [
+        ("no", RestartPolicy::No),
+        ("always", RestartPolicy::Always),
+        ("unless-stopped", RestartPolicy::Always),
+        ("on-failure", RestartPolicy::OnFailure),
+    ];
+    let word = reader.word("restart", Some(&Node::text(word, written)), &words);
+    let max_attempts = attempts(reader, "restart", count.as_ref());
+    Restart { policy: word.unwrap_or(natural.policy), max_attempts, ..natural }
+}
+
+fn restart_policy(reader: &mut Reader<'_>, policy: &Node, natural: Restart) -> Restart {
     let words = [
         ("any", RestartPolicy::Always),
         ("always", RestartPolicy::Always),
@@ -192,9 +204,9 @@ fn restart(reader: &mut Reader<'_>, node: &Node) -> Restart {
     let word = reader.word(&key("condition"), policy.get("condition"), &words);
     Restart {
         policy: word.unwrap_or(RestartPolicy::Always),
-        delay: reader.span(&key("delay"), policy.get("delay")).unwrap_or(restart.delay),
+        delay: reader.span(&key("delay"), policy.get("delay")).unwrap_or(natural.delay),
         max_attempts: attempts(reader, &key("max_attempts"), policy.get("max_attempts")),
-        window: reader.span(&key("window"), policy.get("window")).unwrap_or(restart.window),
+        window: reader.span(&key("window"), policy.get("window")).unwrap_or(natural.window),
     }
 }
 

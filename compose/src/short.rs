@@ -5,8 +5,7 @@
 use crate::merge::started;
 use crate::ports;
 use crate::unix_path;
-use naru_yaml::Report;
-use naru_yaml::{Map, Node, Path, Value};
+use naru_yaml::{Map, Node, Path, Report, Value};
 
 /// Rewrites every short form below `node`.
 pub(crate) fn lengthen(report: &mut Report, node: &mut Node, path: &Path) {

@@ -2,8 +2,7 @@
 
 use crate::load::Unsupported;
 use crate::xnaru::{KEYS, Support};
-use naru_yaml::{Node, Value};
-use naru_yaml::{Pos, Report};
+use naru_yaml::{Node, Pos, Report, Value};
 
 /// Tells of keys without effect, as the user asked: by warning, or by error.
 pub(crate) struct Teller<'a> {

@@ -2,8 +2,7 @@
 //! volumes and devices by target, ports by address, target and protocol.
 
 use crate::short::volume_target;
-use naru_yaml::Report;
-use naru_yaml::{Node, Path, Value};
+use naru_yaml::{Node, Path, Report, Value};
 use std::collections::HashMap;
 
 /// Removes what a later item takes the place of, everywhere below `node`.

@@ -22,57 +22,60 @@ fn merged(base: &str, over: &str) -> Value {
     found.unwrap_or_else(|errors| panic!("{errors}"))["services"]["web"].clone()
 }
 
+/// A base, what is merged over it, a key, and what it is then, as JSON.
+const MERGES: &[(&str, &str, &str, &str)] = &[
+    ("command: a b", "command: c", "command", r#"["c"]"#),
+    ("entrypoint: [a]", "entrypoint: []", "entrypoint", r#"[]"#),
+    (
+        "environment: { A: 1, B: 2 }",
+        "environment: [B=3, C]",
+        "environment",
+        r#"{"A": "1", "B": "3", "C": null}"#,
+    ),
+    ("labels: [a=1]", "labels: { a: 2, b: }", "labels", r#"{"a": "2", "b": ""}"#),
+    ("cap_add: [A, B]", "cap_add: [B, C]", "cap_add", r#"["A", "B", "C"]"#),
+    ("dns: 1.1.1.1", "dns: [8.8.8.8, 1.1.1.1]", "dns", r#"["1.1.1.1", "8.8.8.8"]"#),
+    ("expose: [80]", "expose: ['80', '81']", "expose", r#"["80", "81"]"#),
+    ("hostname: a", "hostname: b", "hostname", r#""b""#),
+    (
+        "extra_hosts: ['a=1.1.1.1']",
+        "extra_hosts: { a: 1.1.1.1, b: '::1' }",
+        "extra_hosts",
+        r#"["a=1.1.1.1", "b=::1"]"#,
+    ),
+    ("sysctls: [a=1]", "sysctls: { a: 2 }", "sysctls", r#"{"a": "2"}"#),
+    (
+        "ulimits: { nofile: 5 }",
+        "ulimits: { nofile: { soft: 1, hard: 2 } }",
+        "ulimits",
+        r#"{"nofile": {"soft": 1, "hard": 2}}"#,
+    ),
+    ("cap_drop: [A]", "cap_drop: !reset null", "cap_drop", r#"null"#),
+    ("cap_drop: [A]", "cap_drop: !override [B]", "cap_drop", r#"["B"]"#),
+    (
+        "healthcheck: { test: a, retries: 2 }",
+        "healthcheck: { test: [CMD, b] }",
+        "healthcheck",
+        r#"{"test": ["CMD", "b"], "retries": 2}"#,
+    ),
+    (
+        "logging: { driver: a, options: { x: '1' } }",
+        "logging: { driver: a, options: { y: '2' } }",
+        "logging",
+        r#"{"driver": "a", "options": {"x": "1", "y": "2"}}"#,
+    ),
+    (
+        "logging: { driver: a, options: { x: '1' } }",
+        "logging: { driver: b }",
+        "logging",
+        r#"{"driver": "b"}"#,
+    ),
+];
+
 #[test]
 fn layers_merge_by_the_specification_s_rules() {
-    let cases = [
-        ("command: a b", "command: c", "command", json!(["c"])),
-        ("entrypoint: [a]", "entrypoint: []", "entrypoint", json!([])),
-        (
-            "environment: { A: 1, B: 2 }",
-            "environment: [B=3, C]",
-            "environment",
-            json!({"A": "1", "B": "3", "C": null}),
-        ),
-        ("labels: [a=1]", "labels: { a: 2, b: }", "labels", json!({"a": "2", "b": ""})),
-        ("cap_add: [A, B]", "cap_add: [B, C]", "cap_add", json!(["A", "B", "C"])),
-        ("dns: 1.1.1.1", "dns: [8.8.8.8, 1.1.1.1]", "dns", json!(["1.1.1.1", "8.8.8.8"])),
-        ("expose: [80]", "expose: ['80', '81']", "expose", json!(["80", "81"])),
-        ("hostname: a", "hostname: b", "hostname", json!("b")),
-        (
-            "extra_hosts: ['a=1.1.1.1']",
-            "extra_hosts: { a: 1.1.1.1, b: '::1' }",
-            "extra_hosts",
-            json!(["a=1.1.1.1", "b=::1"]),
-        ),
-        ("sysctls: [a=1]", "sysctls: { a: 2 }", "sysctls", json!({"a": "2"})),
-        (
-            "ulimits: { nofile: 5 }",
-            "ulimits: { nofile: { soft: 1, hard: 2 } }",
-            "ulimits",
-            json!({"nofile": {"soft": 1, "hard": 2}}),
-        ),
-        ("cap_drop: [A]", "cap_drop: !reset null", "cap_drop", Value::Null),
-        ("cap_drop: [A]", "cap_drop: !override [B]", "cap_drop", json!(["B"])),
-        (
-            "healthcheck: { test: a, retries: 2 }",
-            "healthcheck: { test: [CMD, b] }",
-            "healthcheck",
-            json!({"test": ["CMD", "b"], "retries": 2}),
-        ),
-        (
-            "logging: { driver: a, options: { x: '1' } }",
-            "logging: { driver: a, options: { y: '2' } }",
-            "logging",
-            json!({"driver": "a", "options": {"x": "1", "y": "2"}}),
-        ),
-        (
-            "logging: { driver: a, options: { x: '1' } }",
-            "logging: { driver: b }",
-            "logging",
-            json!({"driver": "b"}),
-        ),
-    ];
-    for (base, over, key, want) in cases {
+    for (base, over, key, want) in MERGES {
+        let want: Value = serde_json::from_str(want).expect("JSON");
         assert_eq!(merged(base, over)[key], want, "{base} + {over}");
     }
 }

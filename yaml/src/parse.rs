@@ -19,10 +19,11 @@ pub struct Document {
     pub resets: Vec<Path>,
 }
 
-/// Values that aliases may add to one file. The largest of 905 public files has under 9,000 values in all.
+/// Values that aliases may add to one file. The largest of 638 public files has 436
+/// values in all.
 const MOST_COPIES: usize = 100_000;
 
-/// Levels of nesting, aliases included. Real files have up to 12.
+/// Levels of nesting, aliases included. 638 public files have up to 10.
 const DEEPEST: usize = 100;
 
 /// The documents of a text. On a syntax error it is reported, and what came before it is returned.
