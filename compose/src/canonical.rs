@@ -201,25 +201,25 @@ fn read_pairs(
             return None;
         }
     };
-    let pairs = match format {
-        Format::Raw => {
-            let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-            lines
-                .filter_map(|line| line.split_once('='))
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect()
-        }
-        Format::Env => match dotenv::parse(&text, outside) {
-            Ok(pairs) => pairs,
-            Err(fault) => {
-                let number = loader.report.add_source(name, &text);
-                let pos = Pos { file: number, line: fault.line as u32, col: 1, width: 1 };
-                loader.report.error_advised(pos, fault.what, "write it as NAME=VALUE");
-                return None;
-            }
-        },
+    let read = match format {
+        Format::Raw => Ok(raw_pairs(&text)),
+        Format::Env => dotenv::parse(&text, outside),
     };
-    Some((text, pairs))
+    match read {
+        Ok(pairs) => Some((text, pairs)),
+        Err(fault) => {
+            let number = loader.report.add_source(name, &text);
+            let pos = Pos { file: number, line: fault.line as u32, col: 1, width: 1 };
+            loader.report.error_advised(pos, fault.what, "write it as NAME=VALUE");
+            None
+        }
+    }
+}
+
+fn raw_pairs(text: &str) -> BTreeMap<String, String> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let pairs = lines.filter_map(|line| line.split_once('='));
+    pairs.map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }
 
 /// Leaves out networks, volumes, secrets and configs that no active service uses.

@@ -236,30 +236,20 @@ impl Service<'_> {
             if services.is_some_and(|services| services.get(name).is_some()) {
                 continue;
             }
-            let required =
-                !matches!(dependency.get("required").map(|node| &node.value), Some(Value::Bool(false)));
-            match self.absent.get(name) {
-                Some(Absent::Broken) => {}
-                Some(Absent::Disabled) if !required => {}
-                Some(Absent::Disabled) => {
+            let required = dependency.get("required").map(|node| &node.value);
+            match (self.absent.get(name), required) {
+                (Some(Absent::Broken), _) | (Some(Absent::Disabled), Some(Value::Bool(false))) => {}
+                (Some(Absent::Disabled), _) => {
                     let what = format!("depends on \"{name}\", whose profile is not active");
-                    self.say(
-                        report,
-                        dependency.key,
-                        what,
-                        "activate it with --profile, or add required: false",
-                    );
+                    let advice = "activate it with --profile, or add required: false";
+                    self.say(report, dependency.key, what, advice);
                 }
-                None => {
+                (None, _) => {
                     let names = services.into_iter().flat_map(Node::entries).map(|(name, _)| name.as_str());
-                    let advice = crate::schema::nearest(name, names)
-                        .unwrap_or_else(|| "name a service of this file".into());
-                    self.say(
-                        report,
-                        dependency.key,
-                        format!("depends on \"{name}\", which is not defined"),
-                        &advice,
-                    );
+                    let nearest = crate::schema::nearest(name, names);
+                    let advice = nearest.unwrap_or_else(|| "name a service of this file".into());
+                    let what = format!("depends on \"{name}\", which is not defined");
+                    self.say(report, dependency.key, what, &advice);
                 }
             }
         }

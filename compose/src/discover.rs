@@ -147,13 +147,7 @@ fn project_name(
         .as_ref()
         .or_else(|| variables.get("COMPOSE_PROJECT_NAME").filter(|n| !n.is_empty()));
     if let Some(name) = from_outside {
-        if normalized(name) == *name && !name.is_empty() {
-            return Some(name.clone());
-        }
-        let message = format!("\"{name}\" cannot be the name of a stack");
-        let advice = "lower-case letters, digits, - and _ may be in it, and a letter or digit begins it";
-        report.error_advised(Pos::NOWHERE, message, advice);
-        return None;
+        return valid_name(report, name);
     }
     let written = paths.iter().filter_map(|path| written_name(files, path, variables)).next_back();
     let name = written.map(|name| normalized(&name)).filter(|name| !name.is_empty());
@@ -168,6 +162,16 @@ fn project_name(
         return None;
     }
     Some(name)
+}
+
+fn valid_name(report: &mut Report, name: &str) -> Option<String> {
+    if normalized(name) == name && !name.is_empty() {
+        return Some(name.to_string());
+    }
+    let message = format!("\"{name}\" cannot be the name of a stack");
+    let advice = "lower-case letters, digits, - and _ may be in it, and a letter or digit begins it";
+    report.error_advised(Pos::NOWHERE, message, advice);
+    None
 }
 
 /// The `name` that a file gives itself. Whatever else is wrong with the file is told later.

@@ -145,14 +145,9 @@ impl Loader<'_> {
     }
 
     fn include_one(&mut self, layer: &mut Node, entry: &Node, near: &Surroundings<'_>, chain: &[String]) {
-        let list = |key: &str| -> Vec<String> {
-            let Some(node) = entry.get(key) else { return Vec::new() };
-            let texts = node.items().iter().filter_map(Node::str).chain(node.str());
-            texts.map(|path| near.absolute(path)).collect()
-        };
         let files = match entry.str() {
             Some(path) => vec![near.absolute(path)],
-            None => list("path"),
+            None => paths(entry, "path", near),
         };
         let Some(first) = files.first() else { return };
         if chain.contains(first) {
@@ -164,7 +159,15 @@ impl Loader<'_> {
             Some(folder) => near.absolute(folder),
             None => unix_path::folder(first),
         };
-        let mut env_files = list("env_file");
+        let variables = self.included_variables(entry, &folder, near);
+        let inner = Surroundings { folder: &folder, variables: &variables };
+        let model = self.model(&files, &inner, entry.pos, chain);
+        self.import(layer, model);
+    }
+
+    /// What is set outside, and what the entry's env files add: its own, or `.env` of its folder.
+    fn included_variables(&mut self, entry: &Node, folder: &str, near: &Surroundings<'_>) -> Variables {
+        let mut env_files = paths(entry, "env_file", near);
         let beside = format!("{folder}/.env");
         if env_files.is_empty() && self.files.exists(&beside) {
             env_files.push(beside);
@@ -175,9 +178,7 @@ impl Loader<'_> {
                 variables.entry(name).or_insert(value);
             }
         }
-        let inner = Surroundings { folder: &folder, variables: &variables };
-        let model = self.model(&files, &inner, entry.pos, chain);
-        self.import(layer, model);
+        variables
     }
 
     /// The variables of an env file that is named at `named`.
@@ -216,6 +217,12 @@ impl Loader<'_> {
             }
         }
     }
+}
+
+/// One path or a list of them at `key`, absolute.
+fn paths(entry: &Node, key: &str, near: &Surroundings<'_>) -> Vec<String> {
+    let Some(node) = entry.get(key) else { return Vec::new() };
+    node.items().iter().filter_map(Node::str).chain(node.str()).map(|path| near.absolute(path)).collect()
 }
 
 /// A blank `dns` entry, as a variable that is not set leaves it, counts as none.
