@@ -99,20 +99,25 @@ fn tell_unseen(draft: &mut Draft, edge: &EdgeId) {
     }
 }
 
-/// Opens, goes on with and closes the incidents of instances that ended though nobody told them to.
-pub(crate) fn notice_crashes(draft: &mut Draft) {
-    let mut crashed: Vec<(InstanceRecord, u32)> = Vec::new();
-    for one in draft.instances().filter(|one| one.duty != Duty::Retiring) {
+/// Opens, goes on with and closes the incidents of instances that ended though nobody told them to, or that
+/// lost work.
+pub(crate) fn notice_losses(draft: &mut Draft) {
+    let all: Vec<_> = draft.instances().cloned().collect();
+    for one in all {
         let deaths = draft.world.status(&one.id).map_or(0, deaths);
-        if deaths > one.restarts_told || one.incident.is_some() {
-            crashed.push((one.clone(), deaths));
+        let losses = losses(draft.world.counted(&one));
+        match one.duty {
+            Duty::Retiring if one.incident.is_some() => end_incident(draft, &one),
+            Duty::Retiring => {}
+            _ if deaths > one.restarts_told
+                || losses.lost() > one.on_incidents.lost()
+                || one.incident.is_some() =>
+            {
+                tell(draft, &one, deaths, losses);
+            }
+            _ => {}
         }
     }
-    let retiring: Vec<_> = draft.instances().filter(|one| one.duty == Duty::Retiring).cloned().collect();
-    for one in retiring.into_iter().filter(|one| one.incident.is_some()) {
-        end_incident(draft, &one);
-    }
-    crashed.into_iter().for_each(|(one, deaths)| tell(draft, &one, deaths));
 }
 
 /// How often it ended other than as it should.
@@ -121,43 +126,55 @@ fn deaths(status: &InstanceStatus) -> u32 {
     status.restarts + u32::from(status.phase == Phase::Exited && failed)
 }
 
-fn tell(draft: &mut Draft, one: &InstanceRecord, deaths: u32) {
-    let losses = losses(draft.world.counted(one));
+fn tell(draft: &mut Draft, one: &InstanceRecord, deaths: u32, losses: Counts) {
     let news = losses - one.on_incidents;
-    let is_noise = one.duty == Duty::Warming && news == Counts::default() && one.incident.is_none();
+    let died = deaths > one.restarts_told;
+    let is_noise = one.duty == Duty::Warming && news.lost() == 0 && one.incident.is_none();
     let id = match one.incident {
-        Some(id) => id,
-        None if is_noise => return note(draft, one, deaths),
-        None => begin_incident(draft, one),
+        Some(id) => Some(id),
+        None if is_noise => None,
+        None => Some(begin_incident(draft, one)),
     };
-    if deaths > one.restarts_told {
-        let status = draft.world.status(&one.id);
-        let exit = status.and_then(|status| status.last_exit.clone()).unwrap_or(Exit::Unknown);
-        let restarts = status.filter(|status| !status.phase.is_over()).map_or(0, |status| status.restarts);
-        draft.say(id, Reason::Crashed { instance: one.id.clone(), exit, restarts });
+    if let Some(id) = id {
+        say(draft, one, id, died.then_some(deaths), news);
+        list(draft, one, id, losses);
     }
-    let jobs = draft.world.status(&one.id).map(|status| status.ended_badly.clone()).unwrap_or_default();
-    if let Some(operation) = draft.operation_mut(id) {
-        let base = operation.receipt.baseline.get(&one.id).copied().unwrap_or_default();
-        let began = operation.began;
-        if let Some(line) = operation.receipt.instances.get_mut(&one.id) {
-            line.during = losses - base;
-            let recent = jobs.into_iter().filter(|job| job.ended.is_none_or(|at| at + CALM >= began));
-            line.jobs = recent.collect();
-        }
-    }
-    note(draft, one, deaths);
-    calm(draft, one, id);
-}
-
-/// Marks what is on the incident's receipt.
-fn note(draft: &mut Draft, one: &InstanceRecord, deaths: u32) {
-    let losses = losses(draft.world.counted(one));
     if let Some(record) = draft.instance_mut(&one.id) {
         record.restarts_told = record.restarts_told.max(deaths);
-        if record.incident.is_some() {
+        if id.is_some() {
             record.on_incidents = losses;
         }
+    }
+    if let Some(id) = id {
+        calm(draft, one, id);
+    }
+}
+
+fn say(draft: &mut Draft, one: &InstanceRecord, id: OperationId, died: Option<u32>, news: Counts) {
+    let instance = one.id.clone();
+    let status = draft.world.status(&one.id);
+    if died.is_some() {
+        let exit = status.and_then(|status| status.last_exit.clone()).unwrap_or(Exit::Unknown);
+        let restarts = status.filter(|status| !status.phase.is_over()).map_or(0, |status| status.restarts);
+        draft.say(id, Reason::Crashed { instance, exit, restarts });
+    } else if news.lost() > 0 {
+        let (requests, streams, jobs) = (news.requests_lost, news.streams_lost, news.jobs_lost);
+        draft.say(id, Reason::Loses { instance, requests, streams, jobs });
+    }
+}
+
+/// Brings the instance's line on the incident's receipt up to date.
+fn list(draft: &mut Draft, one: &InstanceRecord, id: OperationId, losses: Counts) {
+    let lifetime = draft.world.counted(one);
+    let jobs = draft.world.status(&one.id).map(|status| status.ended_badly.clone()).unwrap_or_default();
+    let Some(operation) = draft.operation_mut(id) else { return };
+    let base = operation.receipt.baseline.get(&one.id).copied().unwrap_or_default();
+    let began = operation.began;
+    if let Some(line) = operation.receipt.instances.get_mut(&one.id) {
+        line.during = losses - base;
+        line.lifetime = lifetime;
+        let recent = jobs.into_iter().filter(|job| job.ended.is_none_or(|at| at + CALM >= began));
+        line.jobs = recent.collect();
     }
 }
 
@@ -184,18 +201,19 @@ fn begin_incident(draft: &mut Draft, one: &InstanceRecord) -> OperationId {
     id
 }
 
-/// An incident is over when its instance has been well, or ended for good, for a while.
+/// An incident is over when nothing more was lost, and its instance has been well or ended for good, for a
+/// while.
 fn calm(draft: &mut Draft, one: &InstanceRecord, id: OperationId) {
     let Some(status) = draft.world.status(&one.id) else { return };
     if !matches!(status.phase, Phase::Ready | Phase::Exited) {
         return;
     }
-    let due = status.since + CALM;
+    let told = draft.operation(id).and_then(|operation| operation.log.last()).map(|last| last.at);
+    let due = told.unwrap_or(draft.now).max(status.since) + CALM;
     match draft.now < due {
         true => draft.wake_at(due),
         false => end_incident(draft, one),
     }
-    debug_assert!(draft.operation(id).is_some(), "an incident that is open is kept");
 }
 
 fn end_incident(draft: &mut Draft, one: &InstanceRecord) {

@@ -28,7 +28,7 @@ pub struct Decision {
 pub fn reconcile(world: &World, node: &NodeId, now: Time) -> Decision {
     let mut draft = Draft::new(world, node, now);
     incident::replace_edges(&mut draft);
-    incident::notice_crashes(&mut draft);
+    incident::notice_losses(&mut draft);
     for stack in world.stacks.keys() {
         rollout::steer(&mut draft, stack);
         retire::advance(&mut draft, stack);

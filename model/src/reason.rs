@@ -87,6 +87,8 @@ pub enum Reason {
     Ordered { actor: String, what: String },
     /// An instance ended unexpectedly.
     Crashed { instance: InstanceId, exit: Exit, restarts: u32 },
+    /// Work was lost, though the instance lives.
+    Loses { instance: InstanceId, requests: u64, streams: u64, jobs: u64 },
     /// An edge is gone with what it carried.
     EdgeGone { edge: EdgeId, carried: InProgress },
     /// An edge is gone, and nobody knows what it carried.
@@ -123,6 +125,7 @@ impl fmt::Display for Reason {
             | Reason::Bears { .. }
             | Reason::Alarm { .. }
             | Reason::Crashed { .. }
+            | Reason::Loses { .. }
             | Reason::EdgeGone { .. }
             | Reason::EdgeGoneUnseen { .. }
             | Reason::CannotListen { .. } => self.fmt_fault(f),
@@ -220,6 +223,10 @@ impl Reason {
                     "{instance} {exit}; started again, {} in all",
                     plural(u64::from(*restarts), "restart")
                 )
+            }
+            Reason::Loses { instance, requests, streams, jobs } => {
+                let lost = InProgress { requests: *requests, streams: *streams, jobs: *jobs };
+                write!(f, "{instance} lost {}", quantity(lost))
             }
             Reason::EdgeGone { edge, carried } => {
                 write!(f, "edge {edge} ended while it carried {}", quantity(*carried))

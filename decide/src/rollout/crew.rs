@@ -162,10 +162,7 @@ impl Crew {
                 retire(draft, &one, id);
                 continue;
             }
-            set_duty(draft, &one, Duty::Held);
-            if let Some(record) = draft.instance_mut(&one) {
-                record.retired_by = Some(id);
-            }
+            hold(draft, &one, id);
             draft.say(id, Reason::Holds { instance: one });
         }
     }
@@ -188,6 +185,14 @@ fn by_usefulness(draft: &Draft, of: &[InstanceRecord]) -> Vec<InstanceId> {
     let mut sorted: Vec<_> = of.iter().rev().collect();
     sorted.sort_by_key(|one| use_of(one));
     sorted.into_iter().map(|one| one.id.clone()).collect()
+}
+
+/// Takes an instance out of the routes, so that it may come back.
+pub(super) fn hold(draft: &mut Draft, one: &InstanceId, id: OperationId) {
+    set_duty(draft, one, Duty::Held);
+    if let Some(record) = draft.instance_mut(one) {
+        record.retired_by = Some(id);
+    }
 }
 
 pub(super) fn set_duty(draft: &mut Draft, id: &InstanceId, duty: Duty) {

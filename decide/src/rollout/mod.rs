@@ -314,12 +314,13 @@ fn release_held(draft: &mut Draft, stack: &StackName) {
     for one in held {
         let Some(id) = one.retired_by else { continue };
         let steers = draft.operation(id).is_some_and(|operation| operation.is_steering());
+        let may_go_back = steers && is_watched(draft, stack, id);
         let is_missed = Crew::of(draft, stack, &one.service).missing() > 0;
         let fresh = draft.fingerprint(stack, &one.service).as_ref() == Some(&one.fingerprint);
         let due = one.since + HOLD;
         let idle = draft.world.edges_idle(&one) && draft.world.work(&one.id).is_idle();
         match () {
-            () if !fresh && steers || fresh && is_missed => {}
+            () if !fresh && may_go_back || fresh && is_missed => {}
             () if fresh && !idle && draft.now < due => draft.wake_at(due),
             () => retire(draft, &one.id, id),
         }

@@ -2,10 +2,11 @@
 //! is promoted, and then takes all traffic in one table. The old set stays, out of the routes, until the new
 //! one has been watched for `monitor`: so long, going back is one table too.
 
-use super::crew::{Crew, set_duty};
+use super::crew::{Crew, hold, set_duty};
 use super::rolling::{waits_for_ready, waits_for_settled};
 use super::{Standing, is_out, wait_for_edges};
 use crate::draft::Draft;
+use crate::retire::retire;
 use naru_model::{CanaryStep, Duty, OperationId, Reason, Rollout, ServiceProgress, Stage, Strategy, Time};
 
 pub(super) fn step(draft: &mut Draft, crew: &Crew, id: OperationId) -> Standing {
@@ -13,6 +14,10 @@ pub(super) fn step(draft: &mut Draft, crew: &Crew, id: OperationId) -> Standing 
         crew.make(draft, crew.missing(), id);
     }
     crew.scale_in(draft, id);
+    // What never served is of no use to go back to.
+    for one in crew.stale.iter().filter(|one| one.duty == Duty::Warming) {
+        retire(draft, &one.id, id);
+    }
     let is_switched = crew.stale.iter().all(|one| one.duty != Duty::Serving);
     let goes_back = draft.operation(id).is_some_and(|operation| operation.back.is_some());
     let ready = crew.ready(draft);
@@ -108,10 +113,11 @@ fn share(draft: &mut Draft, crew: &Crew, id: OperationId, percent: u32) {
 /// All traffic to the new set, in one table.
 fn switch(draft: &mut Draft, crew: &Crew, id: OperationId) -> Standing {
     crew.fresh.iter().for_each(|one| set_duty(draft, &one.id, Duty::Serving));
-    for one in crew.stale.iter().filter(|one| one.duty != Duty::Held) {
-        set_duty(draft, &one.id, Duty::Held);
-        if let Some(record) = draft.instance_mut(&one.id) {
-            record.retired_by = Some(id);
+    let goes_back = draft.operation(id).is_some_and(|operation| operation.back.is_some());
+    for one in crew.stale.iter().filter(|one| one.duty == Duty::Serving) {
+        match goes_back {
+            true => retire(draft, &one.id, id),
+            false => hold(draft, &one.id, id),
         }
     }
     if let Some(target) = draft.stack(&crew.stack).target.as_ref() {
