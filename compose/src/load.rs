@@ -112,6 +112,7 @@ fn load_start(report: &mut Report, files: &Files, options: &Options, start: Star
         }
         return None;
     }
+    Teller { report: &mut *loader.report, unsupported: options.unsupported }.file(&root);
     let project = canonical::project(&mut loader, root, &start)?;
     let canonical = canonical::to_json(&project.root);
     let stack = stack(report, &project, &start, options.unsupported);
@@ -132,6 +133,7 @@ fn stack(report: &mut Report, project: &Project, start: &Start, unsupported: Uns
             Setting { root: &project.root, folder: &start.folder, stack: &start.name, contents: &[] };
         service(&mut Reader { report: &mut *report, service: name, lacks: Lacks::Hide }, node, &setting);
     }
+    Teller { report: &mut *report, unsupported }.resources(&project.root);
     published_once(report, &project.root);
     Stack { name: start.name.as_str().into(), project_dir: start.folder.clone(), services }
 }

@@ -37,6 +37,36 @@ impl Teller<'_> {
         }
     }
 
+    /// Top-level keys of the merged file.
+    pub fn file(&mut self, root: &Node) {
+        for key in ["jobs", "models"] {
+            if let Some(node) = root.get(key).filter(|node| is_written(node)) {
+                self.not_yet(key, node.key);
+            }
+        }
+        if let Some(own) = root.get("x-naru") {
+            let message = "x-naru has no meaning here: it belongs into a service";
+            match self.unsupported {
+                Unsupported::Strict => self.report.error_advised(own.key, message, "move it into a service"),
+                _ => self.report.warn_advised(own.key, message, "move it into a service"),
+            }
+        }
+    }
+
+    /// Top-level volumes and networks that services use.
+    pub fn resources(&mut self, root: &Node) {
+        for (kind, keys) in OF_RESOURCES {
+            for (name, resource) in root.get(kind).into_iter().flat_map(Node::entries) {
+                for key in *keys {
+                    let node = resource.at(&key.split('.').collect::<Vec<_>>());
+                    if let Some(node) = node.filter(|node| is_written(node)) {
+                        self.not_yet(format_args!("{kind}.{name}.{key}"), node.key);
+                    }
+                }
+            }
+        }
+    }
+
     /// The keys of a canonical service.
     pub fn service(&mut self, name: &str, service: &Node) {
         let process = service.at(&["x-naru", "process"]).is_some();
@@ -48,19 +78,29 @@ impl Teller<'_> {
             }
         }
         for key in ["volumes", "hostname", "container_name", "secrets", "configs"] {
-            if let Some(node) = service.get(key).filter(|_| process) {
-                self.not_for_process(format_args!("services.{name}.{key}"), node.key);
-            }
-        }
-        if !process {
-            for key in ["secrets", "configs"] {
-                if let Some(node) = service.get(key) {
+            match service.get(key) {
+                Some(node) if process => {
+                    self.not_for_process(format_args!("services.{name}.{key}"), node.key)
+                }
+                Some(node) if key != "volumes" => {
                     self.not_yet(format_args!("services.{name}.{key}"), node.key);
                 }
+                Some(node) => self.mounts(name, node),
+                None => {}
             }
         }
         self.networks(name, service);
         self.own(name, service);
+    }
+
+    /// What a mount says beyond source, target and read_only.
+    fn mounts(&mut self, name: &str, volumes: &Node) {
+        for volume in volumes.items() {
+            let groups = ["bind", "volume", "tmpfs", "image"].iter().filter_map(|key| volume.get(key));
+            for (key, node) in groups.flat_map(Node::entries).filter(|(key, _)| *key != "create_host_path") {
+                self.not_yet(format_args!("services.{name}.volumes.{key}"), node.key);
+            }
+        }
     }
 
     /// The implicit network is everyone's; any other is not kept apart yet.
@@ -103,6 +143,25 @@ fn is_written(node: &Node) -> bool {
 
 /// Keys about an image, which a process does without.
 const OF_IMAGE: &[&str] = &["build", "pull_policy", "platform", "init", "attach", "develop"];
+
+/// Keys of top-level volumes and networks.
+const OF_RESOURCES: &[(&str, &[&str])] = &[
+    ("volumes", &["driver", "driver_opts", "labels"]),
+    (
+        "networks",
+        &[
+            "driver",
+            "driver_opts",
+            "external",
+            "internal",
+            "attachable",
+            "labels",
+            "enable_ipv4",
+            "enable_ipv6",
+            "ipam.config",
+        ],
+    ),
+];
 
 /// Keys of a service, by their canonical paths.
 const NOT_YET: &[&str] = &[

@@ -74,6 +74,17 @@ fn scalar(text: &str) -> String {
     let is_text = matches!(resolve(text), Ok(Scalar::Str(_))) && boolean(text).is_none();
     match plain_start && plain_inside && plain_end && is_text {
         true => text.to_string(),
-        false => Value::from(text).to_string(),
+        false => quoted(text),
     }
+}
+
+/// JSON's escapes, and those of characters that JSON takes and YAML does not.
+fn quoted(text: &str) -> String {
+    let strange = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+    let json = Value::from(text).to_string();
+    if !json.contains(strange) {
+        return json;
+    }
+    let escape = |c: char| if strange(c) { format!("\\u{:04x}", c as u32) } else { c.to_string() };
+    json.chars().map(escape).collect()
 }
