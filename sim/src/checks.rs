@@ -10,8 +10,8 @@ use crate::records::targets;
 use crate::sim::Sim;
 use crate::work::{Place, Truth, WorkId};
 use naru_model::{
-    AtLimit, Counts, Duty, Ending, Generation, InstanceId, InstanceRecord, Intent, OperationId, OperationKind,
-    Order, RouteTable, ServiceName, Span, StackName, Time,
+    AtLimit, Counts, Duty, Ending, Generation, InstanceId, InstanceRecord, Intent, OperationId,
+    OperationKind, Order, RouteTable, ServiceName, Span, StackName, Time,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,6 +58,8 @@ struct Promise {
     state: Kept,
     /// When a fault struck last.
     struck: Option<Time>,
+    /// When a level was first reached.
+    reached: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -256,7 +258,9 @@ impl Sim {
         }
         let promise = self.checks.promises.get(&(work.stack.clone(), work.service.clone()));
         let recent = |at: Option<Time>| at.is_some_and(|at| at + EXCUSED > self.ground.now);
-        let excused = promise.is_none_or(|promise| recent(promise.struck) || promise.state == Kept::Void);
+        let excused = promise.is_none_or(|promise| {
+            recent(promise.struck) || promise.state == Kept::Void || promise.reached.is_none()
+        });
         if excused
             || recent(self.checks.edge_died)
             || self
@@ -344,7 +348,8 @@ impl Sim {
                 Kept::Void => {}
                 Kept::NotReached if shaken(promise.struck) || shaken(self.checks.edge_died) => {}
                 Kept::NotReached if promise.level > 0 && ready.min(serving) >= promise.level => {
-                    promise.state = Kept::Reached
+                    promise.state = Kept::Reached;
+                    promise.reached.get_or_insert(now);
                 }
                 Kept::Reached if ready < promise.level => {
                     let what = format!(

@@ -108,9 +108,10 @@ impl Draft {
         }
     }
 
-    /// Makes everything in it work.
+    /// Makes everything in it work, by new code.
     pub(crate) fn mend(&mut self) {
         for sketch in self.services.values_mut() {
+            sketch.version += 1;
             if !matches!(sketch.behaviour.fate, Fate::Serves | Fate::Finishes(_)) {
                 sketch.version += 1;
                 sketch.behaviour.fate = Fate::Serves;

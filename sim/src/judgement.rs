@@ -31,8 +31,10 @@ impl Sim {
                 return self.ground.violated(&CONVERGENCE, &subjects, wrong.what);
             }
             _ if now > self.calm + LONGEST => {
-                let first = self.books.open().next().map(|id| format!("{:?}", self.books.get(id)));
-                return self.ground.violated(&CONVERGENCE, &[], format!("work does not end: {first:?}"));
+                let first = self.books.open().next().map(|id| (id, self.books.get(id)));
+                let what = format!("work does not end: {first:?}");
+                let subject = first.map(|(id, work)| format!("{} {}", work.kind.word(), id.0));
+                return self.ground.violated(&CONVERGENCE, &[&subject.unwrap_or_default()], what);
             }
             _ => {}
         }
@@ -56,6 +58,8 @@ impl Sim {
                 format!("operation {} ({}) has not ended: {:?}, {:?}", open.id, open.kind, open.phase, waits);
             let mut wrong = Wrong::new(&what, &[&format!("operation {} ", open.id)]);
             wrong.subjects.extend(open.receipt.instances.keys().map(|id| id.to_string()));
+            let mine = records.instances.values().filter(|one| one.stack == open.stack);
+            wrong.subjects.extend(mine.map(|one| one.id.to_string()));
             return Some(wrong);
         }
         let edges = self.edges.iter().find(|edge| !edge.is_up() || edge.acked() != records.routes.generation);

@@ -5,7 +5,10 @@ use crate::contents::{Draft, Kind};
 use crate::event::{Event, OutsideEvent};
 use crate::scenario::OrderKind;
 use crate::sim::Sim;
-use naru_model::{Change, Demand, Ending, OperationPhase, ServiceName, Span, StackName, Stage, Time};
+use naru_model::{
+    Change, Demand, Ending, OperationKind, OperationOutcome, OperationPhase, ServiceName, Span, StackName,
+    Stage, Time,
+};
 use std::collections::BTreeMap;
 
 /// An order that the server did not take is given again after this.
@@ -152,6 +155,12 @@ impl Sim {
     fn is_broken(&self, stack: usize) -> bool {
         let records = &self.store.records;
         let Some(record) = records.stacks.get(self.people[stack].stack()) else { return true };
+        let mine = records.operations.values().rev().filter(|one| one.stack == record.name);
+        let last = mine.filter(|one| one.kind != OperationKind::Incident).find_map(|one| one.outcome);
+        if last == Some(OperationOutcome::Failed) {
+            // It was left as it was, which is neither the old nor the new.
+            return true;
+        }
         let steers = record.steering.is_some();
         let Some(target) = &record.target else { return steers };
         let Some(release) = records.release(&record.name, target.release) else { return true };

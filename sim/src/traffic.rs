@@ -13,6 +13,8 @@ use naru_model::{Exit, InstanceId, Listener, Outcome, ServiceName, Span, StackNa
 
 /// An edge keeps a request for so long when no instance is there to take it.
 const HOLD: Span = Span::secs(20);
+/// A request that may be repeated is begun so often.
+const TRIES: u32 = 5;
 /// A workload that cannot reach its agent tries again after this.
 const AGENT_AGAIN: Span = Span::secs(1);
 
@@ -338,7 +340,9 @@ impl Sim {
             return;
         }
         match (work.kind, &work.place) {
-            (Kind::Idempotent, Place::On { instance, carrier: Some((node, _)), .. }) => {
+            (Kind::Idempotent, Place::On { instance, carrier: Some((node, _)), .. })
+                if work.placing < TRIES =>
+            {
                 self.leaves_edge(&work, None);
                 self.books.truth_mut(instance).handed_over += 1;
                 let since = self.ground.now;
