@@ -1,6 +1,8 @@
 //! The keeper and its roles as processes: started, killed in every way, and ended.
 
 use naru_api::{Client, Status};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,6 +10,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const ROLES: [&str; 3] = ["server", "edge", "agent"];
+
+const STACK: &str = "
+services:
+  job:
+    image: none
+    stop_grace_period: 1s
+    x-naru: { process: { command: [sleep, '600'] } }
+";
 
 /// A home with a keeper, which ends when this is dropped.
 struct Kept {
@@ -57,7 +67,7 @@ impl Kept {
     fn kill(&self, post: &str) -> Pid {
         let old = self.pid(post).unwrap();
         kill_process(old, Signal::KILL).unwrap();
-        wait_for(|| self.pid(post).filter(|new| *new != old))
+        wait_for(self.home(), || self.pid(post).filter(|new| *new != old))
     }
 
     async fn ready(&self) -> Status {
@@ -71,6 +81,25 @@ impl Kept {
         }
     }
 
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_naru"));
+        command.env("NARU_HOME", self.home()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// How many keepers there are for this home, at work or waiting.
+    fn keepers(&self) -> usize {
+        let home = format!("NARU_HOME={}\0", self.home().display());
+        let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        let read =
+            |path: PathBuf| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let is_keeper = |process: &PathBuf| {
+            read(process.join("cmdline")).is_ok_and(|line| line == "naru\0role\0keeper\0")
+                && read(process.join("environ")).is_ok_and(|all| all.contains(&home))
+        };
+        processes.filter(is_keeper).count()
+    }
+
     fn end(&mut self) {
         let mut keeper = self.keeper.take().unwrap();
         let pid = Pid::from_raw(keeper.id().cast_signed()).unwrap();
@@ -81,6 +110,9 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
+        if std::thread::panicking() && self.pid("server").is_some() {
+            let _ = self.command().args(["shutdown", "--cut", "--yes"]).status();
+        }
         for post in ["keeper", "server", "edge", "agent"] {
             if let Some(pid) = self.pid(post) {
                 let _ = kill_process(pid, Signal::KILL);
@@ -98,15 +130,21 @@ fn is_alive(pid: Pid) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-/// There is no event for a lock of another process: it is looked at until it is as wanted.
-fn wait_for<T>(look: impl Fn() -> Option<T>) -> T {
+/// Looks until it is there: again whenever a lock's file was written or closed, and now and then for what
+/// shows in no file.
+fn wait_for<T>(home: &Path, look: impl Fn() -> Option<T>) -> T {
+    let files = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    let written = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CLOSE;
+    inotify::add_watch(&files, home, written).unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         if let Some(found) = look() {
             return found;
         }
         assert!(Instant::now() < deadline, "it never came");
-        std::thread::sleep(Duration::from_millis(2));
+        let now_and_then = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+        poll(&mut [PollFd::new(&files, PollFlags::IN)], Some(&now_and_then)).unwrap();
+        while rustix::io::read(&files, &mut [0; 4096]).is_ok() {}
     }
 }
 
@@ -183,7 +221,7 @@ async fn the_api_s_shutdown_ends_all_with_and_without_a_keeper() {
     let mut kept = Kept::new();
     kept.start("ready");
     kept.client().shutdown(Default::default()).await.unwrap();
-    wait_for(|| {
+    wait_for(kept.home(), || {
         ["keeper", "server", "edge", "agent"].iter().all(|post| kept.pid(post).is_none()).then_some(())
     });
     assert!(kept.keeper.take().unwrap().wait().unwrap().success());
@@ -192,7 +230,9 @@ async fn the_api_s_shutdown_ends_all_with_and_without_a_keeper() {
     keeper.kill().unwrap();
     keeper.wait().unwrap();
     kept.client().shutdown(Default::default()).await.unwrap();
-    wait_for(|| ["server", "edge", "agent"].iter().all(|post| kept.pid(post).is_none()).then_some(()));
+    wait_for(kept.home(), || {
+        ["server", "edge", "agent"].iter().all(|post| kept.pid(post).is_none()).then_some(())
+    });
 }
 
 #[tokio::test]
@@ -211,6 +251,47 @@ async fn a_server_that_refuses_to_start_is_an_error_and_nothing_is_left() {
     assert!(said.contains("failed: "), "{said}");
     assert!(errors.contains("naru server: the store"), "{errors}");
     assert_eq!(ROLES.map(|role| kept.pid(role)), [None; 3]);
+}
+
+#[tokio::test]
+async fn commands_that_need_a_server_start_one_however_many_there_are() {
+    let kept = Kept::new();
+    let file = kept.home().join("compose.yaml");
+    std::fs::write(&file, STACK).unwrap();
+    let up = |stack: &str| {
+        let mut command = kept.command();
+        command.args(["up", "--progress", "quiet", "-p", stack, "-f"]).arg(&file);
+        command.spawn().unwrap()
+    };
+    let commands: Vec<Child> = ["a", "b", "c", "d"].map(up).into();
+    for mut command in commands {
+        assert!(command.wait().unwrap().success());
+    }
+    wait_for(kept.home(), || (kept.keepers() == 1).then_some(()));
+    let instances = kept.client().instances(None).await.unwrap();
+    assert_eq!(instances.len(), 4);
+    let old = kept.pid("keeper").unwrap();
+    kill_process(old, Signal::KILL).unwrap();
+    wait_for(kept.home(), || kept.pid("keeper").is_none().then_some(()));
+    assert!(up("a").wait().unwrap().success());
+    // A command that finds a server without a keeper starts one, and a keeper's child looks like it for a moment.
+    wait_for(kept.home(), || (kept.keepers() == 1 && kept.pid("keeper").is_some()).then_some(()));
+    kept.kill("server");
+    kept.ready().await;
+    let after = kept.client().instances(None).await.unwrap();
+    assert_eq!(after.len(), 4);
+    for (before, after) in instances.iter().zip(&after) {
+        let pid = |view: &naru_model::InstanceView| view.status.as_ref().unwrap().pid;
+        assert_eq!((&before.id, pid(before)), (&after.id, pid(after)), "no instance was touched");
+    }
+    let finish = |args: &[&str]| kept.command().args(args).output().unwrap();
+    assert!(!finish(&["shutdown"]).status.success(), "instances run");
+    assert!(finish(&["shutdown", "--cut", "--yes"]).status.success());
+    assert_eq!((kept.keepers(), kept.pid("server")), (0, None));
+    for instance in &after {
+        let pid = instance.status.as_ref().and_then(|status| status.pid).unwrap();
+        assert!(!is_alive(Pid::from_raw(pid.cast_signed()).unwrap()), "{} is left", instance.id);
+    }
 }
 
 #[tokio::test]

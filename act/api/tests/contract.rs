@@ -98,6 +98,20 @@ async fn no_server_and_no_sense_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_server_that_was_killed_is_waited_for_and_one_that_ended_is_not() {
+    let served = Served::start().await;
+    let client = Client::new(served.socket());
+    served.kill().await;
+    let (answer, _again) = tokio::join!(client.status(), async {
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        served.clone().restart().await
+    });
+    assert_eq!(answer.unwrap().version, "test");
+    std::fs::remove_file(served.socket()).unwrap();
+    assert!(Client::new(served.socket()).status().await.unwrap_err().is_no_server());
+}
+
+#[tokio::test]
 async fn every_documented_route_answers_and_every_other_is_refused_with_words() {
     let served = Served::start().await;
     let (status, document) = asked(&served, "GET", "/v1/openapi.json").await;

@@ -6,7 +6,7 @@
 
 mod keep;
 
-use crate::role::{EndSignals, Failure, Home, wall};
+use crate::role::{EndSignals, Failure, Home, Rest, wall};
 use keep::Keep;
 use naru_api::{Client, ClientError, Taken};
 use naru_edge::{Config, Edge};
@@ -16,9 +16,6 @@ use std::time::Duration;
 
 /// A report is handed in at least this often.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-
-/// Between two tries to hand in a report while the server is away.
-const RETRY: Duration = Duration::from_millis(50);
 
 /// Beyond this many threads a node's edge waits for the kernel, not for cores.
 const WORKERS_MAX: usize = 16;
@@ -85,36 +82,30 @@ async fn take_tables(client: &Client, node: &NodeId, edge: &Edge, keep: &Keep) {
 
 /// Hands in reports for ever.
 async fn hand_in(client: &Client, edge: &Edge, keep: &Keep) {
-    let mut news = edge.watch();
-    let mut before = keep.last();
-    loop {
-        // What an edge before this one could not hand in any more comes first: once the server has heard of
-        // this one, the other counts as gone.
-        if let Some(last) = &before {
-            if taken(client, last).await.is_none() {
-                continue;
-            }
-            keep.drop_last();
-            before = None;
+    // What an edge before this one could not hand in any more comes first: once the server has heard of
+    // this one, the other counts as gone.
+    if let Some(last) = keep.last() {
+        let mut rest = Rest::new();
+        while hand_in_once(client, &last).await.is_err() {
+            rest.take().await;
         }
-        news.mark_unchanged();
-        let report = edge.report(wall()).await;
-        if let Some(taken) = taken(client, &report).await {
-            edge.confirm(taken.seq, &taken.gone);
-            // The edge lives, and so does its sender.
-            let _ = tokio::time::timeout(REPORT_EVERY, news.changed()).await;
-        }
+        keep.drop_last();
     }
-}
-
-/// What the server has, or nothing after a moment's rest.
-async fn taken(client: &Client, report: &EdgeReport) -> Option<Taken> {
-    match hand_in_once(client, report).await {
-        Ok(taken) => Some(taken),
-        Err(error) => {
-            tracing::debug!(%error, "a report could not be handed in");
-            tokio::time::sleep(RETRY).await;
-            None
+    let mut news = edge.watch();
+    let mut rest = Rest::new();
+    loop {
+        news.mark_unchanged();
+        match hand_in_once(client, &edge.report(wall()).await).await {
+            Ok(taken) => {
+                edge.confirm(taken.seq, &taken.gone);
+                rest = Rest::new();
+                // The edge lives, and so does its sender.
+                let _ = tokio::time::timeout(REPORT_EVERY, news.changed()).await;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a report could not be handed in");
+                rest.take().await;
+            }
         }
     }
 }

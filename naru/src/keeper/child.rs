@@ -33,6 +33,11 @@ impl Kept {
         Ok(Kept { role, home: home.clone(), child, began: Instant::now(), delay: Duration::ZERO })
     }
 
+    /// Which role.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     /// Waits until it dies. Safe to cancel.
     pub async fn death(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await

@@ -22,16 +22,14 @@ pub enum Ended {
 /// The server refuses, since instances run; or it cannot be asked.
 pub async fn shutdown(home: &Path, order: ShutdownOrder) -> Result<Ended, StartError> {
     let own = Home::open(home)?;
-    let posts = [Post::Keeper].into_iter().chain(Role::ALL.map(Post::Role));
+    let mut posts = [Post::Keeper].into_iter().chain(Role::ALL.map(Post::Role));
     let held = posts.clone().map(|post| own.holder(post)).collect::<io::Result<Vec<_>>>()?;
     if held.iter().all(Option::is_none) {
         return Ok(Ended::Before);
     }
     // Only a server knows whether instances run; and if it is gone and others are left, it is started.
     ensure(home).await?.shutdown(order).await?;
-    let gone = tokio::task::spawn_blocking(move || {
-        posts.map(|post| own.lock(post).map(drop)).collect::<io::Result<()>>()
-    });
+    let gone = tokio::task::spawn_blocking(move || posts.try_for_each(|post| own.lock(post).map(drop)));
     gone.await.map_err(io::Error::other)??;
     Ok(Ended::Now)
 }

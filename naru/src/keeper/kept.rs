@@ -127,8 +127,8 @@ async fn ready(client: &Client) {
 async fn supervise(kept: &mut Kept) {
     loop {
         match kept.death().await {
-            Ok(status) => eprintln!("naru serve: a role ended ({status}), and is started again"),
-            Err(error) => eprintln!("naru serve: a role is out of sight: {error}"),
+            Ok(status) => eprintln!("naru serve: the {} ended ({status}), and is started again", kept.role()),
+            Err(error) => eprintln!("naru serve: the {} is out of sight: {error}", kept.role()),
         }
         kept.again().await;
     }

@@ -1,6 +1,6 @@
 //! How a command comes to a server: one that answers, or one that it starts.
 
-use crate::role::{Home, HomeError, KEEPER, Post};
+use crate::role::{Home, HomeError, KEEPER, Post, Role};
 use naru_api::{Client, ClientError};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -59,7 +59,8 @@ pub async fn ensure(home: &Path) -> Result<Client, StartError> {
 }
 
 async fn ensure_answer(home: &Home, client: &Client) -> Result<(), StartError> {
-    let answers = answers(client).await?;
+    let is_held = home.holder(Post::Role(Role::Server))?.is_some() || home.holder(Post::Keeper)?.is_some();
+    let answers = is_held && answers(client).await?;
     let start = {
         let home = home.clone();
         tokio::task::spawn_blocking(move || home.lock(Post::Start))

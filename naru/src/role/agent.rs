@@ -1,7 +1,7 @@
 //! The agent's link to the server: what it is to have comes in, what it sees goes out. Losing the server is
 //! no event: the agent has what it was told last, and the link comes back by itself.
 
-use super::{EndSignals, Failure, Home};
+use super::{EndSignals, Failure, Home, Rest};
 use crate::agent::{Config, run as run_agent};
 use naru_api::Client;
 use naru_model::{AgentReport, Desired, NodeId};
@@ -12,9 +12,6 @@ use tokio::sync::watch;
 /// A report that tells nothing new is sent this often all the same: a server that was restarted has heard
 /// none.
 const REPORT_EVERY: Duration = Duration::from_secs(2);
-
-/// Between two tries to hand in a report while the server is away.
-const RETRY: Duration = Duration::from_millis(50);
 
 /// The agent's own folder.
 fn folder(home: &Home) -> PathBuf {
@@ -57,19 +54,21 @@ async fn listen(client: &Client, node: &NodeId, told: &watch::Sender<Option<Desi
 
 /// Hands in each report, and the last one again every while; until the agent is gone.
 async fn report(client: &Client, mut reports: watch::Receiver<Option<AgentReport>>) {
+    let mut rest = Rest::new();
     loop {
         let report = reports.borrow_and_update().clone();
-        let mut wait = REPORT_EVERY;
-        if let Some(report) = report
-            && let Err(error) = client.agent_report(&report).await
-        {
+        let handed_in = match report {
+            None => Ok(()),
+            Some(report) => client.agent_report(&report).await.map(drop),
+        };
+        if let Err(error) = handed_in {
             tracing::debug!(%error, "a report could not be handed in");
-            tokio::time::sleep(RETRY).await;
-            wait = Duration::ZERO;
+            rest.take().await;
+            continue;
         }
-        match tokio::time::timeout(wait, reports.changed()).await {
-            Ok(Err(_)) => return,
-            Ok(Ok(())) | Err(_) => {}
+        rest = Rest::new();
+        if let Ok(Err(_)) = tokio::time::timeout(REPORT_EVERY, reports.changed()).await {
+            return;
         }
     }
 }

@@ -21,7 +21,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// One of Naru's processes.
@@ -154,6 +154,26 @@ impl EndSignals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// Rests between tries to reach a server: short at first, as for one that is just starting, then as for one
+/// that is away.
+pub struct Rest(Duration);
+
+impl Rest {
+    const FIRST: Duration = Duration::from_millis(2);
+    const LONGEST: Duration = Duration::from_millis(250);
+
+    /// Short again.
+    pub fn new() -> Rest {
+        Rest(Rest::FIRST)
+    }
+
+    /// Waits, and doubles the next wait.
+    pub async fn take(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(Rest::LONGEST);
     }
 }
 

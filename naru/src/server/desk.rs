@@ -32,10 +32,13 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// Between two decisions that time alone calls for.
 const REST: Duration = Duration::from_millis(5);
 
+/// A look at the world, and at the clock.
+type Look = Box<dyn FnOnce(&World, Time) + Send>;
+
 /// Something for the desk.
 pub enum Message {
     /// Look at the world.
-    Read(Box<dyn FnOnce(&World, Time) + Send>),
+    Read(Look),
     /// Change it.
     Demand(Box<Demand>, oneshot::Sender<Result<Admitted, Refused>>),
     /// An agent's report.

@@ -43,6 +43,8 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     // Aborted: there is nothing more to hear of it.
     let _ = deciding.await;
     store.close().await;
+    // A socket that is left says that its server was killed, and is likely to come back.
+    fs::remove_file(home.socket())?;
     Ok(())
 }
 

@@ -10,12 +10,20 @@ use hyper_util::rt::TokioIo;
 use naru_model::Refusal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 use tokio::net::UnixStream;
+use tokio::time::Instant;
 
 /// The largest answer that is held in memory: a thousand operations with long logs.
 pub(super) const ANSWER_MAX: usize = 1 << 30;
+
+/// A keeper has a server that was killed back at work within this time.
+const RESTART_WITHIN: Duration = Duration::from_millis(500);
+
+const LOOK_AGAIN: Duration = Duration::from_millis(4);
 
 type Sender = SendRequest<Full<Bytes>>;
 
@@ -71,7 +79,7 @@ impl Connection {
 
     async fn connect(&self) -> Result<Sender, ClientError> {
         let no_server = |source| ClientError::NoServer { socket: self.socket.clone(), source };
-        let stream = UnixStream::connect(&self.socket).await.map_err(no_server)?;
+        let stream = self.reach().await.map_err(no_server)?;
         let (sender, driver) = handshake(TokioIo::new(stream)).await.map_err(ClientError::protocol)?;
         tokio::spawn(async move {
             if let Err(error) = driver.await {
@@ -79,6 +87,19 @@ impl Connection {
             }
         });
         Ok(sender)
+    }
+
+    /// A server that ends takes its socket away; one that was killed leaves it, and comes back in a moment.
+    async fn reach(&self) -> io::Result<UnixStream> {
+        let until = Instant::now() + RESTART_WITHIN;
+        loop {
+            match UnixStream::connect(&self.socket).await {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && Instant::now() < until => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     async fn keep(

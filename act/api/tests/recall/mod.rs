@@ -46,12 +46,17 @@ impl Served {
         Served { core, socket, _dir: dir, task: Arc::new(task) }
     }
 
-    /// Ends this one as a kill does, and starts another at the same socket.
-    pub async fn restart(self) -> Served {
+    /// Ends this one as a kill does: its socket's file is left.
+    pub async fn kill(&self) {
         self.task.abort();
         while !self.task.is_finished() {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Kills this one, and starts another at the same socket.
+    pub async fn restart(self) -> Served {
+        self.kill().await;
         std::fs::remove_file(&self.socket).unwrap();
         Served::at(self.socket.clone(), self._dir.clone())
     }
