@@ -208,7 +208,7 @@ fn read_pairs(
     match read {
         Ok(pairs) => Some((text, pairs)),
         Err(fault) => {
-            let number = loader.report.add_source(name, &text);
+            let number = loader.report.add_secret_source(name);
             let pos = Pos { file: number, line: fault.line as u32, col: 1, width: 1 };
             loader.report.error_advised(pos, fault.what, "write it as NAME=VALUE");
             None

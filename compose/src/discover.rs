@@ -83,7 +83,7 @@ fn add_env_files(report: &mut Report, files: &Files, into: &mut Variables, given
                 continue;
             }
         };
-        let number = report.add_source(path, &text);
+        let number = report.add_secret_source(path);
         let outside = |name: &str| into.get(name).or_else(|| found.get(name)).cloned();
         match dotenv::parse(&text, &outside) {
             Ok(read) => {

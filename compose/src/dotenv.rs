@@ -1,9 +1,10 @@
 //! Env files: `.env` beside the Compose file, `--env-file`, and the `env_file` key.
 //!
 //! `KEY=value`, `export KEY=value`, `KEY: value`, `KEY` alone (taken from outside), comments, single and
-//! double quotes over several lines, escapes in double quotes, variables outside single quotes.
+//! double quotes over several lines, escapes in double quotes, variables outside single quotes. They hold
+//! secrets: a fault names the line and repeats none of it.
 
-use crate::interpolate::{Need, substitute};
+use crate::interpolate::{Fault, Need, substitute};
 use std::collections::BTreeMap;
 
 /// Why an env file cannot be read, and on which of its lines.
@@ -70,11 +71,11 @@ impl<'a> Reader<'a> {
         let end = line.find(['=', ':']).unwrap_or(line.len());
         let name = line[..end].trim_end();
         if name.contains(char::is_whitespace) {
-            return self.fault(format!("the name \"{name}\" has a blank in it"));
+            return self.fault("a variable's name has a blank in it");
         }
         let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '[' | ']');
         if name.is_empty() || !name.chars().all(fits) {
-            return self.fault(format!("\"{name}\" is not a variable's name"));
+            return self.fault("what stands before = is not a variable's name");
         }
         if end == line.len() {
             self.skip_line();
@@ -131,7 +132,12 @@ impl<'a> Reader<'a> {
     fn expand(&self, value: &str) -> Result<String, EnvFault> {
         let mut look_up =
             |name: &str, _: Need| (self.outside)(name).or_else(|| self.known.get(name).cloned());
-        substitute(value, &mut look_up).or_else(|fault| self.fault(fault.to_string()))
+        substitute(value, &mut look_up).or_else(|fault| match fault {
+            Fault::Missing { .. } => self.fault(fault.to_string()),
+            Fault::Form(_) | Fault::Depth => {
+                self.fault("a variable in the value has a form that is not known")
+            }
+        })
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn interpolate(report: &mut Report, node: &mut Node, path: &Path, var
                     Err(fault) => return report_fault(report, node.pos, path, &fault),
                 }
                 node.origin = Origin::Variable;
-                warn_unset(report, node.pos, &unset);
+                warn_unset(report, node.pos, path, &unset);
             }
             cast(report, node, path);
         }
@@ -60,11 +60,16 @@ fn look_up(name: &str, need: Need, variables: &Variables, unset: &mut Vec<String
     value
 }
 
-fn warn_unset(report: &mut Report, pos: Pos, unset: &[String]) {
+fn warn_unset(report: &mut Report, pos: Pos, path: &Path, unset: &[String]) {
+    let is_own = path.parts().iter().any(|part| part == "x-naru");
     for name in unset {
         let pos = report.narrow(pos, name);
         let message = format!("the variable {name} is not set, and stands for an empty text here");
-        report.warn_advised(pos, message, format!("set it, or write a default: ${{{name}:-default}}"));
+        let advice = match is_own {
+            true => format!("write $${name} for the instance's own variable"),
+            false => format!("set it, or write a default: ${{{name}:-default}}"),
+        };
+        report.warn_advised(pos, message, advice);
     }
 }
 

@@ -30,25 +30,26 @@ pub(crate) struct Loader<'a> {
 const MOST_READS: usize = 500;
 
 impl Loader<'_> {
-    /// The text of a file that is named at `named`, and the number that stands for it in positions.
+    /// The text of a Compose file that is named at `named`, and the number that stands for it in positions.
     pub fn read(&mut self, path: &str, named: Pos) -> Option<(String, u16)> {
+        let text = self.text(path, named)?;
+        let number = self.report.add_source(path, &text);
+        Some((text, number))
+    }
+
+    fn text(&mut self, path: &str, named: Pos) -> Option<String> {
         self.reads += 1;
         if self.reads > MOST_READS {
             let message = format!("more than {MOST_READS} files are included or extended");
             self.report.error_advised(named, message, "look for files that include each other");
             return None;
         }
-        match self.files.read(path) {
-            Ok(text) => {
-                let number = self.report.add_source(path, &text);
-                Some((text, number))
-            }
-            Err(error) => {
-                let message = format!("cannot read {}: {}", self.report.name_of(path), why(&error));
-                self.report.error_advised(named, message, "check the path and its permissions");
-                None
-            }
-        }
+        let read = self.files.read(path);
+        read.map_err(|error| {
+            let message = format!("cannot read {}: {}", self.report.name_of(path), why(&error));
+            self.report.error_advised(named, message, "check the path and its permissions");
+        })
+        .ok()
     }
 
     /// All layers of `files` merged, with absolute paths. `chain` is what has led here by `include`.
@@ -183,9 +184,10 @@ impl Loader<'_> {
 
     /// The variables of an env file that is named at `named`.
     pub fn env_file(&mut self, path: &str, named: Pos, outside: &Variables) -> Variables {
-        let Some((text, number)) = self.read(path, named) else { return Variables::new() };
+        let Some(text) = self.text(path, named) else { return Variables::new() };
         let read = dotenv::parse(&text, &|name| outside.get(name).cloned());
         read.unwrap_or_else(|fault| {
+            let number = self.report.add_secret_source(path);
             let pos = Pos { file: number, line: fault.line as u32, col: 1, width: 1 };
             self.report.error_advised(pos, fault.what, "write it as NAME=VALUE");
             Variables::new()

@@ -228,3 +228,20 @@ fn variables_in_every_form() {
     let told = told.expect_err("not a size");
     assert!(!told.contains("hunter2") && told.contains("the value that the variable gives"), "{told}");
 }
+
+#[test]
+fn nothing_of_an_env_file_is_shown() {
+    let text = "services: { web: { image: w, env_file: app.env } }\ninclude: [{ path: sub.yaml, env_file: sub.env }]\n";
+    let bad = ["hunter2 hunter2", "hunter2 x=1", "A=hunter2${", "A='hunter2", "A=1\nhunter2!=3"];
+    for line in bad {
+        for file in [".env", "app.env", "sub.env"] {
+            let mut texts =
+                vec![("compose.yaml", text), ("sub.yaml", "services: {}"), ("app.env", ""), ("sub.env", "")];
+            texts.retain(|(name, _)| *name != file);
+            texts.push((file, line));
+            let told = load(&texts, |_| {}).expect_err("a bad env file");
+            assert!(told.starts_with(&format!("p/{file}:")), "{told}");
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+}

@@ -99,7 +99,7 @@ impl Diagnostic {
             out += &format!("{}: ", style.wrap("1", &at));
         }
         out += &format!("{}: {}\n", style.wrap(code, word), self.message);
-        if let Some(place) = &self.place {
+        if let Some(place) = self.place.as_ref().filter(|place| !place.text.is_empty()) {
             place.excerpt(&mut out, style, code);
         }
         if let Some(advice) = &self.advice {
@@ -181,6 +181,11 @@ impl Report {
         u16::try_from(self.sources.len() - 1).unwrap_or(u16::MAX - 1)
     }
 
+    /// Takes in a text that may hold secrets: places in it are named, and none of it is shown.
+    pub fn add_secret_source(&mut self, name: &str) -> u16 {
+        self.add_source(name, "")
+    }
+
     /// An error, and what to do about it.
     pub fn error_advised(&mut self, pos: Pos, message: impl Into<String>, advice: impl Into<String>) {
         self.push(Severity::Error, pos, message.into(), Some(advice.into()));
@@ -259,6 +264,12 @@ impl Report {
     /// Errors and warnings, each in the order of the files and lines.
     pub fn finish(mut self) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
         self.found.sort_by_key(|(pos, _)| *pos);
+        for severity in [Severity::Error, Severity::Warning] {
+            if self.count(severity) >= MOST_FOUND {
+                let message = format!("there may be more; the first {MOST_FOUND} are shown");
+                self.found.push((Pos::NOWHERE, Diagnostic { severity, place: None, message, advice: None }));
+            }
+        }
         self.found
             .into_iter()
             .map(|(_, diagnostic)| diagnostic)
