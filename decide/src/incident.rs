@@ -107,7 +107,7 @@ pub(crate) fn notice_losses(draft: &mut Draft) {
         let deaths = draft.world.status(&one.id).map_or(0, deaths);
         let losses = losses(draft.world.counted(&one));
         match one.duty {
-            Duty::Retiring if one.incident.is_some() => end_incident(draft, &one),
+            Duty::Retiring if one.incident.is_some() => end_incident(draft, &one.id),
             Duty::Retiring => {}
             _ if deaths > one.restarts_told
                 || losses.lost() > one.on_incidents.lost()
@@ -123,7 +123,9 @@ pub(crate) fn notice_losses(draft: &mut Draft) {
 /// How often it ended other than as it should.
 fn deaths(status: &InstanceStatus) -> u32 {
     let failed = status.last_exit.as_ref().is_some_and(|exit| !exit.is_success());
-    status.restarts + u32::from(status.phase == Phase::Exited && failed)
+    // A restart counts when it is made; until then the end itself does.
+    let is_down = matches!(status.phase, Phase::Exited | Phase::Pending);
+    status.restarts + u32::from(is_down && failed)
 }
 
 fn tell(draft: &mut Draft, one: &InstanceRecord, deaths: u32, losses: Counts) {
@@ -212,13 +214,14 @@ fn calm(draft: &mut Draft, one: &InstanceRecord, id: OperationId) {
     let due = told.unwrap_or(draft.now).max(status.since) + CALM;
     match draft.now < due {
         true => draft.wake_at(due),
-        false => end_incident(draft, one),
+        false => end_incident(draft, &one.id),
     }
 }
 
-fn end_incident(draft: &mut Draft, one: &InstanceRecord) {
+/// Closes the incident that is open about an instance, if one is.
+pub(crate) fn end_incident(draft: &mut Draft, id: &InstanceId) {
     let now = draft.now;
-    let Some(id) = draft.instance_mut(&one.id).and_then(|record| record.incident.take()) else { return };
+    let Some(id) = draft.instance_mut(id).and_then(|record| record.incident.take()) else { return };
     if let Some(operation) = draft.operation_mut(id) {
         close(operation, now);
     }

@@ -5,9 +5,9 @@
 //! Each step is taken on what was observed, in a round of its own; nothing here looks at a timer, except to
 //! raise the alarm that the file asks for.
 
-use crate::World;
 use crate::draft::Draft;
 use crate::observe::Acked;
+use crate::{World, incident};
 use naru_model::{
     AtLimit, Counts, Duty, Ending, Exit, InstanceId, InstanceReceipt, InstanceRecord, Intent, Operation,
     OperationId, OperationKind, Phase, Reason, Span, StackName, Time, WorkPolicy,
@@ -183,6 +183,7 @@ fn account(draft: &mut Draft, record: &InstanceRecord, operation: OperationId) {
         }
     }
     remember_durations(draft, record);
+    incident::end_incident(draft, &record.id);
     draft.forget_instance(&record.id);
     draft.say(operation, Reason::Gone { instance: record.id.clone(), exit });
 }

@@ -195,7 +195,9 @@ fn leave(draft: &mut Draft, stack: &StackName, service: &ServiceName, id: Operat
     let crew = Crew::of(draft, stack, service);
     let present: Vec<_> = crew.all().cloned().collect();
     for one in &present {
-        match has_callers(draft, stack, one) {
+        // Nobody calls a one-shot that is done.
+        let is_wanted = draft.wanted(stack, service) > 0;
+        match has_callers(draft, stack, one).filter(|_| !is_wanted) {
             Some(caller) => {
                 return (Stage::Waiting, Some(Reason::WaitsForCallers { service: service.clone(), caller }));
             }
