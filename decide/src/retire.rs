@@ -173,6 +173,7 @@ fn account(draft: &mut Draft, record: &InstanceRecord, operation: OperationId) {
     let lifetime = draft.world.counted(record);
     let now = draft.now;
     if let Some(entry) = draft.operation_mut(operation) {
+        entry.receipt.unknown.extend(uncounted(record));
         let baseline = entry.receipt.baseline.get(&record.id).copied().unwrap_or_default();
         if let Some(line) = entry.receipt.instances.get_mut(&record.id) {
             line.exited = Some((now, exit.clone()));
@@ -186,6 +187,17 @@ fn account(draft: &mut Draft, record: &InstanceRecord, operation: OperationId) {
     incident::end_incident(draft, &record.id);
     draft.forget_instance(&record.id);
     draft.say(operation, Reason::Gone { instance: record.id.clone(), exit });
+}
+
+/// What no receipt can tell: what an edge that was killed had seen since its last report.
+fn uncounted(record: &InstanceRecord) -> impl Iterator<Item = String> + '_ {
+    let told = |edge| {
+        let instance = &record.id;
+        format!(
+            "edge {edge} was killed: what became of {instance}'s work since its last report is not counted"
+        )
+    };
+    record.past.edges.iter().map(told)
 }
 
 /// What an operation did: without losses that are on an incident's receipt already, and with what broke
