@@ -63,14 +63,14 @@ pub(crate) fn resolve_paths(root: &mut Node, near: &Surroundings<'_>) {
         }
         for volume in items_mut(service.get_mut("volumes")) {
             if volume.get_str("type") == Some("bind") {
-                path_at(volume.map_mut().and_then(|volume| volume.get_mut("source")), near);
+                place_at(volume.map_mut().and_then(|volume| volume.get_mut("source")), near);
             }
         }
         path_at(at_mut(service, &["extends", "file"]), near);
     });
     for kind in ["configs", "secrets"] {
         each_entry(root, kind, |_, object| {
-            path_at(object.map_mut().and_then(|object| object.get_mut("file")), near);
+            place_at(object.map_mut().and_then(|object| object.get_mut("file")), near);
         });
     }
     each_entry(root, "volumes", |_, volume| bound_volume(volume, near));
@@ -105,6 +105,13 @@ fn path_at(node: Option<&mut Node>, near: &Surroundings<'_>) {
     }
 }
 
+/// The same where an empty text is the project's folder.
+fn place_at(node: Option<&mut Node>, near: &Surroundings<'_>) {
+    if let Some(Node { value: Value::Str(path), .. }) = node {
+        *path = near.absolute(path);
+    }
+}
+
 /// A volume of the local driver that is a bind mount in truth.
 fn bound_volume(volume: &mut Node, near: &Surroundings<'_>) {
     if volume.get_str("driver") != Some("local") {
@@ -113,7 +120,7 @@ fn bound_volume(volume: &mut Node, near: &Surroundings<'_>) {
     if let Some(options) = volume.map_mut().and_then(|volume| volume.get_mut("driver_opts"))
         && options.get_str("o") == Some("bind")
     {
-        path_at(options.map_mut().and_then(|options| options.get_mut("device")), near);
+        place_at(options.map_mut().and_then(|options| options.get_mut("device")), near);
     }
 }
 

@@ -14,10 +14,32 @@ use std::time::{Duration, Instant};
 /// accepted by both, how many have an equal canonical form. In thousandths; they only go up.
 const ACCEPTED: usize = 996;
 const REJECTED: usize = 885;
-const EQUAL: usize = 990;
+const EQUAL: usize = 992;
 
 /// The longest that one document may take.
 const SLOWEST: Duration = Duration::from_secs(1);
+
+/// Why a document differs, by a part of its id. A difference without a reason fails the test.
+const REASONS: &[(&str, &str)] = &[
+    ("compose-with-variables", BESIDE),
+    ("pihole-cloudflared-DoH", BESIDE),
+    ("fixtures/dotenv/development", BESIDE),
+    ("fixtures/nested", BESIDE),
+    ("SSHWithKeysValues", SSH),
+    ("build-test/ssh", SSH),
+    ("PreStart", "pre_start is newer than 2.40.3; the specification has it"),
+    ("NoCacheFilter", "no_cache_filter is newer than 2.40.3; the specification has it"),
+    (
+        "TestResetCycle__5",
+        "one anchor for the services test and test.unit is taken for a circle there; it is none",
+    ),
+    ("TestImagesAfterImageRemoved", NOTHING),
+    ("TestLocalComposeConfigNoConsistency", NOTHING),
+];
+
+const BESIDE: &str = "a .env file lay beside it there, which the cases do not have";
+const SSH: &str = "it is read there, and fails only at printing, whose JSON for ssh keys is not JSON";
+const NOTHING: &str = "a service without image, build or process cannot run; `config` lets it pass there";
 
 struct Case {
     id: String,
@@ -102,6 +124,7 @@ struct Tally {
     rejected: (usize, usize),
     equal: (usize, usize),
     list: Vec<String>,
+    unexplained: Vec<String>,
 }
 
 impl Tally {
@@ -129,7 +152,11 @@ impl Tally {
     }
 
     fn note(&mut self, case: &Case, what: &str) {
-        self.list.push(format!("- `{}`: {what}", case.id));
+        let reason = REASONS.iter().find(|(part, _)| case.id.contains(part)).map(|(_, reason)| *reason);
+        if reason.is_none() {
+            self.unexplained.push(case.id.clone());
+        }
+        self.list.push(format!("- `{}`: {what}. Why: {}", case.id, reason.unwrap_or("unknown")));
     }
 
     fn permille((good, all): (usize, usize)) -> usize {
@@ -158,6 +185,7 @@ fn agreement_with_docker_compose() {
     assert!(Tally::permille(tally.accepted) >= ACCEPTED);
     assert!(Tally::permille(tally.rejected) >= REJECTED);
     assert!(Tally::permille(tally.equal) >= EQUAL);
+    assert!(tally.unexplained.is_empty(), "without a reason: {:?}", tally.unexplained);
     let path = root().join("docs/compose-conformance.md");
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, &text).expect("docs can be written");
