@@ -178,7 +178,7 @@ fn account(draft: &mut Draft, record: &InstanceRecord, operation: OperationId) {
         if let Some(line) = entry.receipt.instances.get_mut(&record.id) {
             line.exited = Some((now, exit.clone()));
             line.lifetime = lifetime;
-            line.during = settle(lifetime - baseline, record, baseline);
+            line.during = settle(lifetime, record, baseline);
             line.waited = line.idle.unwrap_or(now).since(line.retired);
             line.jobs = status.map(|status| status.ended_badly).unwrap_or_default();
         }
@@ -200,16 +200,16 @@ fn uncounted(record: &InstanceRecord) -> impl Iterator<Item = String> + '_ {
     record.past.edges.iter().map(told)
 }
 
-/// What an operation did: without losses that are on an incident's receipt already, and with what broke
-/// because the instance was cut counted as cut.
-fn settle(during: Counts, record: &InstanceRecord, baseline: Counts) -> Counts {
-    let told = record.on_incidents - baseline;
+/// What an operation did: of losses, all that are on no incident's receipt; and what broke because the
+/// instance was cut counts as cut.
+fn settle(lifetime: Counts, record: &InstanceRecord, baseline: Counts) -> Counts {
+    let untold = lifetime - record.on_incidents;
     let mut settled = Counts {
-        requests_lost: during.requests_lost.saturating_sub(told.requests_lost),
-        streams_lost: during.streams_lost.saturating_sub(told.streams_lost),
-        jobs_lost: during.jobs_lost.saturating_sub(told.jobs_lost),
-        handed_over: during.handed_over.saturating_sub(told.handed_over),
-        ..during
+        requests_lost: untold.requests_lost,
+        streams_lost: untold.streams_lost,
+        jobs_lost: untold.jobs_lost,
+        handed_over: untold.handed_over,
+        ..lifetime - baseline
     };
     if record.intent == Intent::Cut {
         settled.cut += settled.requests_lost + settled.streams_lost;

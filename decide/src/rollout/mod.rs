@@ -16,7 +16,7 @@ use crate::observe::Acked;
 use crate::retire::{has_callers, retire};
 use crew::Crew;
 use naru_model::{
-    Condition, Duty, Operation, OperationId, OperationOutcome, OperationPhase, Order, Reason, ServiceName,
+    Condition, Duty, OperationId, OperationOutcome, OperationPhase, Order, Reason, ServiceName,
     ServiceProgress, Span, StackName, Stage, Strategy, UpdateConfig,
 };
 
@@ -143,26 +143,31 @@ fn gate(draft: &Draft, stack: &StackName, service: &ServiceName, id: OperationId
     }
     let definition = draft.wanted_definition(stack, service)?;
     let operation = draft.operation(id)?;
-    let missing = definition.depends_on.iter().find(|(on, dependency)| {
-        draft.wanted(stack, on) > 0 && !is_met(draft, stack, operation, on, dependency.condition)
-    });
-    if let Some((on, dependency)) = missing {
-        let (service, on, condition) = (service.clone(), on.clone(), dependency.condition);
-        return Some(Reason::WaitsForDependency { service, on, condition });
+    if let Some(wait) = waits_for_dependency(draft, stack, service) {
+        return Some(wait);
     }
     let (retiring, max) = (crew.retiring_generations(), definition.rollout.max_retiring);
     let crowded = !crew.stale.is_empty() && operation.back.is_none() && retiring >= max.max(1);
     crowded.then(|| Reason::WaitsForRetirement { service: service.clone(), retiring, max })
 }
 
-fn is_met(
-    draft: &Draft,
-    stack: &StackName,
-    operation: &Operation,
-    on: &ServiceName,
-    condition: Condition,
-) -> bool {
-    let serves = operation.services.get(on).is_some_and(|progress| progress.stage == Stage::CutOver);
+/// The first dependency that has not come as far as the file asks.
+fn waits_for_dependency(draft: &Draft, stack: &StackName, service: &ServiceName) -> Option<Reason> {
+    let dependencies = &draft.wanted_definition(stack, service)?.depends_on;
+    let (on, dependency) = dependencies.iter().find(|(on, dependency)| {
+        draft.wanted(stack, on) > 0 && !is_met(draft, stack, on, dependency.condition)
+    })?;
+    let (service, on, condition) = (service.clone(), on.clone(), dependency.condition);
+    Some(Reason::WaitsForDependency { service, on, condition })
+}
+
+/// While an operation steers, a dependency has to have cut over; without one, to serve.
+fn is_met(draft: &Draft, stack: &StackName, on: &ServiceName, condition: Condition) -> bool {
+    let progress = draft.steering(stack).map(|operation| operation.services.get(on));
+    let serves = match progress {
+        Some(progress) => progress.is_some_and(|progress| progress.stage == Stage::CutOver),
+        None => Crew::of(draft, stack, on).ready(draft) > 0,
+    };
     match condition {
         Condition::ServiceCompletedSuccessfully => draft.is_completed(stack, on),
         Condition::ServiceHealthy => serves,
@@ -303,7 +308,8 @@ fn maintain(draft: &mut Draft, stack: &StackName) {
         let crew = Crew::of(draft, stack, &service);
         crew.serve_ready(draft, Way::Rolling);
         let missing = crew.missing();
-        if missing > 0 && crew.stale.is_empty() {
+        let may_start = !crew.fresh.is_empty() || waits_for_dependency(draft, stack, &service).is_none();
+        if missing > 0 && crew.stale.is_empty() && may_start {
             crew.make(draft, missing, id);
         }
     }
