@@ -55,15 +55,20 @@ pub(crate) fn discover(
     if folder != first_folder && env_files.is_empty() {
         add_env_files(report, files, &mut variables, &[], &folder);
     }
-    let profiles = match (options.profiles.is_empty(), variables.get("COMPOSE_PROFILES")) {
-        (true, Some(list)) => {
-            list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_string).collect()
-        }
-        _ => options.profiles.clone(),
-    };
+    let profiles = active_profiles(options, &variables);
     let name = project_name(report, files, options, &variables, &paths, &folder)?;
     variables.insert("COMPOSE_PROJECT_NAME".into(), name.clone());
     Some(Start { files: paths, folder, variables, profiles, name })
+}
+
+fn active_profiles(options: &Options, variables: &Variables) -> Vec<String> {
+    match (options.profiles.is_empty(), variables.get("COMPOSE_PROFILES")) {
+        (true, Some(list)) => {
+            let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+            names.map(str::to_string).collect()
+        }
+        _ => options.profiles.clone(),
+    }
 }
 
 /// Adds what env files say to what is set already; that wins. Without any given, `.env` of the folder.

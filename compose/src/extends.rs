@@ -37,6 +37,9 @@ pub(crate) fn apply(
     }
 }
 
+/// Levels of `extends`. Each is a level of recursion.
+const DEEPEST: usize = 50;
+
 /// The services that a name is looked up in.
 #[derive(Clone)]
 struct Scope {
@@ -58,21 +61,15 @@ impl Extender<'_, '_, '_> {
     fn resolve(&mut self, scope: &Scope, name: &str, way: &mut Vec<String>) -> Option<Node> {
         let service = scope.services.get(name)?.clone();
         let Some(extends) = service.get("extends").cloned() else { return Some(service) };
+        let path = Path::of(&["services", name]);
         let step = format!("{name} in {}", self.loader.report.name_of(&scope.file));
-        if way.contains(&step) {
-            let message = format!("services extend each other in a circle: {} → {step}", way.join(" → "));
-            self.loader.report.error_in(
-                &Path::of(&["services", name]),
-                extends.pos,
-                message,
-                "break the circle",
-            );
+        if let Some((message, advice)) = no_way_on(&step, way) {
+            self.loader.report.error_in(&path, extends.pos, message, advice);
             return None;
         }
         way.push(step);
         let base = self.base(scope, name, &extends, way);
         way.pop();
-        let path = Path::of(&["services", name]);
         let mut merged = match base {
             Some(base) => {
                 let base = reset_in(base, name, &scope.resets);
@@ -149,6 +146,16 @@ impl Extender<'_, '_, '_> {
         };
         Some(Scope { file: path.into(), folder: folder.clone(), services, resets })
     }
+}
+
+/// What is wrong with going on to `step`, and what to do about it.
+fn no_way_on(step: &String, way: &[String]) -> Option<(String, &'static str)> {
+    if way.contains(step) {
+        let message = format!("services extend each other in a circle: {} → {step}", way.join(" → "));
+        return Some((message, "break the circle"));
+    }
+    let message = format!("services extend each other over more than {DEEPEST} levels");
+    (way.len() > DEEPEST).then_some((message, "extend a service nearer to the base"))
 }
 
 /// Drops from a base what the extending file resets in the service that extends it.

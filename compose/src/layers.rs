@@ -29,6 +29,9 @@ pub(crate) struct Loader<'a> {
 /// Files that one stack may read, included and extended ones counted each time.
 const MOST_READS: usize = 500;
 
+/// Levels of `include`. Each is a level of recursion.
+const DEEPEST: usize = 20;
+
 impl Loader<'_> {
     /// The text of a Compose file that is named at `named`, and the number that stands for it in positions.
     pub fn read(&mut self, path: &str, named: Pos) -> Option<(String, u16)> {
@@ -151,6 +154,10 @@ impl Loader<'_> {
             None => paths(entry, "path", near),
         };
         let Some(first) = files.first() else { return };
+        if chain.len() > DEEPEST {
+            let message = format!("files include each other over more than {DEEPEST} levels");
+            return self.report.error_advised(entry.pos, message, "include them from one file");
+        }
         if chain.contains(first) {
             let way: Vec<&str> = chain.iter().chain([first]).map(|path| self.report.name_of(path)).collect();
             let message = format!("files include each other in a circle: {}", way.join(" → "));

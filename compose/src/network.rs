@@ -5,6 +5,7 @@ use crate::read::Reader;
 use crate::schema::nearest;
 use naru_model::{Port, Protocol, TargetPort};
 use naru_yaml::Node;
+use std::collections::BTreeSet;
 
 /// What an instance of the service is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,25 +16,22 @@ pub(crate) enum Runs {
 
 /// Published ports, and all targets: those of `ports` first, then `expose`.
 pub(crate) fn ports(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> (Vec<Port>, Vec<TargetPort>) {
-    let (mut ports, mut targets) = (Vec::new(), Vec::new());
+    let (mut ports, mut targets, mut known) = (Vec::new(), Vec::new(), BTreeSet::new());
     for written in node.get("ports").map(Node::items).unwrap_or_default() {
-        if let Some(port) = port(reader, written, runs) {
-            add_target(&mut targets, TargetPort { port: port.target, protocol: port.protocol });
-            ports.push(port);
+        let Some(port) = port(reader, written, runs) else { continue };
+        if known.insert(port.target) {
+            targets.push(TargetPort { port: port.target, protocol: port.protocol });
         }
+        ports.push(port);
     }
     for written in node.get("expose").map(Node::items).unwrap_or_default() {
         for port in exposed(reader, written) {
-            add_target(&mut targets, TargetPort { port, protocol: Protocol::Http });
+            if known.insert(port) {
+                targets.push(TargetPort { port, protocol: Protocol::Http });
+            }
         }
     }
     (ports, targets)
-}
-
-fn add_target(targets: &mut Vec<TargetPort>, target: TargetPort) {
-    if !targets.iter().any(|known| known.port == target.port) {
-        targets.push(target);
-    }
 }
 
 fn port(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> Option<Port> {

@@ -12,8 +12,9 @@ pub(crate) struct ShortPort {
     pub protocol: String,
 }
 
-/// Ports that one entry may stand for. A range is checked before anything is made of it.
-const MOST_PORTS: usize = 10_000;
+/// Ports that one entry may stand for, and that one service may have. A range is checked before anything is
+/// made of it.
+pub(crate) const MOST_PORTS: usize = 10_000;
 
 /// What `text` stands for, sorted as the reference sorts it. `Err` says what is wrong.
 pub(crate) fn parse(text: &str) -> Result<Vec<ShortPort>, String> {

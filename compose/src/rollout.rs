@@ -81,8 +81,7 @@ fn natural_order(node: &Node, replicas: u32) -> Order {
     let named = volumes
         .iter()
         .any(|volume| volume.get_str("type") == Some("volume") && volume.get("source").is_some());
-    let is_process = node.at(&["x-naru", "process"]).is_some();
-    let bound = (named && replicas <= 1) || (node.get("container_name").is_some() && !is_process);
+    let bound = (named && replicas <= 1) || node.get("container_name").is_some();
     if bound { Order::StopFirst } else { Order::StartFirst }
 }
 

@@ -203,6 +203,11 @@ fn service_ports(report: &mut Report, node: &mut Node, path: &Path) {
     let Value::List(list) = &node.value else { return };
     let mut all = Vec::new();
     for item in list {
+        if all.len() > ports::MOST_PORTS {
+            let message = format!("{path} are too many; {} are the most", ports::MOST_PORTS);
+            report.error_in(path, item.pos, message, "publish fewer ports");
+            break;
+        }
         let text = match &item.value {
             Value::Int(_) | Value::Str(_) => item.scalar().unwrap_or_default(),
             Value::Map(_) => {

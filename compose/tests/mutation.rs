@@ -140,7 +140,14 @@ fn bombs_are_refused_soon() {
     }
     let nested = format!("services: {{ web: {{ image: \"{}x{}\" }} }}", "${A:-".repeat(500), "}".repeat(500));
     let ports = format!("services: {{ web: {{ image: x, ports: [{}] }} }}", vec!["1-60000"; 200].join(", "));
-    for bomb in [wide, merged, deep, blocks, chain, nested, ports] {
+    let ranges: Vec<String> =
+        (0..1000).map(|at| format!("\"127.0.{}.{}::1-9999\"", at / 250, at % 250)).collect();
+    let many = format!("services: {{ web: {{ image: x, ports: [{}] }} }}", ranges.join(", "));
+    let mut bases = String::from("services:\n  s0: { image: x }\n");
+    for at in 1..3_000 {
+        bases += &format!("  s{at}: {{ extends: s{} }}\n", at - 1);
+    }
+    for bomb in [many, bases, wide, merged, deep, blocks, chain, nested, ports] {
         assert!(!loads(bomb));
     }
 }
