@@ -152,6 +152,17 @@ fn include_has_its_own_folder_and_variables() {
 }
 
 #[test]
+fn levels_of_include_are_bounded() {
+    let names: Vec<String> = (0..40).map(|at| format!("f{at}.yaml")).collect();
+    let text = |at: usize| format!("include: [f{}.yaml]\nservices: {{ s{at}: {{ image: x }} }}\n", at + 1);
+    let texts: Vec<String> = (0..40).map(text).collect();
+    let texts: Vec<(&str, &str)> =
+        names.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
+    let told = load(&texts, |options| options.files = vec!["/p/f0.yaml".into()]).expect_err("40 levels");
+    assert!(told.contains("files include each other over more than 20 levels"), "{told}");
+}
+
+#[test]
 fn profiles_choose_services_and_what_they_use() {
     let text = "services:\n  web: { image: w, depends_on: { tool: { condition: service_started, required: false } } }\n  \
                 tool: { image: t, profiles: [debug], volumes: ['data:/d'] }\nvolumes: { data: }\n";
