@@ -3,15 +3,15 @@
 use crate::ground::Ground;
 use crate::host::{Death, Mood};
 use crate::property::{
-    CALLERS_ARE_SERVED, NO_UNFINISHED_WORK_ENDED, ON_ONE_RECEIPT, ORDER_OF_RETIREMENT, PROMISED_AVAILABILITY,
-    STALE_ACTORS_REFUSED, TRUE_RECEIPT,
+    CALLERS_ARE_SERVED, NO_UNFINISHED_WORK_ENDED, ORDER_OF_RETIREMENT, PROMISED_AVAILABILITY,
+    STALE_ACTORS_REFUSED,
 };
 use crate::records::targets;
 use crate::sim::Sim;
-use crate::work::{Place, Truth, WorkId};
+use crate::work::{Place, WorkId};
 use naru_model::{
-    AtLimit, Counts, Duty, Ending, Generation, InstanceId, InstanceRecord, Intent, OperationId,
-    OperationKind, Order, RouteTable, ServiceName, Span, StackName, Time,
+    AtLimit, Duty, Ending, Generation, InstanceId, InstanceRecord, Intent, OperationId, OperationKind, Order,
+    RouteTable, ServiceName, Span, StackName, Time,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,6 +69,8 @@ enum Kept {
     Reached,
     /// The new does not come first.
     Void,
+    /// It is listed, and people ordered that none of it run.
+    Away,
 }
 
 impl Checks {
@@ -143,6 +145,11 @@ impl Checks {
     pub(crate) fn is_undisturbed(&self, stack: &StackName, service: &ServiceName) -> bool {
         let promise = self.promises.get(&(stack.clone(), service.clone()));
         promise.is_some_and(|promise| promise.struck.is_none()) && self.edge_died.is_none()
+    }
+
+    /// Whether an edge died since.
+    pub(crate) fn edge_died_since(&self, at: Time) -> bool {
+        self.edge_died.is_some_and(|died| died >= at)
     }
 
     /// An agent carries out a desired state.
@@ -246,20 +253,11 @@ impl Sim {
         let work = self.books.get(id);
         let Some(parent) = work.parent else { return };
         let Place::On { instance: caller, .. } = self.books.get(parent).place.clone() else { return };
-        let records = &self.store.records;
-        let Some(stack) = records.stacks.get(&work.stack) else { return };
-        // Whoever stops or scales to zero a service that others call has ordered that.
-        let release = stack.target.as_ref().and_then(|target| records.release(&stack.name, target.release));
-        let listed = release.is_some_and(|release| release.stack.services.contains_key(&work.service));
-        let wanted = targets(records, stack).iter().any(|want| want.service == work.service);
-        let leaves = records.instances.get(&caller).is_some_and(|record| record.retired_by.is_some());
-        if listed && !wanted && !leaves {
-            return;
-        }
         let promise = self.checks.promises.get(&(work.stack.clone(), work.service.clone()));
         let recent = |at: Option<Time>| at.is_some_and(|at| at + EXCUSED > self.ground.now);
         let excused = promise.is_none_or(|promise| {
-            recent(promise.struck) || promise.state == Kept::Void || promise.reached.is_none()
+            let off = matches!(promise.state, Kept::Void | Kept::Away);
+            recent(promise.struck) || off || promise.reached.is_none()
         });
         if excused
             || recent(self.checks.edge_died)
@@ -291,8 +289,14 @@ impl Sim {
             let rests = stack.steering.is_none();
             let mine = self.checks.promises.iter_mut().filter(|((of, _), _)| *of == stack.name);
             for ((_, service), promise) in mine {
+                let listed =
+                    stack.target.as_ref().and_then(|target| records.release(&stack.name, target.release));
+                let listed = listed.is_some_and(|release| release.stack.services.contains_key(service));
                 if !wants.iter().any(|want| want.service == *service) {
-                    (promise.level, promise.state) = (0, Kept::NotReached);
+                    let away = listed || promise.state == Kept::Away;
+                    (promise.level, promise.state) = (0, if away { Kept::Away } else { Kept::NotReached });
+                } else if promise.state == Kept::Away {
+                    (promise.state, promise.reached) = (Kept::NotReached, None);
                 }
             }
             for want in wants.iter().filter(|want| want.has_port) {
@@ -345,7 +349,7 @@ impl Sim {
             let key = (stack.clone(), service.clone());
             let Some(promise) = self.checks.promises.get_mut(&key) else { continue };
             match promise.state {
-                Kept::Void => {}
+                Kept::Void | Kept::Away => {}
                 Kept::NotReached if shaken(promise.struck) || shaken(self.checks.edge_died) => {}
                 Kept::NotReached if promise.level > 0 && ready.min(serving) >= promise.level => {
                     promise.state = Kept::Reached;
@@ -366,65 +370,5 @@ impl Sim {
                 _ => {}
             }
         }
-    }
-
-    /// An instance is forgotten: what its receipt says is compared with the books.
-    pub(crate) fn check_receipt(&mut self, record: &InstanceRecord) {
-        let id = &record.id;
-        let truth = self.books.truth.get(id).copied().unwrap_or_default();
-        let line = self.store.records.operations.values().find_map(|operation| {
-            let line = operation.receipt.instances.get(id)?;
-            line.exited.is_some().then(|| line.clone())
-        });
-        let Some(line) = line else {
-            let what = format!("{id} is forgotten, and no receipt tells of it");
-            return self.ground.violated(&TRUE_RECEIPT, &[id.as_str()], what);
-        };
-        let edge_died = self.checks.edge_died.is_some_and(|at| at >= record.made);
-        if let Some(what) = differs(&line.lifetime, &truth, edge_died) {
-            let what =
-                format!("the receipt of {id}: {what}; it says {:?}, and {truth:?} is true", line.lifetime);
-            return self.ground.violated(&TRUE_RECEIPT, &[id.as_str()], what);
-        }
-        let mut told = Counts::default();
-        for operation in self.store.records.operations.values() {
-            if let Some(line) = operation.receipt.instances.get(id) {
-                told += line.during;
-            }
-        }
-        let (told, lived) = (badly(&told), badly(&line.lifetime));
-        if told != lived {
-            let what = format!(
-                "{id}: all receipts together tell of (broken, jobs lost, handed over) {told:?}, and {lived:?} happened"
-            );
-            self.ground.violated(&ON_ONE_RECEIPT, &[id.as_str()], what);
-        }
-    }
-}
-
-/// What went wrong with work: requests and streams lost or cut, jobs lost, handed over.
-fn badly(counts: &Counts) -> (u64, u64, u64) {
-    (counts.requests_lost + counts.streams_lost + counts.cut, counts.jobs_lost, counts.handed_over)
-}
-
-/// How what a receipt says of a whole life differs from the truth, if it does. An edge that died may have
-/// taken what it had not told with it, and what it carried counts as lost even if it ended in the meantime.
-fn differs(said: &Counts, truth: &Truth, edge_died: bool) -> Option<&'static str> {
-    let is = &truth.counts;
-    let through_edges =
-        |counts: &Counts| counts.requests + counts.streams + badly(counts).0 + counts.handed_over;
-    let jobs = |counts: &Counts| (counts.jobs, counts.jobs_failed, counts.jobs_lost);
-    match () {
-        () if jobs(said) != jobs(is) => Some("jobs differ"),
-        () if edge_died && through_edges(said) > through_edges(is) + truth.dropped => {
-            Some("more requests and streams than there were")
-        }
-        () if edge_died => None,
-        () if said.requests != is.requests => Some("requests differ"),
-        () if said.errors != is.errors => Some("errors differ"),
-        () if said.streams != is.streams => Some("streams differ"),
-        () if said.handed_over != is.handed_over => Some("requests handed over differ"),
-        () if badly(said) != badly(is) => Some("what was lost or cut differs"),
-        () => None,
     }
 }

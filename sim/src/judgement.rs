@@ -43,7 +43,7 @@ impl Sim {
 
     /// What is not as wanted.
     fn wrong(&self) -> Option<Wrong> {
-        if self.people.iter().any(|people| people.mended.is_none()) {
+        if self.people.iter().any(|people| people.mended == 0) {
             return Some(Wrong::new("people have not given their last order", &[]));
         }
         let records = &self.store.records;

@@ -23,6 +23,7 @@ mod net;
 mod people;
 mod property;
 mod queue;
+mod receipts;
 mod records;
 mod sabotage;
 mod scenario;

@@ -7,7 +7,7 @@ use crate::scenario::OrderKind;
 use crate::sim::Sim;
 use naru_model::{
     Change, Demand, Ending, OperationKind, OperationOutcome, OperationPhase, ServiceName, Span, StackName,
-    Stage, Time,
+    Stage,
 };
 use std::collections::BTreeMap;
 
@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 const ASK_AGAIN: Span = Span::secs(2);
 /// How often people look whether something waits for them, once all is calm.
 const LOOK_AGAIN: Span = Span::secs(30);
+
+/// After so many failures in a calm world something else is wrong.
+const MOST_MENDS: u32 = 4;
 
 /// The people of one stack.
 pub(crate) struct People {
@@ -25,8 +28,8 @@ pub(crate) struct People {
     pending: Option<Demand>,
     /// Whether the server has it.
     asked: Asked,
-    /// Whether they gave their last order.
-    pub(crate) mended: Option<Time>,
+    /// How often they set right what cannot work.
+    pub(crate) mended: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +40,7 @@ enum Asked {
 
 impl People {
     pub(crate) fn new(draft: Draft) -> People {
-        People { draft, next: 0, pending: None, asked: Asked::Not, mended: None }
+        People { draft, next: 0, pending: None, asked: Asked::Not, mended: 0 }
     }
 
     pub(crate) fn stack(&self) -> &StackName {
@@ -129,9 +132,10 @@ impl Sim {
         if self.people[stack].pending.is_some() {
             return self.ask(stack);
         }
-        if self.people[stack].mended.is_none() {
-            self.people[stack].mended = Some(self.ground.now);
-            if self.is_broken(stack) || self.ground.people.hits(300) {
+        let first = self.people[stack].mended == 0;
+        if first || self.people[stack].mended < MOST_MENDS && self.has_failed(stack) {
+            self.people[stack].mended += 1;
+            if !first || self.is_broken(stack) || self.ground.people.hits(300) {
                 self.people[stack].draft.mend();
                 let contents = Box::new(self.people[stack].draft.stack());
                 let demand =
@@ -155,10 +159,7 @@ impl Sim {
     fn is_broken(&self, stack: usize) -> bool {
         let records = &self.store.records;
         let Some(record) = records.stacks.get(self.people[stack].stack()) else { return true };
-        let mine = records.operations.values().rev().filter(|one| one.stack == record.name);
-        let last = mine.filter(|one| one.kind != OperationKind::Incident).find_map(|one| one.outcome);
-        if last == Some(OperationOutcome::Failed) {
-            // It was left as it was, which is neither the old nor the new.
+        if self.has_failed(stack) {
             return true;
         }
         let steers = record.steering.is_some();
@@ -168,6 +169,14 @@ impl Sim {
             crate::behaviour::Behaviour::of(&service.template.environment).works()
         };
         !release.stack.services.values().all(works)
+    }
+
+    /// Whether the last operation failed: it left things as they were, which is neither the old nor the new.
+    fn has_failed(&self, stack: usize) -> bool {
+        let name = self.people[stack].stack();
+        let mine = self.store.records.operations.values().rev().filter(|one| one.stack == *name);
+        let last = mine.filter(|one| one.kind != OperationKind::Incident).map(|one| one.outcome).next();
+        last == Some(Some(OperationOutcome::Failed))
     }
 
     /// The word that the steering operation waits for.

@@ -17,7 +17,7 @@ pub enum Sabotage {
     /// Retirement forgotten at a server restart: a server that starts does not read the records of retiring
     /// instances.
     RetirementForgottenAtRestart,
-    /// A stale step carried out: agents and edges do not compare generations.
+    /// A stale step carried out: neither agents nor edges nor the store compare generations.
     StaleStepCarriedOut,
     /// A double count: what a dead edge had counted for an instance is added to its record twice.
     DoubleCount,
@@ -50,10 +50,12 @@ impl Sabotage {
     }
 }
 
-/// [`Sabotage::QuietBeforeAcknowledged`].
-pub(crate) fn acknowledge_all(world: &mut World) {
+/// [`Sabotage::QuietBeforeAcknowledged`]: the world as it would be.
+pub(crate) fn acknowledged(world: &World) -> World {
+    let mut world = world.clone();
     let generation = world.routes.generation;
     world.reports.values_mut().for_each(|report| report.acked = report.acked.max(generation));
+    world
 }
 
 /// [`Sabotage::SignalBeforeIdle`], on an agent's report.

@@ -254,10 +254,10 @@ impl Sim {
                     format!("{rounds} rounds at one point in time still wrote: {}", self.last_writes());
                 return self.ground.violated(&ROUNDS_COME_TO_REST, &[], what);
             }
-            if self.ground.sabotages(Sabotage::QuietBeforeAcknowledged) {
-                sabotage::acknowledge_all(&mut self.server.world);
-            }
-            let decision = reconcile(&self.server.world, &node, self.ground.now);
+            let decision = match self.ground.sabotages(Sabotage::QuietBeforeAcknowledged) {
+                true => reconcile(&sabotage::acknowledged(&self.server.world), &node, self.ground.now),
+                false => reconcile(&self.server.world, &node, self.ground.now),
+            };
             if decision.writes.is_empty() {
                 self.rests(decision.wake);
                 self.answer_reports();
@@ -332,7 +332,7 @@ impl Sim {
         let luck = self.luck();
         let guard = self.server.world.generation;
         let slow = luck != Luck::Good || self.ground.window().is_some() || self.ground.net.hits(100);
-        if !slow && self.store.admits(guard) {
+        if !slow && self.store.admits(&self.ground, guard) {
             let generation = self.write_records(guard, &writes);
             self.server.under_way = Some(UnderWay { purpose, writes });
             self.committed(generation);
@@ -359,7 +359,7 @@ impl Sim {
 
     /// A transaction reaches the store.
     pub(crate) fn commits(&mut self, pending: Pending) {
-        let admitted = self.store.admits(pending.guard);
+        let admitted = self.store.admits(&self.ground, pending.guard);
         let answer = match pending.luck {
             Luck::SilentlyLost => Answer::Unknown,
             Luck::Refused => Answer::Refused,
