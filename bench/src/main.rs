@@ -1,2 +1,118 @@
-//! Not written yet.
-fn main() {}
+//! The command: `naru-bench NAME`. README.md beside this folder says what each measures.
+
+use clap::{Parser, Subcommand};
+use naru_bench::deploys::{Deploys, full_load};
+use naru_bench::kills::Kills;
+use naru_bench::report::Report;
+use naru_bench::up::Up;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+#[derive(Parser)]
+#[command(about = "Measures naru as a whole; ends with 1 where a bar is missed")]
+struct Args {
+    /// The `naru` to measure, instead of the one that is built beside this program
+    #[arg(long, global = true)]
+    naru: Option<PathBuf>,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Releases in a row under load
+    Deploys {
+        /// How many
+        #[arg(long, default_value_t = 30)]
+        deploys: u32,
+        /// Instances of each tier; without it, once with 3 and once with 1
+        #[arg(long)]
+        replicas: Option<u32>,
+    },
+    /// Processes killed in the middle of releases
+    Kills {
+        /// How many releases
+        #[arg(long, default_value_t = 20)]
+        deploys: u32,
+        /// Chooses who is killed, and when
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Instances of each tier
+        #[arg(long, default_value_t = 2)]
+        replicas: u32,
+    },
+    /// Times of `naru up`, and what the processes weigh
+    Up {
+        /// How often each is measured
+        #[arg(long, default_value_t = 11)]
+        rounds: u32,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let reports = match naru(args.naru) {
+        Ok(exe) => measure(&exe, args.what).await,
+        Err(error) => Err(error),
+    };
+    match reports {
+        Ok(reports) if reports.iter().any(Report::is_missed) => ExitCode::FAILURE,
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(exe: &Path, what: What) -> io::Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    match what {
+        What::Deploys { deploys, replicas } => {
+            for replicas in replicas.map_or(vec![3, 1], |one| vec![one]) {
+                let every = Duration::from_secs(5);
+                let row = Deploys { deploys, every, replicas, load: full_load() };
+                reports.push(shown(row.run(exe).await?));
+            }
+        }
+        What::Kills { deploys, seed, replicas } => {
+            let kills = Kills { deploys, seed, replicas, load: Kills::load(), start_ms: 300 };
+            reports.push(shown(kills.control(exe).await?));
+            reports.push(shown(kills.instance(exe).await?));
+            reports.push(shown(kills.edge(exe).await?));
+        }
+        What::Up { rounds } => reports.push(shown(Up { rounds }.run(exe).await?)),
+    }
+    Ok(reports)
+}
+
+fn shown(report: Report) -> Report {
+    println!("{report}");
+    report
+}
+
+/// The program to measure: the one given, or the one beside this program. Where cargo runs this, it first
+/// brings that one up to date.
+fn naru(given: Option<PathBuf>) -> io::Result<PathBuf> {
+    if let Some(given) = given {
+        return given.canonicalize();
+    }
+    let beside = std::env::current_exe()?.with_file_name("naru");
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--package", "naru"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        if !build.status()?.success() {
+            return Err(io::Error::other("naru could not be built"));
+        }
+    }
+    match beside.exists() {
+        true => Ok(beside),
+        false => Err(io::Error::other(format!("there is no {}: build it", beside.display()))),
+    }
+}

@@ -1,18 +1,21 @@
 //! Load from outside: keep-alive connections that never rest, websockets, and jobs begun all the time.
 
-use crate::books::Books;
-use crate::call::{Connection, call, split};
+use crate::books::{Books, Failure};
+use crate::call::{Connection, split};
 use axum::extract::{Query, State};
 use axum::routing::post;
 use futures_util::{SinkExt, StreamExt};
 use hyper::Method;
+use naru_model::Time;
 use serde::Deserialize;
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// How much load.
 #[derive(Clone, Debug)]
@@ -101,6 +104,15 @@ impl Client {
         self.books.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
+    /// Counts the jobs of an instance that the caller knows to be gone as lost, unless they have reported
+    /// their end. Those that its last answers began count too: call it once these answers are in.
+    pub fn write_off(&self, instance: &str) {
+        let mut books = self.books.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let begun = books.begun.iter().filter(|(_, by)| *by == instance).map(|(job, _)| job.clone());
+        let gone: Vec<String> = begun.filter(|job| !books.done.contains_key(job)).collect();
+        books.written_off.extend(gone);
+    }
+
     /// Begins nothing new, waits for what is in progress, jobs included, for at most `patience`, and closes
     /// the books.
     pub async fn finish(mut self, patience: Duration) -> Books {
@@ -126,7 +138,7 @@ async fn requests(mut hand: Hand, n: usize) {
         let ms = turns[turn % turns.len()];
         if let Err(error) = request(&hand, &mut connection, &authority, ms).await {
             connection = None;
-            hand.note(|books| books.fail(error.to_string()));
+            hand.note(|books| books.fail(error));
             // A service that is away is not to be asked a million times.
             hand.pause(Duration::from_millis(20)).await;
         }
@@ -137,22 +149,29 @@ async fn requests(mut hand: Hand, n: usize) {
     }
 }
 
-async fn request(hand: &Hand, kept: &mut Option<Connection>, authority: &str, ms: u64) -> io::Result<()> {
+async fn request(
+    hand: &Hand,
+    kept: &mut Option<Connection>,
+    authority: &str,
+    ms: u64,
+) -> Result<(), Failure> {
     if kept.as_ref().is_none_or(Connection::is_closed) {
-        *kept = Some(Connection::open(authority).await?);
+        *kept = Some(Connection::open(authority).await.map_err(Failure::unreached)?);
     }
     let Some(connection) = kept else { return Ok(()) };
-    let answer = connection.send(Method::GET, &format!("/read?ms={ms}"), String::new()).await?;
+    let answer = connection.send(Method::GET, &format!("/read?ms={ms}"), String::new()).await;
+    let answer = answer.map_err(Failure::broken_off)?;
     let header =
         |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(String::from);
     let Some(instance) = header("x-instance").filter(|_| answer.status().is_success()) else {
         let said = String::from_utf8_lossy(answer.body()).into_owned();
-        return Err(io::Error::other(format!("{}: {said}", answer.status())));
+        return Err(Failure::answered(format!("{}: {said}", answer.status())));
     };
+    let now = now();
     hand.note(|books| {
-        *books.requests.entry(instance).or_default() += 1;
+        books.requests.entry(instance).or_default().push(now);
         if let Some(engine) = header("x-engine").filter(|engine| !engine.is_empty()) {
-            *books.engine.entry(engine).or_default() += 1;
+            books.engine.entry(engine).or_default().push(now);
         }
     });
     Ok(())
@@ -165,17 +184,33 @@ async fn websockets(mut hand: Hand, n: usize) {
             return;
         }
         let life = Duration::from_millis(turns[turn % turns.len()]);
-        if let Err(error) = websocket(&mut hand, life).await {
-            hand.note(|books| books.cut.push(error.to_string()));
+        let ended = match open(&hand.load.url).await {
+            Ok(socket) => websocket(&mut hand, socket, life).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            hand.note(|books| match error.kind() {
+                io::ErrorKind::ConnectionRefused => books.unopened += 1,
+                _ => books.cut.push(error.to_string()),
+            });
             hand.pause(Duration::from_millis(20)).await;
         }
     }
 }
 
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+async fn open(url: &str) -> io::Result<Socket> {
+    let url = format!("{}/ws", url.replacen("http://", "ws://", 1));
+    match tokio_tungstenite::connect_async(url).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(tungstenite::Error::Io(error)) => Err(error),
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
 /// One websocket: says something every 100 ms, expects it back, and closes it itself when its time has come.
-async fn websocket(hand: &mut Hand, life: Duration) -> io::Result<()> {
-    let url = format!("{}/ws", hand.load.url.replacen("http://", "ws://", 1));
-    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.map_err(io::Error::other)?;
+async fn websocket(hand: &mut Hand, mut socket: Socket, life: Duration) -> io::Result<()> {
     let instance = heard(socket.next().await)?;
     let end = tokio::time::Instant::now() + life;
     let mut n = 0u64;
@@ -190,11 +225,12 @@ async fn websocket(hand: &mut Hand, life: Duration) -> io::Result<()> {
     }
     socket.close(None).await.map_err(io::Error::other)?;
     while let Some(Ok(_)) = socket.next().await {}
-    hand.note(|books| *books.streams.entry(instance).or_default() += 1);
+    let now = now();
+    hand.note(|books| books.streams.entry(instance).or_default().push(now));
     Ok(())
 }
 
-fn heard(message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>) -> io::Result<String> {
+fn heard(message: Option<Result<Message, tungstenite::Error>>) -> io::Result<String> {
     match message {
         Some(Ok(Message::Text(text))) => Ok(text.to_string()),
         Some(Ok(other)) => Err(io::Error::other(format!("unexpected: {other:?}"))),
@@ -211,22 +247,25 @@ async fn jobs(mut hand: Hand, every: Duration, report: String) {
         }
         let (name, ms) = (format!("job-{turn}"), turns[turn % turns.len()]);
         if let Err(error) = begin(&hand, &name, ms, &report).await {
-            hand.note(|books| books.fail(format!("{name}: {error}")));
+            hand.note(|books| books.unbegun.push(error.what));
         }
         hand.pause(every).await;
     }
 }
 
-async fn begin(hand: &Hand, name: &str, ms: u64, report: &str) -> io::Result<()> {
-    let url = format!("{}/jobs?name={name}&ms={ms}&report={report}", hand.load.url);
-    let answer = call(Method::POST, &url, String::new()).await?;
+async fn begin(hand: &Hand, name: &str, ms: u64, report: &str) -> Result<(), Failure> {
+    let (authority, _) = split(&hand.load.url).map_err(Failure::unreached)?;
+    let mut connection = Connection::open(&authority).await.map_err(Failure::unreached)?;
+    let path = format!("/jobs?name={name}&ms={ms}&report={report}");
+    let answer = connection.send(Method::POST, &path, String::new()).await.map_err(Failure::broken_off)?;
     let instance = answer.headers().get("x-instance").and_then(|by| by.to_str().ok()).map(String::from);
     let Some(instance) = instance.filter(|_| answer.status().is_success()) else {
         let said = String::from_utf8_lossy(answer.body()).into_owned();
-        return Err(io::Error::other(format!("{}: {said}", answer.status())));
+        return Err(Failure::answered(format!("{name}: {}: {said}", answer.status())));
     };
+    let now = now();
     hand.note(|books| {
-        *books.requests.entry(instance.clone()).or_default() += 1;
+        books.requests.entry(instance.clone()).or_default().push(now);
         books.begun.insert(name.to_string(), instance);
     });
     Ok(())
@@ -242,7 +281,7 @@ async fn listen(books: Arc<Mutex<Books>>) -> io::Result<(String, tokio::task::Jo
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/done", listener.local_addr()?);
     let done = |State(books): State<Arc<Mutex<Books>>>, Query(report): Query<Report>| async move {
-        books.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).done.insert(report.job);
+        books.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).done.insert(report.job, now());
     };
     let router = axum::Router::new().route("/done", post(done)).with_state(books);
     let serving = tokio::spawn(async move {
@@ -250,4 +289,9 @@ async fn listen(books: Arc<Mutex<Books>>) -> io::Result<(String, tokio::task::Jo
         let _ = axum::serve(listener, router).await;
     });
     Ok((url, serving))
+}
+
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(since.as_millis() as u64)
 }

@@ -5,6 +5,7 @@ use naru_model::{InstanceView, Operation};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::process::Command;
 
@@ -21,6 +22,8 @@ pub struct Shape {
     pub max_retiring: u32,
     /// `update_config.monitor`.
     pub monitor: &'static str,
+    /// How long each process takes to start, in ms.
+    pub start_ms: u64,
 }
 
 /// The stack and where it lives.
@@ -36,7 +39,9 @@ pub const STACK: &str = "demo";
 impl Rig {
     /// Makes the folder. `exe` is the `naru` to be run.
     pub fn new(exe: &Path) -> io::Result<Rig> {
-        let folder = std::env::temp_dir().join(format!("naru-demo-{}", std::process::id()));
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let (process, n) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(format!("naru-demo-{process}-{n}"));
         std::fs::create_dir(&folder)?;
         // Taken and given back: the edge binds it a moment later.
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
@@ -115,7 +120,7 @@ impl Rig {
 }
 
 fn compose(exe: &str, port: u16, version: u32, shape: &Shape) -> String {
-    let Shape { strategy, api, engine, max_retiring, monitor } = shape;
+    let Shape { strategy, api, engine, max_retiring, monitor, start_ms } = shape;
     format!(
         r#"# Two tiers: an API and its engine. Both are `naru demo-tier`, a small service that naturally has
 # requests, websockets and jobs in progress.
@@ -132,7 +137,7 @@ services:
     ports: [{{ target: 8000, published: "{port}", host_ip: 127.0.0.1, app_protocol: http }}]
     depends_on: {{ engine: {{ condition: service_healthy }} }}
     x-naru:
-      process: {{ command: ["{exe}", demo-tier, "{version}"] }}
+      process: {{ command: ["{exe}", demo-tier, "{version}", "{start_ms}"] }}
       health: {{ http: /healthz }}
       rollout: {{ strategy: {strategy}, max_retiring: {max_retiring} }}
   engine:
@@ -140,7 +145,7 @@ services:
     deploy: {{ replicas: {engine}, update_config: {{ order: start-first, monitor: {monitor} }} }}
     expose: ["9000"]
     x-naru:
-      process: {{ command: ["{exe}", demo-tier, "{version}"] }}
+      process: {{ command: ["{exe}", demo-tier, "{version}", "{start_ms}"] }}
       health: {{ http: /healthz }}
       rollout: {{ strategy: {strategy}, max_retiring: {max_retiring} }}
 "#

@@ -6,7 +6,7 @@ use crate::cli::fail::{Code, Fail};
 use crate::cli::session::Session;
 use clap::Args;
 use naru_demo::books::Books;
-use naru_demo::check::{disagreements, total};
+use naru_demo::check::{disagreements, lost, total};
 use naru_demo::client::{Client, Load};
 use naru_demo::rig::{Rig, Shape};
 use naru_model::{Counts, Duty, InstanceView, Operation, plural};
@@ -95,7 +95,7 @@ impl Show<'_> {
 
     /// Deploys a version, and shows the command's own words.
     async fn up(&self, version: u32, strategy: &'static str) -> Result<(), Fail> {
-        let shape = Shape { strategy, api: 2, engine: 2, max_retiring: 10, monitor: "2s" };
+        let shape = Shape { strategy, api: 2, engine: 2, max_retiring: 10, monitor: "2s", start_ms: 0 };
         self.rig.write(version, &shape).map_err(Fail::new)?;
         self.say("  $ naru up")?;
         let mut command = self.rig.command(&["up", "--progress", "plain"]);
@@ -147,11 +147,11 @@ impl Show<'_> {
         for operation in operations.iter().rev() {
             self.say(&receipt(operation))?;
         }
-        let sum = total(&operations);
-        self.say("\nThe client's own books, beside them:\n")?;
-        self.say(&table(books, &sum))?;
+        self.say("\nThe client's own books, beside what the receipts say of whole lives:\n")?;
+        self.say(&table(books, &total(&operations), &lost(&operations)))?;
         let mut wrong = disagreements(books, &operations, "api", "engine");
         let (failed, cut, missing) = (&books.failed, &books.cut, books.missing());
+        wrong.extend(books.unbegun.iter().map(|error| format!("a job was not begun: {error}")));
         wrong.extend(failed.iter().map(|error| format!("a request failed: {error}")));
         wrong.extend(cut.iter().map(|error| format!("a websocket was cut: {error}")));
         wrong.extend(missing.iter().map(|job| format!("{job} never ended")));
@@ -168,7 +168,7 @@ fn status(books: &Books) -> String {
     format!(
         "client: {} requests answered, {} failed; {} websockets closed, {} cut; {} jobs begun, {} done",
         books.answered(),
-        books.failed.len(),
+        books.failures(),
         books.closed(),
         books.cut.len(),
         books.begun.len(),
@@ -193,16 +193,15 @@ fn receipt(operation: &Operation) -> String {
     )
 }
 
-fn table(books: &Books, receipts: &Counts) -> String {
-    let engine: u64 = books.engine.values().sum();
+fn table(books: &Books, receipts: &Counts, lost: &Counts) -> String {
     let rows = [
-        ("requests, both tiers", books.answered() + engine, receipts.requests),
+        ("requests, both tiers", books.answered() + books.by_engines(), receipts.requests),
         ("websockets", books.closed(), receipts.streams),
         ("jobs", books.done.len() as u64, receipts.jobs),
         (
             "failed, cut or lost",
-            (books.failed.len() + books.cut.len()) as u64,
-            receipts.lost() + receipts.cut,
+            books.failures() + (books.cut.len() + books.missing().len()) as u64,
+            lost.lost() + lost.cut,
         ),
     ];
     let mut text = format!("  {:<22}{:>10}{:>10}\n", "", "books", "receipts");
