@@ -111,6 +111,7 @@ pub(crate) fn notice_losses(draft: &mut Draft) {
         match one.duty {
             Duty::Retiring if one.incident.is_some() => end_incident(draft, &one.id),
             Duty::Retiring => {}
+            _ if !draft.world.is_heard(&one.id) => {}
             _ if deaths > one.restarts_told
                 || losses.lost() > one.on_incidents.lost()
                 || one.incident.is_some() =>

@@ -79,6 +79,21 @@ impl World {
         agent && self.edges_idle(record)
     }
 
+    /// Whether all have reported of an instance since this server began: its agent, and every edge. Until then,
+    /// what was counted for it is unknown, not zero.
+    pub(crate) fn is_heard(&self, id: &InstanceId) -> bool {
+        self.status(id).is_some() && self.serving_edges().all(|(_, said)| said.is_some())
+    }
+
+    /// Whether an instance has ended for good, other than as a one-shot does that succeeded.
+    pub(crate) fn has_failed(&self, record: &InstanceRecord) -> bool {
+        let Some(status) = self.status(&record.id).filter(|status| status.phase.is_over()) else {
+            return false;
+        };
+        let has_port = self.definition(record).is_some_and(|service| !service.template.targets.is_empty());
+        has_port || !status.last_exit.as_ref().is_some_and(|exit| exit.is_success())
+    }
+
     /// Whether an instance was seen to serve.
     pub(crate) fn is_ready(&self, id: &InstanceId) -> bool {
         self.status(id).is_some_and(|status| status.phase == Phase::Ready)

@@ -30,9 +30,6 @@ pub(crate) fn begin(world: &World, now: Time, record: &mut InstanceRecord, opera
     record.retired_by = Some(operation.id);
     let lifetime = world.counted(record);
     let found = world.work(&record.id);
-    let nothing = record.made_by == operation.id;
-    let baseline = if nothing { Counts::default() } else { lifetime };
-    operation.receipt.baseline.entry(record.id.clone()).or_insert(baseline);
     let line = InstanceReceipt {
         service: record.service.clone(),
         release: record.release,
@@ -49,7 +46,18 @@ pub(crate) fn begin(world: &World, now: Time, record: &mut InstanceRecord, opera
         jobs: vec![],
     };
     operation.receipt.instances.insert(record.id.clone(), line);
+    enter_baseline(world, record, operation);
     operation.say(now, Reason::Retires { instance: record.id.clone(), found });
+}
+
+/// Notes what was counted before the operation, as soon as that is known: nothing, for what it made itself.
+fn enter_baseline(world: &World, record: &InstanceRecord, operation: &mut Operation) {
+    let known = match record.made_by == operation.id {
+        true => Counts::default(),
+        false if world.is_heard(&record.id) => world.counted(record),
+        false => return,
+    };
+    operation.receipt.baseline.entry(record.id.clone()).or_insert(known);
 }
 
 /// Takes each retiring instance of a stack one step further, where what was observed allows it.
@@ -57,6 +65,11 @@ pub(crate) fn advance(draft: &mut Draft, stack: &StackName) {
     let retiring = draft.instances_of(stack).into_iter().filter(|one| one.duty == Duty::Retiring);
     for record in retiring.collect::<Vec<_>>() {
         let Some(operation) = record.retired_by else { continue };
+        let world = draft.world;
+        let lacks = |one: &Operation| !one.receipt.baseline.contains_key(&record.id);
+        if draft.operation(operation).is_some_and(lacks) && world.is_heard(&record.id) {
+            draft.operation_mut(operation).into_iter().for_each(|one| enter_baseline(world, &record, one));
+        }
         match record.intent {
             _ if draft.world.is_over(&record.id) => account(draft, &record, operation),
             Intent::Run => quiet(draft, &record, operation),

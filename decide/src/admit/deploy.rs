@@ -65,8 +65,10 @@ impl Admission<'_> {
 
     fn is_same(&self, present: &Target, new: &Contents) -> bool {
         let release = self.world.release(self.name(), present.release);
+        let mut mine = self.world.instances.values().filter(|one| one.stack == *self.name());
         present.replicas.is_empty()
             && present.stopped == new.stopped
+            && !mine.any(|one| self.world.has_failed(one))
             && release.is_some_and(|release| release.stack == new.stack)
     }
 

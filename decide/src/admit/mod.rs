@@ -136,10 +136,10 @@ impl<'a> Admission<'a> {
         operation
     }
 
-    /// What each instance that it may retire has counted so far.
+    /// What each instance that it may retire has counted so far; what has not been heard of is entered later.
     fn baseline(&self) -> BTreeMap<InstanceId, Counts> {
         let mine = self.world.instances.values().filter(|one| one.stack == *self.name());
-        let mine = mine.filter(|one| one.duty != Duty::Retiring);
+        let mine = mine.filter(|one| one.duty != Duty::Retiring && self.world.is_heard(&one.id));
         mine.map(|one| (one.id.clone(), self.world.counted(one))).collect()
     }
 

@@ -151,7 +151,7 @@ impl<'a> Admission<'a> {
         self.answer(operation, "pause", vec![])
     }
 
-    /// Instances that had failed are replaced by new ones.
+    /// Instances that had failed and are not well by now are replaced by new ones.
     pub(super) fn resume(&self) -> Answer {
         let mut operation = self.open()?.clone();
         if operation.phase != OperationPhase::Paused {
@@ -164,6 +164,9 @@ impl<'a> Admission<'a> {
         let mut retired = Vec::new();
         for id in failed {
             let Some(mut record) = self.world.instances.get(&id).cloned() else { continue };
+            if self.world.is_ready(&id) {
+                continue;
+            }
             crate::retire::begin(self.world, self.now, &mut record, &mut operation);
             retired.push(Write::Instance(Box::new(record)));
         }

@@ -176,11 +176,12 @@ fn is_settled(draft: &Draft, one: &InstanceRecord) -> bool {
     one.duty == Duty::Serving && world.is_ready(&one.id) && (!has_port || is_known())
 }
 
-/// Least useful first: ended, not ready, idle, least work in progress; the youngest of equals.
+/// Least useful first: ended, out of the routes, not ready, idle, least work in progress; the youngest of equals.
 fn by_usefulness(draft: &Draft, of: &[InstanceRecord]) -> Vec<InstanceId> {
     let use_of = |one: &InstanceRecord| {
         let world = draft.world;
-        (!world.is_over(&one.id), world.is_ready(&one.id), world.work(&one.id).total())
+        let routed = one.duty == Duty::Serving;
+        (!world.is_over(&one.id), routed, world.is_ready(&one.id), world.work(&one.id).total())
     };
     let mut sorted: Vec<_> = of.iter().rev().collect();
     sorted.sort_by_key(|one| use_of(one));

@@ -85,6 +85,7 @@ fn concerned(draft: &Draft, stack: &StackName) -> Vec<ServiceName> {
 
 fn step(draft: &mut Draft, stack: &StackName, service: &ServiceName, id: OperationId) -> Standing {
     complete(draft, stack, service, id);
+    clear_failed(draft, stack, service, id);
     if draft.wanted(stack, service) == 0 || draft.is_completed(stack, service) {
         return leave(draft, stack, service, id);
     }
@@ -193,6 +194,16 @@ fn complete(draft: &mut Draft, stack: &StackName, service: &ServiceName, id: Ope
     let fingerprint = draft.fingerprint(stack, service);
     draft.stack_mut(stack).services.entry(service.clone()).or_default().completed = fingerprint;
     done.iter().for_each(|one| retire(draft, one, id));
+}
+
+/// What had ended for good before this operation began is in nobody's way: it is replaced.
+fn clear_failed(draft: &mut Draft, stack: &StackName, service: &ServiceName, id: OperationId) {
+    for one in draft.instances_in(stack, service) {
+        let is_old = one.duty != Duty::Retiring && one.made_by != id;
+        if is_old && draft.world.has_failed(&one) {
+            retire(draft, &one.id, id);
+        }
+    }
 }
 
 /// The way out of a service that is not wanted, once nobody on the way out may still call it.
