@@ -269,9 +269,9 @@ impl Edge {
         }
         let again = self.sent + SEND_AGAIN;
         match self.news {
-            News::Told if self.heard == self.seq => return,
+            News::Told if self.heard == self.seq => {}
             News::Told if again > ground.now => {
-                return self.report_soon(ground, node, again.since(ground.now));
+                self.report_soon(ground, node, again.since(ground.now));
             }
             _ => self.tell(ground, node),
         }

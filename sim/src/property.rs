@@ -51,6 +51,8 @@ properties! {
         "A round that writes nothing asks to be woken later than now, or not at all.";
     CONVERGENCE: "convergence",
         "Once faults have stopped and work has ended, everything is as wanted within bounded time.";
+    SAME_TRACE: "same-seed-same-trace",
+        "Two runs of a seed are the same, event by event.";
     BOUNDED_RECORDS: "bounded-records",
         "Records do not pile up: no instance without a process or a wish for one, no more releases and operations than are kept.";
 }

@@ -61,6 +61,16 @@ pub(crate) struct Window {
     pub(crate) unknown: u64,
 }
 
+/// What kinds of faults a seed has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    None,
+    /// Those of server, agents, store and messages: they excuse nothing.
+    Control,
+    /// Edges and instances too.
+    Any,
+}
+
 /// A fault at a point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blow {
@@ -85,15 +95,13 @@ impl Scenario {
         let stacks: Vec<_> = stacks.collect();
         let nodes = dice.weighted(&[(3, 1), (1, 2)]);
         let orders: Vec<Time> = stacks.iter().flat_map(|stack| &stack.orders).map(|(at, _)| *at).collect();
-        let calm_seed = dice.hits(100);
-        let mut windows = vec![];
-        let mut blows = vec![];
-        if !calm_seed {
-            let near = |dice: &mut Dice| near_an_order(dice, &orders, end);
-            windows = (0..dice.below(4)).map(|_| Window::draw(&mut dice, near)).collect();
-            let blow = |dice: &mut Dice| (near(dice), Blow::draw(dice, nodes));
-            blows = (0..dice.below(7)).map(|_| blow(&mut dice)).collect();
-        }
+        let near = |dice: &mut Dice| near_an_order(dice, &orders, end);
+        let trouble = Trouble::draw(&mut dice);
+        let (most_windows, most_blows) = if trouble == Trouble::None { (1, 1) } else { (4, 9) };
+        let windows =
+            (0..dice.below(most_windows)).map(|_| Window::draw(&mut dice, near)).collect::<Vec<_>>();
+        let blow = |dice: &mut Dice| (near(dice), Blow::draw(dice, nodes, trouble));
+        let blows = (0..dice.below(most_blows)).map(|_| blow(&mut dice)).collect::<Vec<_>>();
         let ends = windows.iter().map(|window| window.to).chain(blows.iter().map(|(at, _)| *at));
         let calm = ends.chain([end]).max().unwrap_or(end) + Span::secs(1);
         Scenario {
@@ -111,16 +119,17 @@ impl Scenario {
 impl StackScenario {
     fn draw(dice: &mut Dice, horizon: Span) -> StackScenario {
         let mut orders = vec![(DAWN + Span(dice.within(0, 2000)), OrderKind::Deploy)];
-        let longest = Span(horizon.0 / 3).max(Span::secs(20));
-        for _ in 0..dice.within(1, 7) {
+        let hurried = dice.hits(300);
+        let longest = if hurried { Span::secs(15) } else { Span(horizon.0 / 3).max(Span::secs(20)) };
+        for _ in 0..dice.within(1, if hurried { 14 } else { 8 }) {
             let last = orders.last().map_or(DAWN, |(at, _)| *at);
             let next = last + dice.span(Span(300), longest);
             if next < DAWN + horizon {
                 orders.push((next, OrderKind::draw(dice)));
             }
         }
-        let requests = dice.within(30, 150);
-        let streams = dice.below(12);
+        let requests = dice.within(40, 300);
+        let streams = dice.below(20);
         StackScenario {
             orders,
             request_every: Span(horizon.0 / requests),
@@ -163,16 +172,23 @@ impl Window {
     }
 }
 
+impl Trouble {
+    fn draw(dice: &mut Dice) -> Trouble {
+        dice.weighted(&[(1, Trouble::None), (4, Trouble::Control), (5, Trouble::Any)])
+    }
+}
+
 impl Blow {
-    fn draw(dice: &mut Dice, nodes: usize) -> Blow {
+    fn draw(dice: &mut Dice, nodes: usize, trouble: Trouble) -> Blow {
         let down = dice.span(Span(50), Span::mins(1));
         let node = dice.below(nodes as u64) as usize;
+        let elsewhere = if trouble == Trouble::Any { 1 } else { 0 };
         dice.weighted(&[
             (3, Blow::Server(down)),
             (3, Blow::Agent(node, down)),
-            (2, Blow::Edge(node, down)),
-            (2, Blow::Instance),
-            (1, Blow::Sickness(down)),
+            (2 * elsewhere, Blow::Edge(node, down)),
+            (2 * elsewhere, Blow::Instance),
+            (elsewhere, Blow::Sickness(down)),
         ])
     }
 }
@@ -181,7 +197,7 @@ impl Blow {
 fn near_an_order(dice: &mut Dice, orders: &[Time], end: Time) -> Time {
     if dice.hits(700) {
         let order = *dice.pick(orders);
-        return (order + dice.span(Span(100), Span::mins(2))).min(end);
+        return (order + dice.span(Span(4), Span::mins(2))).min(end);
     }
     DAWN + Span(dice.below(end.since(DAWN).0))
 }
