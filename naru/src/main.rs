@@ -15,6 +15,19 @@ fn main() -> ExitCode {
     match args.next() {
         Some(word) if word == "shim" => naru_process::shim_main(args),
         Some(word) if word == "role" => role::main(args),
+        Some(word) if word == "demo-tier" => demo_tier(args),
         _ => cli::main(),
+    }
+}
+
+/// The built-in workload of `naru demo`.
+fn demo_tier(args: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
+    let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    match naru_demo::tier::main(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }

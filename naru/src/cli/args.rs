@@ -124,6 +124,8 @@ pub enum Verb {
     Receipt(verb::receipt::ReceiptArgs),
     /// Show the Compose file as it is understood
     Config(verb::config::Config),
+    /// The first minute: a built-in stack deployed again and again under load, and the receipts
+    Demo(verb::demo::Demo),
     /// Print the JSON schema of `x-naru`
     Schema,
     /// Run server, agent and edge in the foreground

@@ -55,7 +55,7 @@ pub fn main() -> ExitCode {
 
 /// The keeper has a runtime of its own, and its own way to end.
 fn serve(session: &Session) -> Result<ExitCode, Fail> {
-    let home = Home::open(&session.settings.home).map_err(Fail::new)?;
+    let home = Home::open(session.settings.home()?).map_err(Fail::new)?;
     Ok(keeper::serve(&home, Mode::Foreground))
 }
 
@@ -76,6 +76,7 @@ fn run(verb: Verb, session: &Session) -> Result<ExitCode, Fail> {
     let at_once = |done: Result<Code, Fail>| done.map(ExitCode::from);
     let work: Work<'_> = match verb {
         Verb::Up(up) => Box::pin(up.run(session)),
+        Verb::Demo(demo) => Box::pin(demo.run(session)),
         Verb::Plan(plan) => Box::pin(plan.run(session)),
         Verb::Ps(ps) => Box::pin(ps.run(session)),
         Verb::Logs(logs) => Box::pin(logs.run(session)),
@@ -135,6 +136,7 @@ fn project(verb: &Verb) -> Option<&ProjectArgs> {
         Verb::Config(config) => Some(&config.project),
         Verb::Ls(_)
         | Verb::Schema
+        | Verb::Demo(_)
         | Verb::Serve
         | Verb::Shutdown(_)
         | Verb::Completions(_)

@@ -108,6 +108,7 @@ pub async fn send(session: &Session, client: &Client, order: Order) -> Result<Op
     }
     let joins = matches!(order.change, Change::Promote | Change::Resume | Change::Abort | Change::Pause);
     let from = if joins { now() } else { Time(0) };
+    let is_pause = order.change == Change::Pause;
     let stack = order.stack.clone();
     let (actor, message) = (String::new(), order.args.message);
     let demand = Demand { stack: order.stack, change: order.change, ending, actor, message };
@@ -115,6 +116,7 @@ pub async fn send(session: &Session, client: &Client, order: Order) -> Result<Op
     admitted.notes.iter().for_each(|note| session.printer.note(note));
     let id = match admitted.operation {
         Some(id) => id,
+        None if is_pause => return Ok(None),
         None => match under_way(client, &stack).await? {
             Some(id) => id,
             None => {
@@ -145,8 +147,7 @@ async fn under_way(client: &Client, stack: &StackName) -> Result<Option<Operatio
 pub async fn see_through(session: &Session, client: &Client, taken: Taken) -> Result<Code, Fail> {
     let id = taken.following.id;
     if taken.detach {
-        let said =
-            format!("operation {id} began; `naru ps` shows what runs, `naru receipt {id}` how it goes");
+        let said = format!("operation {id} is under way; `naru receipt {id} --wait` follows it");
         session.printer.result(said);
         return Ok(Code::Done);
     }

@@ -23,7 +23,7 @@ impl Session {
     /// # Errors
     /// NARU_HOME is of no use.
     pub fn client(&self) -> Result<Client, Fail> {
-        Ok(keeper::client(&self.settings.home)?)
+        Ok(keeper::client(self.settings.home()?)?)
     }
 
     /// The server of this user, started if it does not run.
@@ -31,7 +31,7 @@ impl Session {
     /// # Errors
     /// It could not be started.
     pub async fn ensured(&self) -> Result<Client, Fail> {
-        Ok(keeper::ensure(&self.settings.home).await?)
+        Ok(keeper::ensure(self.settings.home()?).await?)
     }
 
     /// What the files say. Warnings are shown.

@@ -59,8 +59,8 @@ pub enum Colour {
 /// What arguments and environment say.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where state lives. Absolute.
-    pub home: PathBuf,
+    /// Where state lives; absolute. An instance, in which `naru work run` is typed, may have no such place.
+    home: Option<PathBuf>,
     /// The folder that the command was typed in.
     pub folder: PathBuf,
     /// Which stack, and from which files.
@@ -74,6 +74,17 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Where state lives.
+    ///
+    /// # Errors
+    /// The environment names no place.
+    pub fn home(&self) -> Result<&Path, Fail> {
+        self.home.as_deref().ok_or_else(|| {
+            Fail::new("there is no place for state: neither NARU_HOME nor HOME is set")
+                .help("set NARU_HOME to a folder of yours")
+        })
+    }
+
     /// The stack's name, where arguments or environment say it.
     pub fn stated_name(&self) -> Option<&str> {
         let from_environment = || self.environment.get(NAME).filter(|name| !name.is_empty());
@@ -99,7 +110,7 @@ impl Settings {
     /// `before` are the arguments before the verb, `after` those behind it.
     ///
     /// # Errors
-    /// There is no place for state, or no present folder.
+    /// There is no present folder.
     pub fn resolve(before: ProjectArgs, after: ProjectArgs, output: OutputArgs) -> Result<Settings, Fail> {
         // Variables that are not UTF-8 cannot be named in a Compose file.
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -112,7 +123,7 @@ impl Settings {
         let plain = dumb || environment.get(NO_COLOR).is_some_and(|value| !value.is_empty());
         let in_place = std::io::stderr().is_terminal() && !dumb;
         Ok(Settings {
-            home: home(&environment, &folder)?,
+            home: home(&environment, &folder),
             project: with_env_files(before.merge(after), &environment),
             progress: match output.progress {
                 ProgressKind::Auto if in_place => ProgressKind::Tty,
@@ -126,17 +137,13 @@ impl Settings {
     }
 }
 
-fn home(environment: &BTreeMap<String, String>, folder: &Path) -> Result<PathBuf, Fail> {
+fn home(environment: &BTreeMap<String, String>, folder: &Path) -> Option<PathBuf> {
     let stated = |name: &str| environment.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let default = || {
         let state = stated("XDG_STATE_HOME").filter(|path| path.is_absolute());
         Some(state.or_else(|| Some(stated("HOME")?.join(".local/state")))?.join("naru"))
     };
-    let home = stated(HOME).or_else(default).ok_or_else(|| {
-        Fail::new("there is no place for state: neither NARU_HOME nor HOME is set")
-            .help("set NARU_HOME to a folder of yours")
-    })?;
-    Ok(folder.join(home))
+    Some(folder.join(stated(HOME).or_else(default)?))
 }
 
 /// Compose's other variables may stand in `.env` as well, so that the loader reads them; this one says where
@@ -191,6 +198,6 @@ mod tests {
         assert_eq!(place(&[("NARU_HOME", "state")]).unwrap(), Path::new("/here/state"));
         assert_eq!(place(&[("HOME", "/home/you")]).unwrap(), Path::new("/home/you/.local/state/naru"));
         assert_eq!(place(&[("HOME", "/h"), ("XDG_STATE_HOME", "/x")]).unwrap(), Path::new("/x/naru"));
-        assert!(place(&[]).is_err());
+        assert_eq!(place(&[]), None);
     }
 }

@@ -3,10 +3,11 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
-/// `service [--say TEXT] [--fail TEXT] [--sick TEXT]`: answers each request with TEXT, ends at once after
-/// writing TEXT, or answers its health check with 503 and TEXT.
+/// `service [--say TEXT] [--fail TEXT] [--sick TEXT] [--job NAME]`: answers each request with TEXT, ends at once
+/// after writing TEXT, answers its health check with 503 and TEXT, or holds a lease called NAME until the file
+/// `done` lies in its folder.
 pub fn main(args: &[String]) -> ExitCode {
     let value = |name: &str| Some(args[args.iter().position(|arg| arg == name)? + 1].clone());
     if let Some(text) = value("--fail") {
@@ -15,6 +16,9 @@ pub fn main(args: &[String]) -> ExitCode {
     }
     let (say, sick) = (value("--say").unwrap_or_else(|| "hello".into()), value("--sick"));
     let port = std::env::var("PORT").expect("Naru gives each instance its port");
+    if let Some(name) = value("--job").filter(|name| !name.is_empty()) {
+        hold_job(&name);
+    }
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).expect("the port is free");
     println!("{say}: listening");
     for stream in listener.incoming().flatten() {
@@ -22,6 +26,19 @@ pub fn main(args: &[String]) -> ExitCode {
         std::thread::spawn(move || answer(&stream, &say, sick.as_deref()));
     }
     ExitCode::SUCCESS
+}
+
+/// Returns when the lease is taken, so that an instance that is ready has its job.
+fn hold_job(name: &str) {
+    let wait = "echo begun; until [ -e done ]; do sleep 0.05; done";
+    let mut job = Command::new("naru");
+    job.args(["work", "run", "--name", name, "--", "sh", "-c", wait]).stdout(Stdio::piped());
+    let mut child = job.spawn().expect("naru is in the PATH of the session");
+    let mut begun = String::new();
+    let stdout = child.stdout.take().expect("it was asked for");
+    BufReader::new(stdout).read_line(&mut begun).expect("the job can be heard");
+    assert_eq!(begun, "begun\n");
+    std::thread::spawn(move || child.wait());
 }
 
 /// Requests without a body, one after the other, until the other end closes.

@@ -31,7 +31,7 @@ impl Steady {
 const PROGRESS: &str = "  <progress>";
 
 /// `1.2 s`, `350 ms`, `4 min` → `<time>`; `2026-11-23 09:41:02` → `<date>`; ports of 20,000 and above →
-/// `<port>`.
+/// `<port>`; ids of leases → `<id>`.
 fn words(line: &str) -> String {
     let mut said: Vec<String> = vec![];
     for word in line.split(' ') {
@@ -42,7 +42,7 @@ fn words(line: &str) -> String {
             said.pop();
             said.push(format!("{open}<time>{}", &word[unit.len()..]));
         } else {
-            said.push(dated(&ported(word)));
+            said.push(numbered(&dated(&ported(word))));
         }
     }
     said.join(" ").replace("<date> <clock>", "<date>").replace("just now", "<time> ago")
@@ -57,6 +57,12 @@ fn ported(word: &str) -> String {
     }
     let sign = if word[before.len()..].starts_with(':') { ":" } else { "→" };
     format!("{before}{sign}<port>{}", &after[digits.len()..])
+}
+
+/// A lease's id.
+fn numbered(word: &str) -> String {
+    let is_id = word.len() >= 13 && word.chars().all(|c| c.is_ascii_digit());
+    if is_id { "<id>".into() } else { word.to_string() }
 }
 
 fn dated(word: &str) -> String {

@@ -105,7 +105,12 @@ fn advancing(
         service: name.clone(),
         tone,
         stage: stage(progress.stage, one),
-        count: if wanted > 0 { format!("{ready} of {wanted} ready") } else { String::new() },
+        // Instances are heard of after their operation: a service that serves is not shown with an old count.
+        count: match (wanted, arrived) {
+            (0, _) => String::new(),
+            (_, true) if ready < wanted => String::new(),
+            _ => format!("{ready} of {wanted} ready"),
+        },
         detail: wait.map(|reason| sentence(reason, name)).unwrap_or_default(),
         elapsed: now.since(one.began),
         kind: wait.map(discriminant),

@@ -47,6 +47,8 @@ pub struct State {
     pub operation: Option<Operation>,
     /// The stack's instances.
     pub instances: Vec<InstanceView>,
+    /// Other operations whose instances were seen to retire meanwhile: their work is on those receipts.
+    pub others: BTreeSet<OperationId>,
     /// How many instances of each service are wanted in the end.
     pub wanted: BTreeMap<ServiceName, u32>,
     /// The last entry of its log that was handed out.
@@ -58,14 +60,19 @@ pub struct State {
 impl State {
     /// Nothing is known yet; what the log told before `from` is not told again.
     pub fn new(id: OperationId, wanted: BTreeMap<ServiceName, u32>, from: Time) -> State {
-        State { id, operation: None, instances: vec![], wanted, told: None, from }
+        let others = BTreeSet::new();
+        State { id, operation: None, instances: vec![], others, wanted, told: None, from }
     }
 
     /// Takes in a change.
     pub fn hear(&mut self, event: WatchEvent) {
         match event {
             WatchEvent::Operation(operation) if operation.id == self.id => self.operation = Some(*operation),
-            WatchEvent::Instances(instances) => self.instances = instances,
+            WatchEvent::Instances(instances) => {
+                let retirers = instances.iter().filter_map(|view| view.retired_by);
+                self.others.extend(retirers.filter(|id| *id != self.id));
+                self.instances = instances;
+            }
             WatchEvent::Operation(_) | WatchEvent::Routes(_) => {}
         }
     }

@@ -11,8 +11,8 @@ use crate::cli::table::{foreign, pad, width};
 use crate::cli::verb::receipt::totals;
 use naru_api::{Client, LogQuery};
 use naru_model::{
-    InstanceId, Operation, OperationKind, OperationOutcome, OperationPhase, Reach, ReleaseNo, ServiceView,
-    StackName,
+    Ending, InstanceId, Operation, OperationKind, OperationOutcome, OperationPhase, Reach, ReleaseNo,
+    ServiceView, StackName,
 };
 
 /// The log of an instance that failed tells why in its last lines; more would bury the rest.
@@ -30,11 +30,15 @@ pub async fn well(session: &Session, client: &Client, state: &State, what: &Foll
             addresses(session, client, &what.stack).await?;
             monitoring(session, one);
         }
-        if let Some(said) = in_background(&state.instances) {
+        if let Some(said) = in_background(&client.instances(Some(&what.stack)).await?) {
             session.printer.result(format!("  {said}; `naru ps` shows it"));
         }
     } else {
         session.printer.result(format!("  {}", totals(&one.receipt.total())));
+    }
+    if one.ending == Ending::Cut && !state.others.is_empty() {
+        let others: Vec<String> = state.others.iter().map(|id| format!("`naru receipt {id}`")).collect();
+        session.printer.result(format!("  what retired before this is booked there: {}", others.join(", ")));
     }
     Ok(Code::Done)
 }
@@ -64,7 +68,7 @@ fn headline(one: &Operation) -> String {
         (.., Some(at)) | (_, Some(at), None) if !aborted => {
             format!("{}: {} done after {}", one.stack, one.kind, took(at))
         }
-        _ if aborted => format!("{}: {} is given up", one.stack, one.kind),
+        _ if aborted => format!("{}: {} is given up{}", one.stack, one.kind, serves(before(one))),
         _ => format!("{}: {} is {}", one.stack, one.kind, one.phase),
     };
     paint::bold(said)
@@ -108,7 +112,9 @@ async fn addresses(session: &Session, client: &Client, stack: &StackName) -> Res
 pub fn detached(session: &Session, what: &Following) -> Code {
     let id = what.id;
     session.printer.result(format!("\ndetached: operation {id} of {} goes on", what.stack));
-    session.printer.result(format!("  `naru receipt {id}` tells how it went, `naru ps` what runs now"));
+    session
+        .printer
+        .result(format!("  `naru receipt {id} --wait` follows it again, `naru ps` shows what runs now"));
     Code::Detached
 }
 
@@ -121,7 +127,7 @@ pub async fn failure(
 ) -> Fail {
     let Some(one) = &state.operation else { return Fail::silent(Code::Failed) };
     for instance in state.failed().iter().take(INSTANCES) {
-        evidence(session, client, state, instance).await;
+        evidence(session, client, instance).await;
     }
     let cause = state.fault().map(|fault| format!(": {}", foreign(&fault.to_string()))).unwrap_or_default();
     let what = format!("operation {} ({} of {})", one.id, one.kind, one.stack);
@@ -136,16 +142,17 @@ pub async fn failure(
     Fail::new(error).help(next(one, outcome))
 }
 
-/// What serves now, and what to type.
+fn serves(release: Option<ReleaseNo>) -> String {
+    release.map(|release| format!("; release {release} serves")).unwrap_or_default()
+}
+
+/// What to type, and what serves now.
 fn next(one: &Operation, outcome: Option<OperationOutcome>) -> String {
-    let serves = |release: Option<ReleaseNo>| match release {
-        Some(release) => format!("release {release} serves; "),
-        None => String::new(),
-    };
     let id = one.id;
     match outcome {
         Some(OperationOutcome::RolledBack | OperationOutcome::Aborted) => {
-            format!("{}`naru receipt {id} --log` tells the whole story", serves(before(one)))
+            let serves = serves(before(one));
+            format!("`naru receipt {id} --log` tells the whole story{serves}")
         }
         Some(OperationOutcome::Superseded) => "`naru history` lists the later one".into(),
         Some(OperationOutcome::Succeeded) => "`naru rollback` goes back to the release before".into(),
@@ -158,12 +165,8 @@ fn next(one: &Operation, outcome: Option<OperationOutcome>) -> String {
     }
 }
 
-/// What a failed instance said last, and its health check.
-async fn evidence(session: &Session, client: &Client, state: &State, instance: &InstanceId) {
-    let view = state.instances.iter().find(|view| view.id == *instance);
-    if let Some(note) = view.and_then(|view| view.status.as_ref()?.note.as_ref()) {
-        session.printer.result(format!("{}: {}", paint::bold(instance), foreign(note)));
-    }
+/// What a failed instance said last. What its health check said is in the reason.
+async fn evidence(session: &Session, client: &Client, instance: &InstanceId) {
     let query = LogQuery { instance: Some(instance.clone()), tail: Some(LINES), ..LogQuery::default() };
     // The evidence is a courtesy: where the log cannot be read, the failure is told all the same.
     let Ok(mut lines) = client.logs(&query).await else { return };

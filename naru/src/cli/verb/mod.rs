@@ -3,6 +3,7 @@
 pub mod change;
 pub mod completions;
 pub mod config;
+pub mod demo;
 pub mod down;
 pub mod history;
 pub mod logs;

@@ -4,6 +4,7 @@
 use super::history::state;
 use crate::cli::args::ProjectArgs;
 use crate::cli::fail::{Code, Fail};
+use crate::cli::follow::{Following, Until, Wish, follow};
 use crate::cli::moment::{ago, clock, date, now};
 use crate::cli::paint::{self, Tone};
 use crate::cli::printer::heading;
@@ -23,6 +24,9 @@ pub struct ReceiptArgs {
     /// What happened, step by step, too
     #[arg(short, long, conflicts_with = "json")]
     log: bool,
+    /// Follow the operation first, until it has ended and its receipt is final
+    #[arg(long)]
+    wait: bool,
     /// Print the operation as JSON
     #[arg(long)]
     json: bool,
@@ -37,10 +41,19 @@ impl ReceiptArgs {
     /// No server, or no such operation.
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
         let client = session.client()?;
-        let operation = match self.id {
+        let mut operation = match self.id {
             Some(id) => client.operation(OperationId(id)).await?,
             None => newest(client.operations(session.scope()?.as_ref(), 1).await?)?,
         };
+        if self.wait && operation.ended.is_none() {
+            let (stack, id) = (operation.stack.clone(), operation.id);
+            let what = Following { stack, id, until: Until::Ended, wish: Wish::Success, from: Time(0) };
+            let code = follow(session, &client, what).await?;
+            if code != Code::Done {
+                return Ok(code);
+            }
+            operation = client.operation(id).await?;
+        }
         if self.json {
             session.printer.json(&operation)?;
             return Ok(Code::Done);
@@ -90,7 +103,7 @@ fn facts(one: &Operation, now: Time) -> Vec<(&'static str, String)> {
         facts.push(("cut over", format!("after {}", at.since(one.began))));
     }
     facts.push(("ended", ended(one, now)));
-    facts.push(("waited", waited(one)));
+    facts.push(("waited", waited(one, now)));
     if one.ending == Ending::Cut {
         facts.push(("cut", format!("ordered by {}", foreign(&one.actor))));
     }
@@ -107,11 +120,16 @@ fn ended(one: &Operation, now: Time) -> String {
     }
 }
 
-/// The longest wait for work, and for what.
-fn waited(one: &Operation) -> String {
-    let longest = one.receipt.instances.iter().max_by_key(|(_, instance)| instance.waited);
-    match longest {
-        Some((id, instance)) if instance.waited > Span::ZERO && !instance.found.is_idle() => {
+/// The longest wait for work, and for what; or the wait that goes on.
+fn waited(one: &Operation, now: Time) -> String {
+    let all = || one.receipt.instances.iter().filter(|(_, instance)| !instance.found.is_idle());
+    let open = all().filter(|(_, instance)| instance.idle.is_none() && instance.exited.is_none());
+    if let Some((id, instance)) = open.min_by_key(|(_, instance)| instance.quiet.unwrap_or(now)) {
+        let since = now.since(instance.quiet.unwrap_or(now));
+        return format!("{since} so far, for {} on {id}", quantity(instance.found));
+    }
+    match all().max_by_key(|(_, instance)| instance.waited) {
+        Some((id, instance)) if instance.waited > Span::ZERO => {
             format!("{} for {} on {id}", instance.waited, quantity(instance.found))
         }
         _ => "for nothing".into(),
@@ -166,9 +184,9 @@ fn instance_row(one: &Operation, id: &InstanceId, instance: &InstanceReceipt) ->
     let during = &instance.during;
     let some = |n: u64| if n > 0 { paint::tone(Tone::Bad, n) } else { String::new() };
     let waited = match (instance.quiet, instance.idle) {
-        (Some(_), Some(_)) => instance.waited.to_string(),
         (Some(_), None) if instance.exited.is_none() => "waiting".into(),
-        _ => String::new(),
+        (Some(_), _) => instance.waited.to_string(),
+        (None, _) => String::new(),
     };
     let finished = kinds(during.requests, during.streams, during.jobs, Zeros::Hide);
     [

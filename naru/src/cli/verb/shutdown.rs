@@ -32,7 +32,7 @@ impl Shutdown {
         if self.cut && !self.yes {
             confirm(session).await?;
         }
-        let said = match keeper::shutdown(&session.settings.home, ShutdownOrder { ending }).await? {
+        let said = match keeper::shutdown(session.settings.home()?, ShutdownOrder { ending }).await? {
             Ended::Now => "server, agent and edge have ended",
             Ended::Before => "no server is running: nothing to do",
         };
