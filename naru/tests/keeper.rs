@@ -89,15 +89,21 @@ impl Kept {
 
     /// How many keepers there are for this home, at work or waiting.
     fn keepers(&self) -> usize {
+        self.processes("naru\0role\0keeper\0")
+    }
+
+    /// How many processes of this home have a command line that begins like this.
+    fn processes(&self, begin: &str) -> usize {
         let home = format!("NARU_HOME={}\0", self.home().display());
         let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
         let read =
             |path: PathBuf| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let is_keeper = |process: &PathBuf| {
-            read(process.join("cmdline")).is_ok_and(|line| line == "naru\0role\0keeper\0")
+        let is_one = |process: &PathBuf| {
+            read(process.join("cmdline"))
+                .is_ok_and(|line| line.rsplit('/').next().is_some_and(|line| line.starts_with(begin)))
                 && read(process.join("environ")).is_ok_and(|all| all.contains(&home))
         };
-        processes.filter(is_keeper).count()
+        processes.filter(is_one).count()
     }
 
     fn end(&mut self) {
@@ -199,6 +205,23 @@ async fn roles_that_lost_their_keeper_are_taken_over_by_the_next() {
     }
     kept.end();
     assert_eq!(ROLES.map(|role| kept.pid(role)), [None; 3]);
+}
+
+#[tokio::test]
+async fn keepers_that_are_killed_in_a_row_leave_nobody_waiting() {
+    let mut kept = Kept::new();
+    kept.start("ready");
+    let working = ROLES.map(|role| kept.pid(role).unwrap());
+    for _ in 0..4 {
+        kill_process(kept.pid("keeper").unwrap(), Signal::KILL).unwrap();
+        kept.keeper.take().unwrap().wait().unwrap();
+        kept.start("ready");
+        assert_eq!(ROLES.map(|role| kept.pid(role).unwrap()), working, "those at work go on");
+    }
+    // The three at work, and one of each that waits for its place.
+    wait_for(kept.home(), || (kept.processes("naru\0role\0") == 7).then_some(()));
+    kept.end();
+    assert_eq!(kept.processes("naru\0role\0"), 0);
 }
 
 #[tokio::test]

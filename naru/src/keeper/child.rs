@@ -1,6 +1,6 @@
 //! One role's processes, one after another.
 
-use crate::role::{Home, Post, Role};
+use crate::role::{Home, Post, Role, STARTER};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -9,6 +9,9 @@ use tokio::process::{Child, Command};
 
 /// The first start after a death comes at once; then these, doubled each time.
 const RESTART: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Whether a role that another keeper started has ended shows in its lock only.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Having lived for so long, it counts as started well.
 const LIVED: Duration = Duration::from_secs(10);
@@ -21,6 +24,8 @@ pub struct Kept {
     began: Instant,
     /// Before the next start.
     delay: Duration,
+    /// Who was told to end.
+    told: Vec<Pid>,
 }
 
 impl Kept {
@@ -30,7 +35,14 @@ impl Kept {
     /// The system starts no process.
     pub fn start(role: Role, home: &Home) -> io::Result<Kept> {
         let child = spawn(role, home)?;
-        Ok(Kept { role, home: home.clone(), child, began: Instant::now(), delay: Duration::ZERO })
+        Ok(Kept {
+            role,
+            home: home.clone(),
+            child,
+            began: Instant::now(),
+            delay: Duration::ZERO,
+            told: vec![],
+        })
     }
 
     /// Which role.
@@ -65,22 +77,32 @@ impl Kept {
     /// Tells it to end, and whoever else is this role in this home.
     pub fn tell(&mut self) {
         let own = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let holder = self.home.holder(Post::Role(self.role)).ok().flatten();
-        for pid in [own, holder.filter(|holder| Some(*holder) != own)].into_iter().flatten() {
+        self.told = [own, self.holder()].into_iter().flatten().collect();
+        for pid in &self.told {
             // It may have ended by itself a moment ago.
-            let _ = kill_process(pid, Signal::TERM);
+            let _ = kill_process(*pid, Signal::TERM);
         }
     }
 
-    /// Waits until the child, and everyone else who was this role, is gone.
+    /// Waits until the child, and everyone else who was this role, is gone. Each is told once, since the edge
+    /// takes a second word for an order to cut. Safe to cancel.
     ///
     /// # Errors
     /// The role's lock cannot be had.
     pub async fn gone(&mut self) -> io::Result<()> {
         self.child.wait().await?;
-        let (home, post) = (self.home.clone(), Post::Role(self.role));
-        let lock = tokio::task::spawn_blocking(move || home.lock(post)).await;
-        lock.map_err(io::Error::other)?.map(drop)
+        while self.home.try_lock(Post::Role(self.role))?.is_none() {
+            if let Some(other) = self.holder().filter(|holder| !self.told.contains(holder)) {
+                self.told.push(other);
+                let _ = kill_process(other, Signal::TERM);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+
+    fn holder(&self) -> Option<Pid> {
+        self.home.holder(Post::Role(self.role)).ok().flatten()
     }
 }
 
@@ -90,6 +112,7 @@ fn spawn(role: Role, home: &Home) -> io::Result<Child> {
         .arg0("naru")
         .args(["role", role.word()])
         .env("NARU_HOME", home.dir())
+        .env(STARTER, std::process::id().to_string())
         .current_dir(home.dir())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

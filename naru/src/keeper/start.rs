@@ -127,7 +127,9 @@ fn log_path(home: &Home) -> PathBuf {
 
 /// The keeper's few words; begun anew at each start.
 fn log(home: &Home) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(log_path(home))
+    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(log_path(home))?;
+    log.set_len(0)?;
+    Ok(log)
 }
 
 /// With the last line that a role or the keeper left in the log.

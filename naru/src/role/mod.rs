@@ -17,12 +17,13 @@ pub use seal::{put_file, take_file};
 
 use crate::keeper::{self, Mode};
 use naru_model::Time;
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 
 /// One of Naru's processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,7 +104,7 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn run(role: Role, home: &Home) -> Result<(), Failure> {
     name_process(role);
     // Before anything else, and before signals are caught: a role that waits here ends at a signal.
-    let _lock = home.lock(Post::Role(role))?;
+    let _lock = take_post(role, home)?;
     log::begin(home, role)?;
     tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "begins");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -121,6 +122,22 @@ fn run(role: Role, home: &Home) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The variable by which a keeper tells its children who it is.
+pub const STARTER: &str = "NARU_KEEPER";
+
+/// Waits for the role's lock, but not longer than its keeper lives: the next keeper has somebody wait too.
+/// Once it has the lock, a role outlives its keeper.
+fn take_post(role: Role, home: &Home) -> Result<Lock, Failure> {
+    set_parent_process_death_signal(Some(Signal::TERM))?;
+    let parent = getppid().map(|parent| parent.as_raw_nonzero().to_string());
+    if std::env::var(STARTER).is_ok_and(|starter| Some(starter) != parent) {
+        return Err("its keeper is gone".into());
+    }
+    let lock = home.lock(Post::Role(role))?;
+    set_parent_process_death_signal(None)?;
+    Ok(lock)
+}
+
 /// So that `ps` and `top` tell the roles apart.
 fn name_process(role: Role) {
     let name = match role {
@@ -134,8 +151,8 @@ fn name_process(role: Role) {
 
 /// The signals that tell a role to end.
 pub struct EndSignals {
-    terminate: Signal,
-    interrupt: Signal,
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
 }
 
 impl EndSignals {

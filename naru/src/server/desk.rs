@@ -72,6 +72,8 @@ pub struct Desk<S> {
     first_port: u64,
     doors: Doors,
     retry: Duration,
+    /// Until then nothing is stored, but what somebody orders.
+    faulty_until: Option<Time>,
     wake: Option<Time>,
     /// The world is not what the store says, until it is loaded.
     doubt: Option<String>,
@@ -112,6 +114,7 @@ impl<S: Store> Desk<S> {
             first_port: hasher.finish(),
             doors: Doors::Open,
             retry: RETRY.0,
+            faulty_until: None,
             wake: None,
             doubt: None,
             taken: vec![],
@@ -224,14 +227,21 @@ impl<S: Store> Desk<S> {
         Err(Refused::new(Ground::Conflict, error, hint))
     }
 
-    /// Decides and stores until there is nothing more to write.
+    /// Decides and stores until there is nothing more to write. A store that is at fault is left alone for a
+    /// while, whatever is reported meanwhile.
     async fn settle(&mut self) {
         self.tick();
+        if let Some(until) = self.faulty_until.filter(|until| *until > self.now) {
+            self.wake = Some(until);
+            self.taken.clear();
+            return self.books.publish(&self.world, &self.node);
+        }
         let outcome = self.decide().await;
         self.books.publish(&self.world, &self.node);
         match outcome {
             Ok(wake) => {
                 self.wake = wake;
+                self.faulty_until = None;
                 self.retry = RETRY.0;
                 self.books.fault(None);
                 for (sender, mut taken) in self.taken.drain(..) {
@@ -244,7 +254,8 @@ impl<S: Store> Desk<S> {
                 self.taken.clear();
                 tracing::error!(%fault, retry = ?self.retry, "a decision could not be stored");
                 self.books.fault(Some(fault));
-                self.wake = Some(self.now + Span(self.retry.as_millis() as u64));
+                self.faulty_until = Some(self.now + Span(self.retry.as_millis() as u64));
+                self.wake = self.faulty_until;
                 self.retry = (self.retry * 2).min(RETRY.1);
             }
         }
@@ -273,6 +284,7 @@ impl<S: Store> Desk<S> {
             Ok(Committed::As(generation)) => {
                 writes.into_iter().for_each(|write| self.world.apply(write));
                 self.world.generation = generation;
+                self.faulty_until = None;
                 Ok(Stored::Yes)
             }
             Ok(Committed::Outrun) => {

@@ -162,6 +162,22 @@ async fn a_full_store_refuses_orders_says_why_and_answers_questions() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_stored_is_not_called_taken_and_is_tried_again() {
+    let server = Server::start().await;
+    server.store.lose_answer(LoseAnswer::NotHappened).await;
+    server.api.edge_report(edge_report(server.node(), 1)).await.unwrap();
+    let (_, world) = Ledger::open(server.store.clone()).await.unwrap();
+    assert_eq!(world.edges.len(), 1, "a lost answer was resolved, and the decision made again");
+    server.store.close().await;
+    let report = EdgeReport { edge: "edge-2".into(), began: Time(2), ..edge_report(server.node(), 1) };
+    let refused = server.api.edge_report(report.clone()).await.unwrap_err();
+    assert_eq!(refused.ground, Ground::Unavailable);
+    assert_eq!(server.api.edge_report(report).await.unwrap_err().ground, Ground::Unavailable);
+    let fault = server.api.status().await.unwrap().fault.unwrap();
+    assert!(fault.contains("closed"), "{fault}");
+}
+
+#[tokio::test]
 async fn shutdown_waits_for_nothing_and_refuses_while_instances_are_there() {
     let server = Server::start().await;
     server.api.demand(deploy("shop", "web:1")).await.unwrap();
