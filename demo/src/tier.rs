@@ -4,7 +4,7 @@
 //! - `GET /read?ms=N`: answered after N ms; by way of the engine where `NARU_URL_ENGINE` is set. The headers
 //!   `x-instance` and `x-engine` say who answered.
 //! - `GET /ws`: a websocket that says who it is, then echoes.
-//! - `POST /jobs?name=…&ms=N&report=URL`: begins a job that holds a lease for N ms, and then tells `URL`.
+//! - `POST /jobs?name=…&ms=N&report=URL`: begins a job that holds a lease for N ms, and then until `URL` is told.
 //!
 //! At SIGTERM it ends at once, whatever it is doing: work that survives does so because nobody sent one.
 
@@ -138,13 +138,8 @@ async fn begin(State(tier): State<Arc<Tier>>, Query(job): Query<Begin>) -> Respo
         Ok(lease) => lease,
         Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
     };
-    let instance = tier.instance.clone();
-    tokio::spawn(async move {
-        work_on(&format!("{work}/{lease}"), job.ms).await;
-        let url = format!("{}?job={}&instance={instance}", job.report, job.name);
-        // The client may be gone; then nobody asks any more.
-        let _ = call_until(Method::POST, &url, String::new(), PATIENCE).await;
-    });
+    let report = format!("{}?job={}", job.report, job.name);
+    tokio::spawn(async move { work_on(&format!("{work}/{lease}"), job.ms, &report).await });
     (StatusCode::ACCEPTED, named(&tier, None)).into_response()
 }
 
@@ -156,8 +151,9 @@ async fn lease(work: &str, name: &str) -> io::Result<String> {
     id.map(str::to_string).ok_or_else(|| io::Error::other(format!("no lease: {said}")))
 }
 
-/// Does the job, with a heartbeat every five seconds, and gives the lease back.
-async fn work_on(lease: &str, ms: u64) {
+/// Does the job, with a heartbeat every five seconds, reports it, and gives the lease back. In this order: once
+/// the lease is back, the process may be told to end.
+async fn work_on(lease: &str, ms: u64, report: &str) {
     let (mut done, step) = (0, 5_000);
     while done < ms {
         let now = step.min(ms - done);
@@ -166,5 +162,7 @@ async fn work_on(lease: &str, ms: u64) {
         let body = serde_json::json!({ "progress": done as f64 / ms as f64 }).to_string();
         let _ = call_until(Method::PUT, lease, body, PATIENCE).await;
     }
+    // The client may be gone; then nobody asks any more.
+    let _ = call_until(Method::POST, report, String::new(), PATIENCE).await;
     let _ = call_until(Method::DELETE, lease, String::new(), PATIENCE).await;
 }

@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("xtask", &["model", "compose", "decide", "sim"]),
 ];
 
-/// What the binary wires together.
+/// What the binary wires together, and what its end-to-end tests run.
 const EVERYTHING_BELOW: &[&str] = &[
     "model",
     "yaml",
@@ -37,6 +37,7 @@ const EVERYTHING_BELOW: &[&str] = &[
     "act/edge",
     "act/api",
     "demo",
+    "bench",
 ];
 
 /// The crates whose sources have no clock, chance, input or output, threads, or order that varies.

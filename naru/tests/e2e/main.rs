@@ -1,0 +1,59 @@
+//! The whole, end to end: the binary as a user runs it, under load from clients that keep their own books.
+//!
+//! These are the measurements of `bench/` with small numbers, the demo, and the example. Each has a
+//! `NARU_HOME` and ports of its own, and ends all that it started.
+
+mod example;
+
+use naru_bench::deploys::{Deploys, small_load};
+use naru_bench::kills::Kills;
+use naru_bench::report::Report;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The binary under test.
+pub fn naru() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_naru"))
+}
+
+fn kills(deploys: u32) -> Kills {
+    Kills { deploys, seed: 3, replicas: 2, load: small_load(), start_ms: 100 }
+}
+
+fn meets_its_bars(report: io::Result<Report>) {
+    let report = report.unwrap();
+    assert!(!report.is_missed(), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploys_under_load_lose_nothing_and_receipts_are_true() {
+    let deploys = Deploys { deploys: 4, every: Duration::from_secs(2), replicas: 2, load: small_load() };
+    meets_its_bars(deploys.run(naru()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploys_converge_while_server_and_agent_are_killed() {
+    meets_its_bars(kills(4).control(naru()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_instance_loses_is_on_the_receipt() {
+    meets_its_bars(kills(0).instance(naru()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_edge_loses_is_on_the_receipt() {
+    meets_its_bars(kills(0).edge(naru()).await);
+}
+
+#[test]
+fn the_demo_ends_well() {
+    let mut demo = Command::new(naru());
+    demo.args(["demo", "--deploys", "2", "--longest-job", "4"]).stdin(Stdio::null());
+    let output = demo.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("every number agrees"), "{said}");
+}
