@@ -49,9 +49,10 @@ fn step_all(draft: &mut Draft, stack: &StackName, id: OperationId) {
     let Some(operation) = draft.operation(id) else { return };
     let has_come = |progress: &ServiceProgress| progress.stage == Stage::CutOver;
     let all = operation.services.values().all(has_come);
-    // A service that the release drops may have to stay for hours, for those that still call it.
-    let mut wanted = operation.services.iter().filter(|(service, _)| draft.wanted(stack, service) > 0);
-    let serves = operation.release.is_some() && wanted.all(|(_, progress)| has_come(progress));
+    // A service that is dropped or stopped may have to stay for hours, for those that still call it.
+    let is_wanted = |service: &ServiceName| draft.wanted(stack, service) > 0;
+    let mut wanted = operation.services.iter().filter(|(service, _)| is_wanted(service)).peekable();
+    let serves = wanted.peek().is_some() && wanted.all(|(_, progress)| has_come(progress));
     match (all, serves) {
         (true, _) => cut_over(draft, stack, id, Left::Nothing),
         (false, true) => cut_over(draft, stack, id, Left::Callers),
