@@ -33,6 +33,8 @@ pub(crate) struct Checks {
     look: Look,
     /// When an edge died last.
     edge_died: Option<Time>,
+    /// Stacks whose oldest operations were forgotten.
+    forgot: BTreeSet<StackName>,
     /// When work was seen last, at the end of the run.
     last_work: Time,
 }
@@ -58,7 +60,7 @@ struct Promise {
     state: Kept,
     /// When a fault struck last.
     struck: Option<Time>,
-    /// When a level was first reached.
+    /// When a level was first reached since then.
     reached: Option<Time>,
 }
 
@@ -83,6 +85,7 @@ impl Checks {
             promises: BTreeMap::new(),
             look: Look::Needed,
             edge_died: None,
+            forgot: BTreeSet::new(),
             last_work: crate::judgement::NEVER,
         }
     }
@@ -115,6 +118,7 @@ impl Checks {
         let Some(known) = self.instances.get(id) else { return };
         let promise = self.promises.entry((known.stack.clone(), known.service.clone())).or_default();
         promise.struck = Some(now);
+        promise.reached = None;
         if promise.state == Kept::Reached {
             promise.state = Kept::NotReached;
         }
@@ -145,6 +149,16 @@ impl Checks {
     pub(crate) fn is_undisturbed(&self, stack: &StackName, service: &ServiceName) -> bool {
         let promise = self.promises.get(&(stack.clone(), service.clone()));
         promise.is_some_and(|promise| promise.struck.is_none()) && self.edge_died.is_none()
+    }
+
+    /// An operation, and its receipt, is kept no longer.
+    pub(crate) fn forgets(&mut self, stack: StackName) {
+        self.forgot.insert(stack);
+    }
+
+    /// Whether every operation of a stack is still kept.
+    pub(crate) fn remembers(&self, stack: &StackName) -> bool {
+        !self.forgot.contains(stack)
     }
 
     /// Whether an edge died since.

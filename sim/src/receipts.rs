@@ -49,7 +49,9 @@ impl Sim {
                 format!("the receipt of {id}: {lie}; it says {:?}, and {truth:?} is true", line.lifetime);
             return self.ground.violated(&TRUE_RECEIPT, &[id.as_str(), "edge "], what);
         }
-        self.check_sum(id, Bad::of(&line.lifetime), edges);
+        if self.checks.remembers(&record.stack) {
+            self.check_sum(id, Bad::of(&line.lifetime), edges);
+        }
     }
 
     /// All receipts together tell of each loss once.

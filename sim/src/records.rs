@@ -68,6 +68,11 @@ impl Sim {
                     self.ground.violated(&GENERATIONS_GROW, &[], what);
                 }
             }
+            Write::ForgetOperation(id) => {
+                if let Some(operation) = self.store.records.operations.get(id) {
+                    self.checks.forgets(operation.stack.clone());
+                }
+            }
             Write::Stack(stack) => {
                 let known = self.store.records.stacks.get(&stack.name);
                 let back = known.is_some_and(|known| {

@@ -220,6 +220,11 @@ impl Sim {
         if self.ground.sabotages(Sabotage::SignalBeforeIdle) {
             sabotage::hide_jobs(&self.store.records, &mut report);
         }
+        let known = self.server.world.agents.get(&report.node).map(|known| known.incarnation);
+        if known.is_none_or(|known| known < incarnation) {
+            // It connects for the first time, and is told all.
+            self.server.sent[node] = None;
+        }
         self.server.world.hear_agent(report);
         self.server.taken.push(Message::AgentHeard(node, incarnation, seq));
         self.server.round_soon(&mut self.ground, Span(1));
