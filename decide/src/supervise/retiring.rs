@@ -29,6 +29,8 @@ pub(super) struct Busy {
     since: Option<Time>,
     /// Whether the last answer was asked for after the last [`Busy::renew`].
     fresh: bool,
+    /// Whether it ever answered.
+    answered: bool,
 }
 
 impl Busy {
@@ -60,6 +62,7 @@ impl Busy {
     pub(super) fn answered(&mut self, now: Time, jobs: Option<u64>) {
         self.awaited = false;
         self.fresh = true;
+        self.answered |= jobs.is_some();
         self.last = Some((now, jobs));
         self.since = if jobs == Some(0) { None } else { self.since.or(Some(now)) };
     }
@@ -67,6 +70,11 @@ impl Busy {
     /// Jobs in progress by the last answer. What is not known counts as one.
     pub(super) fn jobs(&self) -> u64 {
         self.last.map_or(0, |(_, jobs)| jobs.unwrap_or(1))
+    }
+
+    /// Whether it ever answered, in this start.
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered
     }
 
     /// Since when it has been busy.
@@ -96,6 +104,11 @@ impl Telling {
 
     pub(super) fn asked(&mut self) {
         self.asked = true;
+    }
+
+    /// Whether a try failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failures > 0
     }
 
     /// Sets the time of the next try, and returns the pause until then.

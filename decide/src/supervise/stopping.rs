@@ -56,7 +56,14 @@ impl Supervisor {
 
     /// Whether it was told to be quiet, and the busy check, where there is one, has answered since.
     pub(super) fn is_quiet_told(&self) -> bool {
-        self.life().told.is_some() && (self.template().busy.is_none() || self.confirmed)
+        self.counts_as_told() && (self.template().busy.is_none() || self.confirmed)
+    }
+
+    /// Told, or excused from it: one that never served, cannot be told, and answers nothing has no work to be
+    /// told of. It is still tried again: it may be a slow starter that begins work of its own.
+    fn counts_as_told(&self) -> bool {
+        let is_mute = !self.life().has_served() && !self.busy.has_answered();
+        self.life().told.is_some() || is_mute && self.telling.has_failed()
     }
 
     pub(super) fn retiring_wake(&self) -> Option<(Time, Wait)> {
@@ -74,8 +81,8 @@ impl Supervisor {
             return;
         }
         let Err(why) = result else { return self.told(now) };
-        if !self.life().has_served() {
-            return self.told(now);
+        if !self.telling.has_failed() {
+            self.busy.renew();
         }
         let pause = self.telling.failed(now);
         self.notes.say(Subject::Quiet, format!("could not be told to be quiet: {why}; again in {pause}"));
@@ -101,7 +108,7 @@ impl Supervisor {
             ),
         }
         self.busy.answered(now, answer.ok());
-        self.confirmed |= self.life().told.is_some() && self.idle_answer().is_some();
+        self.confirmed = self.counts_as_told() && (self.confirmed || self.idle_answer().is_some());
     }
 
     pub(super) fn ledger_closed(&mut self, now: Time) {
@@ -184,7 +191,7 @@ impl Supervisor {
     fn obstacle(&self) -> Option<String> {
         let stays =
             |jobs| Some(format!("ordered to stop, and {}: it stays until that ends", in_progress(jobs)));
-        if self.life().told.is_none() {
+        if !self.counts_as_told() {
             return Some("ordered to stop, and not told yet to take no new work".into());
         }
         match (self.template().busy.is_some(), self.idle_answer()) {

@@ -139,8 +139,24 @@ fn one_that_never_served_is_not_held_up_by_silence() {
          0 started => starting; connect |
          1 refused => starting | the next probe at 6
          2 stop => quiet; quiet ledger; tell quiet; ask busy |
-         3 told refused => quiet; ask busy |
+         3 told refused => quiet; ask busy | the next try to tell it to be quiet at 503
          4 busy refused => quiet; close ledger |",
+    );
+}
+
+#[test]
+fn a_slow_starter_that_answers_has_to_be_told() {
+    check(
+        Template { quiet: told().quiet, ..asked() },
+        "0 begin => starting; launch 1 {} |
+         0 started => starting; connect |
+         1 refused => starting | the next probe at 6
+         2 stop => quiet; quiet ledger; tell quiet; ask busy |
+         3 told refused => quiet; ask busy | the next try to tell it to be quiet at 503
+         4 busy 0 => quiet | the next try to tell it to be quiet at 503
+         503 tick => quiet; tell quiet | the next busy check at 1004
+         504 told ok => quiet; ask busy |
+         505 busy 0 => quiet; close ledger |",
     );
 }
 
