@@ -196,7 +196,10 @@ fn read_pairs(
         Ok(text) => text,
         Err(error) => {
             let message = format!("cannot read {}: {}", loader.report.name_of(name), files::why(&error));
-            let advice = "create it, or write it with required: false";
+            let advice = match error.kind() {
+                std::io::ErrorKind::NotFound => "create it, or write it with required: false",
+                _ => files::advice(&error),
+            };
             loader.report.error_advised(path.pos, message, advice);
             return None;
         }

@@ -1,7 +1,7 @@
 //! Before the first file is read: which files, which folder, which variables, which name.
 
 use crate::dotenv;
-use crate::files::{Files, why};
+use crate::files::{Files, STDIN, advice, why};
 use crate::interpolate::{Need, Variables, substitute};
 use crate::load::Options;
 use crate::unix_path;
@@ -44,14 +44,18 @@ pub(crate) fn discover(
     let mut variables = options.environment.clone();
     add_env_files(report, files, &mut variables, &env_files, &first_folder);
 
-    let given: Vec<String> = options.files.iter().map(|path| text(path)).collect();
+    let file = |path: &str| compose_file(current, path);
+    let given: Vec<String> = options.files.iter().map(|path| file(&path.to_string_lossy())).collect();
     let paths = match (given.is_empty(), variables.get("COMPOSE_FILE")) {
         (false, _) => given,
-        (true, Some(list)) => from_variable(list, &variables, current),
+        (true, Some(list)) => from_variable(list, &variables).map(file).collect(),
         (true, None) => search(report, files, &first_folder)?,
     };
     let first = paths.first()?;
-    let folder = given_folder.unwrap_or_else(|| unix_path::folder(first));
+    let folder = given_folder.unwrap_or_else(|| match first.as_str() {
+        STDIN => current.to_string(),
+        path => unix_path::folder(path),
+    });
     if folder != first_folder && env_files.is_empty() {
         add_env_files(report, files, &mut variables, &[], &folder);
     }
@@ -84,7 +88,7 @@ fn add_env_files(report: &mut Report, files: &Files, into: &mut Variables, given
             Ok(text) => text,
             Err(error) => {
                 let message = format!("cannot read the env file {path}: {}", why(&error));
-                report.error_advised(Pos::NOWHERE, message, "check its path and permissions");
+                report.error_advised(Pos::NOWHERE, message, advice(&error));
                 continue;
             }
         };
@@ -105,13 +109,15 @@ fn add_env_files(report: &mut Report, files: &Files, into: &mut Variables, given
     }
 }
 
-fn from_variable(list: &str, variables: &Variables, current: &str) -> Vec<String> {
+fn from_variable<'a>(list: &'a str, variables: &'a Variables) -> impl Iterator<Item = &'a str> {
     let separator = variables.get("COMPOSE_PATH_SEPARATOR").filter(|text| !text.is_empty());
     let separator = separator.map_or(":", String::as_str);
-    list.split(separator)
-        .filter(|path| !path.is_empty())
-        .map(|path| unix_path::absolute(current, path, None))
-        .collect()
+    list.split(separator).filter(|path| !path.is_empty())
+}
+
+/// A Compose file's path, absolute; standard input stays as it is.
+fn compose_file(current: &str, path: &str) -> String {
+    if path == STDIN { path.to_string() } else { unix_path::absolute(current, path, None) }
 }
 
 /// The first of the known names in `folder` or one above it, with the override file beside it.
@@ -155,8 +161,8 @@ fn project_name(
         return valid_name(report, name);
     }
     let written = paths.iter().filter_map(|path| written_name(files, path, variables)).next_back();
-    let name = written.map(|name| normalized(&name)).filter(|name| !name.is_empty());
-    let name = name.unwrap_or_else(|| normalized(folder.rsplit('/').next().unwrap_or_default()));
+    let kept = written.as_deref().map(normalized).filter(|name| !name.is_empty());
+    let name = kept.unwrap_or_else(|| normalized(folder.rsplit('/').next().unwrap_or_default()));
     if name.is_empty() {
         let message = format!("the folder {folder} gives no name for the stack");
         report.error_advised(
@@ -166,16 +172,22 @@ fn project_name(
         );
         return None;
     }
+    if let Some(written) = written.filter(|written| *written != name) {
+        let message = format!("the name \"{written}\" cannot be a stack's, and becomes {name}");
+        report.warn_advised(Pos::NOWHERE, message, NAME_ADVICE);
+    }
     Some(name)
 }
+
+/// What a stack may be called.
+const NAME_ADVICE: &str = "lower-case letters, digits, - and _ may be in it, and a letter or digit begins it";
 
 fn valid_name(report: &mut Report, name: &str) -> Option<String> {
     if normalized(name) == name && !name.is_empty() {
         return Some(name.to_string());
     }
     let message = format!("\"{name}\" cannot be the name of a stack");
-    let advice = "lower-case letters, digits, - and _ may be in it, and a letter or digit begins it";
-    report.error_advised(Pos::NOWHERE, message, advice);
+    report.error_advised(Pos::NOWHERE, message, NAME_ADVICE);
     None
 }
 

@@ -5,7 +5,7 @@
 //! merged tree, since a layer by itself need not be whole; positions tell where each part came from.
 
 use crate::dotenv;
-use crate::files::{Files, why};
+use crate::files::{Files, advice, why};
 use crate::interpolate::{Variables, interpolate};
 use crate::merge;
 use crate::normalize::{self, Surroundings};
@@ -50,7 +50,7 @@ impl Loader<'_> {
         let read = self.files.read(path);
         read.map_err(|error| {
             let message = format!("cannot read {}: {}", self.report.name_of(path), why(&error));
-            self.report.error_advised(named, message, "check the path and its permissions");
+            self.report.error_advised(named, message, advice(&error));
         })
         .ok()
     }

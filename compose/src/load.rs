@@ -2,7 +2,7 @@
 
 use crate::canonical::{self, Project};
 use crate::discover::{Start, discover};
-use crate::files::Files;
+use crate::files::{Files, Stdin};
 use crate::layers::Loader;
 use crate::normalize::Surroundings;
 use crate::read::{Lacks, Reader};
@@ -17,11 +17,11 @@ use std::path::PathBuf;
 /// What to load, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// `-f`, in the order of merging. Empty: `COMPOSE_FILE`, else `compose.yaml` here or in a folder above.
+    /// `-f`, in the order of merging; `-` is standard input. Empty: `COMPOSE_FILE`, else `compose.yaml` here or in a folder above.
     pub files: Vec<PathBuf>,
     /// `-p`. `None`: `COMPOSE_PROJECT_NAME`, else the file's `name`, else the folder's.
     pub project_name: Option<String>,
-    /// `--project-directory`. `None`: the folder of the first file.
+    /// `--project-directory`. `None`: the folder of the first file; for standard input, this folder.
     pub project_dir: Option<PathBuf>,
     /// `--env-file`. Empty: `.env` in the project's folder, if there is one.
     pub env_files: Vec<PathBuf>,
@@ -54,7 +54,7 @@ pub struct Loaded {
     pub canonical: serde_json::Value,
     /// What has no effect or may surprise, in the order of the files and lines.
     pub warnings: Vec<Diagnostic>,
-    /// The files that were merged, absolute, without included and extended ones.
+    /// The files that were merged, absolute (or `-`), without included and extended ones.
     pub files: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ impl Loaded {
 /// All that is wrong with the files, each with its place.
 pub fn load(options: &Options) -> Result<Loaded, Errors> {
     let current = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    load_from(&Files::Disk, options, &current.to_string_lossy())
+    load_from(&Files::Disk(Stdin::default()), options, &current.to_string_lossy())
 }
 
 /// Loads from texts in memory, by their absolute paths; nothing is read from the disk. Relative paths in
@@ -108,7 +108,9 @@ fn load_start(report: &mut Report, files: &Files, options: &Options, start: Star
     let root = loader.model(&start.files, &near, Pos::NOWHERE, &[]);
     if root.entries().next().is_none() {
         if report.error_count() == 0 {
-            report.error_advised(root.pos, "the file is empty", "begin with services:");
+            let names: Vec<&str> = start.files.iter().map(|path| report.name_of(path)).collect();
+            let message = format!("nothing is written in {}", names.join(", "));
+            report.error_advised(root.pos, message, "begin with services:");
         }
         return None;
     }

@@ -246,11 +246,25 @@ fn wrong_type(node: &Node, path: &Path, types: &[&str]) -> Misfit {
     let scalar = matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Bool(_));
     let advice = match node.scalar() {
         Some(text) if scalar && words.contains(&"a text") => format!("put it in quotes: \"{text}\""),
-        _ => format!("write {wanted}"),
+        _ => misplaced(node, path, &words).unwrap_or_else(|| format!("write {wanted}")),
     };
     let pos = if node.scalar().is_some() { node.pos } else { node.key };
     let message = format!("{path} must be {wanted}, not {}", node.kind());
     Misfit { path: path.clone(), pos, message, advice }
+}
+
+/// Advice for what is probably only indented wrongly.
+fn misplaced(node: &Node, path: &Path, wanted: &[&str]) -> Option<String> {
+    let known = &COMPOSE["$defs"]["service"]["properties"];
+    match path.parts() {
+        [group, key] if group == "services" && known.get(key).is_some() => {
+            Some(format!("{key} is a key of a service: indent it below the service's name"))
+        }
+        _ if node.is_null() && wanted == ["a mapping"] => {
+            Some("indent what belongs to it further than its own name".into())
+        }
+        _ => None,
+    }
 }
 
 /// What is looked for in the wrong place, or under another tool's name.
@@ -271,11 +285,18 @@ const ELSEWHERE: &[(&str, &str)] = &[
 fn unknown_key(schema: &Json, key: &str, value: &Node, path: &Path, of: &str) -> Misfit {
     let known = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
     let patterns = schema["patternProperties"].as_object().into_iter().flatten();
+    if path.parts().len() == 1 && ["image", "build", "x-naru"].iter().any(|key| value.get(key).is_some()) {
+        let message = format!("{path} is not a key that {of} knows at the top");
+        let advice = "a service is indented below services:".into();
+        return Misfit { path: path.clone(), pos: value.key, message, advice };
+    }
     let elsewhere = ELSEWHERE.iter().find(|(name, _)| *name == key && of == "Compose");
     let elsewhere = elsewhere.map(|(_, there)| format!("did you mean {there}?"));
     let advice = elsewhere.or_else(|| nearest(key, known)).unwrap_or_else(|| {
         match patterns.map(|(name, _)| name.as_str()).next() {
-            Some(pattern) if pattern != "^x-" => "names have letters, digits, and . _ - only".into(),
+            Some(pattern) if pattern != "^x-" => {
+                "a name here has letters from a to z, digits, and . _ - only".into()
+            }
             _ => "remove it; own keys start with x-".into(),
         }
     });

@@ -4,7 +4,7 @@ use crate::health;
 use crate::network::{self, Runs};
 use crate::read::Reader;
 use crate::rollout::{self, Together};
-use crate::unix_path;
+use crate::{units, unix_path};
 use naru_model::{
     Action, AtLimit, Condition, Dependency, HttpCall, Mode, Process, QuietCall, Resources, Restart,
     RestartPolicy, Run, Service, ServiceName, Span, TargetPort, Template, Volume, WorkPolicy,
@@ -66,11 +66,12 @@ fn template(
         user: text("user"),
         health: health::health(reader, node, &targets),
         restart: restart(reader, node),
-        stop_signal: text("stop_signal").unwrap_or_else(|| "SIGTERM".into()),
+        stop_signal: signal(reader, "stop_signal", node.get("stop_signal"), node)
+            .unwrap_or_else(|| "SIGTERM".into()),
         stop_grace: reader.span("stop_grace_period", node.get("stop_grace_period")).unwrap_or(Span::secs(10)),
         resources: resources(node),
         busy: busy(reader, work, &targets),
-        quiet: quiet(reader, work, &targets),
+        quiet: quiet(reader, work, node, &targets),
         post_start: hooks(reader, node, "post_start"),
         pre_stop: hooks(reader, node, "pre_stop"),
         volumes: volumes(node, setting.root),
@@ -251,15 +252,32 @@ fn busy(reader: &mut Reader<'_>, work: Option<&Node>, targets: &[TargetPort]) ->
     action(reader, "x-naru.work.busy", node, targets)
 }
 
-fn quiet(reader: &mut Reader<'_>, work: Option<&Node>, targets: &[TargetPort]) -> Option<QuietCall> {
+fn quiet(
+    reader: &mut Reader<'_>,
+    work: Option<&Node>,
+    service: &Node,
+    targets: &[TargetPort],
+) -> Option<QuietCall> {
     let node = work?.get("quiet")?;
-    let Some(signal) = node.get("signal") else {
+    let Some(by_signal) = node.get("signal") else {
         return action(reader, "x-naru.work.quiet", node, targets).map(QuietCall::Call);
     };
     if let Some(other) = node.get("http").or_else(|| node.get("command")) {
         reader.error(other.key, "x-naru.work.quiet has two ways to tell", "keep one of them");
     }
-    signal.scalar().map(QuietCall::Signal)
+    signal(reader, "x-naru.work.quiet.signal", Some(by_signal), service).map(QuietCall::Signal)
+}
+
+/// A signal by name or number. A container's is its engine's to judge.
+fn signal(reader: &mut Reader<'_>, key: &str, node: Option<&Node>, service: &Node) -> Option<String> {
+    let node = node?;
+    let text = node.scalar()?;
+    if service.at(&["x-naru", "process"]).is_some() && !units::is_signal(&text) {
+        let what = format!("{key}: {} is no signal", node.shown());
+        reader.error(node.pos, what, "write a name as SIGTERM or TERM, or a number from 1 to 64");
+        return None;
+    }
+    Some(text)
 }
 
 /// `{http, port}`, `{command}`, or a command by itself.

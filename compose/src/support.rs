@@ -77,6 +77,9 @@ impl Teller<'_> {
                 self.not_yet(format_args!("services.{name}.{key}"), node.key);
             }
         }
+        if let Some(labels) = service.get("labels").filter(|_| process) {
+            self.not_for_process(format_args!("services.{name}.labels"), labels.key);
+        }
         for key in ["volumes", "hostname", "container_name", "secrets", "configs"] {
             match service.get(key) {
                 Some(node) if process => {
@@ -185,8 +188,10 @@ const NOT_YET: &[&str] = &[
     "deploy.endpoint_mode",
     "deploy.labels",
     "deploy.placement",
+    "deploy.resources.reservations.cpus",
     "deploy.resources.reservations.devices",
     "deploy.resources.reservations.generic_resources",
+    "deploy.resources.reservations.memory",
     "develop",
     "device_cgroup_rules",
     "devices",
@@ -204,6 +209,7 @@ const NOT_YET: &[&str] = &[
     "links",
     "logging",
     "mac_address",
+    "mem_reservation",
     "mem_swappiness",
     "memswap_limit",
     "models",

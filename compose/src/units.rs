@@ -214,6 +214,25 @@ impl Splitter {
     }
 }
 
+/// Signals by their names on Linux, without `SIG`.
+const SIGNALS: [&str; 36] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "IOT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "POLL", "PWR", "SYS", "RTMIN", "RTMAX",
+];
+
+/// Whether a text names a signal: `SIGTERM`, `term`, `15`, `RTMIN+3`.
+pub(crate) fn is_signal(text: &str) -> bool {
+    if let Ok(number) = text.parse::<u8>() {
+        return (1..=64).contains(&number);
+    }
+    let upper = text.to_ascii_uppercase();
+    let bare = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let offset = bare.strip_prefix("RTMIN+").or_else(|| bare.strip_prefix("RTMAX-"));
+    let is_real_time = offset.and_then(|count| count.parse::<u8>().ok()).is_some_and(|count| count <= 30);
+    is_real_time || SIGNALS.contains(&bare)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{bytes, duration, print_duration, split_words};

@@ -246,7 +246,10 @@ impl<'a> Reader<'a, '_> {
                 format!("a key has to be a text, and {text} is {}", key.kind()),
                 format!("put it in quotes: \"{text}\""),
             ),
-            None => (format!("a key has to be a text, and this is {}", key.kind()), "name the key".into()),
+            None => (
+                format!("a key has to be a text, and this is {}", key.kind()),
+                "name the key; put a text that begins with { or [ in quotes".into(),
+            ),
         };
         self.report.error_advised(key.pos, message, advice);
         None
@@ -307,9 +310,16 @@ fn measure(node: &Node) -> (usize, usize) {
 
 fn advice_for(said: &str) -> &'static str {
     match said {
-        _ if said.contains("anchor") => "define the anchor (&name) above its first alias (*name)",
+        _ if said.contains("anchor") => {
+            "define the anchor (&name) above its first alias (*name), or put a text that begins with * in quotes"
+        }
+        _ if said.contains("unexpected character") => "put a text that begins with this character in quotes",
+        _ if said.contains("mapping values") => {
+            "put a text with \": \" in it in quotes; if it is none, a : is missing just above, or this is \
+             indented too far"
+        }
         _ if said.contains("tab") => "indent with blanks: YAML does not take tabs",
-        _ if said.contains("nesting") => "100 levels are the most",
+        _ if said.contains("nesting") || said.contains("recursion") => "100 levels are the most",
         _ => "look at the indentation, and at quotes and brackets that are not closed, here and just above",
     }
 }

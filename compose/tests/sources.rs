@@ -1,0 +1,75 @@
+//! Where files and names come from: standard input, several paths, names that cannot stay as they are.
+
+use naru_compose::{Loaded, Options, load_texts};
+use std::collections::BTreeMap;
+
+fn load(texts: &[(&str, &str)], options: &Options) -> Result<Loaded, String> {
+    let texts = texts.iter().map(|(path, text)| (path.to_string(), text.to_string())).collect();
+    load_texts(texts, options).map_err(|errors| errors.to_string())
+}
+
+fn from(files: &[&str]) -> Options {
+    Options {
+        files: files.iter().map(Into::into).collect(),
+        project_dir: Some("/srv/shop".into()),
+        ..Options::default()
+    }
+}
+
+const WEB: &str =
+    "services: { web: { image: web, working_dir: run, x-naru: { process: { command: ./web } } } }";
+
+#[test]
+fn standard_input_is_a_layer_like_others() {
+    let over = "services: { web: { environment: { A: 1 } } }";
+    for files in [&["-", "over.yaml"][..], &["over.yaml", "-"]] {
+        let loaded = load(&[("-", WEB), ("/over.yaml", over)], &from(files)).unwrap();
+        let web = &loaded.stack.services[&"web".into()];
+        assert_eq!(web.template.environment["A"], "1");
+        assert_eq!(web.template.working_dir, "/srv/shop/run");
+        assert!(loaded.files.contains(&"-".to_string()));
+    }
+    let by_variable = Options {
+        environment: BTreeMap::from([("COMPOSE_FILE".to_string(), "-:/over.yaml".to_string())]),
+        ..from(&[])
+    };
+    assert!(load(&[("-", WEB), ("/over.yaml", over)], &by_variable).is_ok());
+    let told = load(&[("-", "services: { web: 1 }")], &from(&["-"])).unwrap_err();
+    assert!(told.starts_with("-:1:18: error"), "{told}");
+}
+
+#[test]
+fn without_a_folder_standard_input_belongs_to_the_present_one() {
+    let options = Options { project_dir: None, project_name: Some("p".into()), ..from(&["-"]) };
+    let loaded = load(&[("-", WEB)], &options).unwrap();
+    assert_eq!(loaded.stack.project_dir, "/");
+}
+
+#[test]
+fn a_name_that_cannot_stay_as_it_is_written_is_told() {
+    let told = |name: &str| {
+        let text = format!("name: {name}\n{WEB}");
+        let loaded = load(&[("/srv/shop/compose.yaml", &text)], &from(&["/srv/shop/compose.yaml"])).unwrap();
+        let warnings: Vec<String> = loaded.warnings.into_iter().map(|warning| warning.message).collect();
+        (loaded.stack.name.to_string(), warnings)
+    };
+    assert_eq!(told("my-shop"), ("my-shop".into(), vec![]));
+    let (name, warnings) = told("My Shop");
+    assert_eq!((name.as_str(), warnings.len()), ("myshop", 1));
+    let (name, warnings) = told("나루");
+    assert_eq!(name, "shop");
+    assert_eq!(warnings, ["the name \"나루\" cannot be a stack's, and becomes shop"]);
+}
+
+#[test]
+fn what_a_process_is_not_given_is_told() {
+    let text = "services:\n  web:\n    image: web\n    labels: [a=1]\n    mem_reservation: 1m\n    mem_limit: 2m\n    \
+                x-naru: { process: { command: ./web } }\n";
+    let loaded = load(&[("/srv/shop/compose.yaml", text)], &from(&["/srv/shop/compose.yaml"])).unwrap();
+    let warnings: Vec<String> = loaded.warnings.into_iter().map(|warning| warning.message).collect();
+    let want = [
+        "services.web.labels has no effect on a process, ignored",
+        "not supported yet: services.web.mem_reservation, ignored",
+    ];
+    assert_eq!(warnings, want);
+}
