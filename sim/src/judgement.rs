@@ -24,7 +24,7 @@ impl Sim {
         match wrong {
             None if !busy => {
                 self.finished = Finished::Yes;
-                return self.check_leftovers();
+                return self.check_bounds();
             }
             Some(wrong) if now > self.checks.last_work().max(self.calm) + PATIENCE => {
                 let subjects = wrong.subjects.iter().map(String::as_str).collect::<Vec<_>>();
@@ -66,7 +66,7 @@ impl Sim {
         if let Some(edge) = edges {
             return Some(Wrong::new(&format!("edge {} has not the newest table", edge.id()), &["edge "]));
         }
-        records.stacks.values().find_map(|stack| self.wrong_with(stack))
+        records.stacks.values().find_map(|stack| self.wrong_with(stack)).or_else(|| self.stray())
     }
 
     fn wrong_with(&self, stack: &StackRecord) -> Option<Wrong> {
@@ -103,16 +103,18 @@ impl Sim {
         None
     }
 
-    /// Everything is as wanted; nothing else may be there.
-    fn check_leftovers(&mut self) {
+    /// What is there although no record names it.
+    fn stray(&self) -> Option<Wrong> {
         let records = &self.store.records;
-        let stray = self.host.living().map(|(_, process)| process.instance.clone());
-        let stray = stray.chain(self.agents.iter().flat_map(|agent| agent.instances().cloned()));
-        let stray = stray.into_iter().find(|id| !records.instances.contains_key(id));
-        if let Some(id) = stray {
-            let what = format!("{id} is still there, and no record names it");
-            return self.ground.violated(&CONVERGENCE, &[id.as_str()], what);
-        }
+        let living = self.host.living().map(|(_, process)| process.instance.clone());
+        let mut all = living.chain(self.agents.iter().flat_map(|agent| agent.instances().cloned()));
+        let stray = all.find(|id| !records.instances.contains_key(id))?;
+        let what = format!("{stray} is still there, and no record names it");
+        Some(Wrong::new(&what, &[stray.as_str()]))
+    }
+
+    fn check_bounds(&mut self) {
+        let records = &self.store.records;
         let releases = records.releases.len();
         let most = records.stacks.len() * 60;
         if releases > most {

@@ -320,9 +320,7 @@ impl Sim {
         };
         let (instance, node, run) = (process.instance.clone(), process.node, process.run);
         let open: Vec<WorkId> = process.open.iter().copied().collect();
-        let by_order = process.signalled.is_some()
-            || matches!(self.intent_in_store(&instance), Some(naru_model::Intent::Cut));
-        let by_order = by_order && self.is_cut(&instance);
+        let by_order = process.signalled.is_some() && self.is_cut(&instance);
         self.ground.note(u64::from(pid), || format!("{instance}: process {pid} {exit}"));
         self.host.get_mut(pid).state = State::Dead(exit.clone());
         for id in open {
