@@ -2,19 +2,14 @@
 
 use std::process::ExitCode;
 
-mod agent;
 mod cli;
-mod edge;
-mod keeper;
-mod role;
-mod server;
 
 fn main() -> ExitCode {
     // A shim is one process for each instance: it is to be small, and it forks, so nothing comes before it.
     let mut args = std::env::args_os().skip(1);
     match args.next() {
         Some(word) if word == "shim" => naru_process::shim_main(args),
-        Some(word) if word == "role" => role::main(args),
+        Some(word) if word == "role" => naru_roles::role::main(args),
         Some(word) if word == "demo-tier" => demo_tier(args),
         _ => cli::main(),
     }

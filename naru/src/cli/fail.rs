@@ -3,10 +3,10 @@
 //! Whatever goes wrong is translated here, once: `error: SENTENCE`, then `  help: WHAT TO DO`.
 
 use super::args::Cli;
-use crate::keeper::StartError;
 use clap::CommandFactory;
 use naru_api::ClientError;
 use naru_model::Refusal;
+use naru_roles::keeper::StartError;
 use std::fmt;
 use std::process::ExitCode;
 

@@ -21,12 +21,12 @@ mod settings;
 mod table;
 mod verb;
 
-use crate::keeper::{self, Mode};
-use crate::role::Home;
 use args::{Cli, ProjectArgs, Verb};
 use clap::Parser;
 use clap::error::ErrorKind;
 use fail::{Code, Fail};
+use naru_roles::keeper::{self, Mode};
+use naru_roles::role::Home;
 use printer::Printer;
 use session::Session;
 use settings::Settings;

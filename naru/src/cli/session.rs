@@ -4,10 +4,10 @@ use super::fail::{Code, Fail};
 use super::load;
 use super::printer::Printer;
 use super::settings::Settings;
-use crate::keeper;
 use naru_api::Client;
 use naru_compose::{Loaded, Unsupported};
 use naru_model::StackName;
+use naru_roles::keeper;
 
 /// One command at work.
 pub struct Session {

@@ -1,7 +1,7 @@
 //! An agent in a folder of its own, and the words to steer it with.
 
-use crate::agent::{Config, run};
 use naru_model::*;
+use naru_roles::agent::{Config, run};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;

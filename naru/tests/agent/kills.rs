@@ -3,9 +3,9 @@
 //! The agent is this very program, run once more for [`agent_process`]: orders come in as lines, reports go
 //! out as lines. The workload keeps books of its own, which the ledger's must equal in the end.
 
-use crate::agent::{Config, run};
 use crate::bench::{sh, shell};
 use naru_model::*;
+use naru_roles::agent::{Config, run};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;

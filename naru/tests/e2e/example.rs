@@ -89,7 +89,8 @@ fn a_batch_outlives_the_release_that_began_it() {
         let skips = std::env::var_os("NARU_TEST_SKIPS").map(PathBuf::from);
         let Some(skips) = skips else { return eprintln!("skipped: {package} is not installed") };
         let mut file = std::fs::OpenOptions::new().append(true).create(true).open(skips).unwrap();
-        return writeln!(file, "a_batch_outlives_the_release_that_began_it: {package} is not installed").unwrap();
+        return writeln!(file, "a_batch_outlives_the_release_that_began_it: {package} is not installed")
+            .unwrap();
     }
     let example = Example::new();
     example.naru("1", &["up"]);
@@ -110,7 +111,8 @@ fn a_batch_outlives_the_release_that_began_it() {
     example.naru("2", &["down"]);
     let operations: Vec<Operation> = example.json(&["history", "--json"]);
     let deploys = operations.iter().filter(|one| one.kind == OperationKind::Deploy);
-    let line = deploys.filter_map(|one| one.receipt.instances.get(&job.instance)).next().expect("it is on one");
+    let line =
+        deploys.filter_map(|one| one.receipt.instances.get(&job.instance)).next().expect("it is on one");
     assert_eq!((line.during.jobs, line.during.lost(), line.during.cut), (1, 0, 0), "{line:?}");
     assert_eq!(line.found.jobs, 1, "{line:?}");
 }

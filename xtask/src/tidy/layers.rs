@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("act/api", &["model"]),
     ("sim", &["model", "decide"]),
     ("demo", &["model"]),
+    ("roles", &["model", "compose", "decide", "act/store", "act/process", "act/work", "act/edge", "act/api"]),
     ("naru", EVERYTHING_BELOW),
     ("bench", &["model", "act/store", "act/edge", "act/api", "demo"]),
     ("xtask", &["model", "compose", "decide", "sim"]),
@@ -37,6 +38,7 @@ const EVERYTHING_BELOW: &[&str] = &[
     "act/edge",
     "act/api",
     "demo",
+    "roles",
     "bench",
 ];
 

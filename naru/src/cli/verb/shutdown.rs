@@ -6,10 +6,10 @@ use crate::cli::paint;
 use crate::cli::printer::Answer;
 use crate::cli::session::Session;
 use crate::cli::verb::work::table;
-use crate::keeper::{self, Ended};
 use clap::Args;
 use naru_api::ShutdownOrder;
 use naru_model::{Ending, plural};
+use naru_roles::keeper::{self, Ended};
 
 /// What `naru shutdown` takes.
 #[derive(Args, Debug)]

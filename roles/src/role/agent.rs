@@ -54,7 +54,7 @@ async fn listen(client: &Client, node: &NodeId, told: &watch::Sender<Option<Desi
 
 /// Hands in each report, and the last one again every while; until the agent is gone.
 async fn report(client: &Client, mut reports: watch::Receiver<Option<AgentReport>>) {
-    let mut rest = Rest::new();
+    let mut rest = Rest::default();
     loop {
         let report = reports.borrow_and_update().clone();
         let handed_in = match report {
@@ -66,7 +66,7 @@ async fn report(client: &Client, mut reports: watch::Receiver<Option<AgentReport
             rest.take().await;
             continue;
         }
-        rest = Rest::new();
+        rest = Rest::default();
         if let Ok(Err(_)) = tokio::time::timeout(REPORT_EVERY, reports.changed()).await {
             return;
         }

@@ -178,14 +178,15 @@ impl EndSignals {
 /// that is away.
 pub struct Rest(Duration);
 
-impl Rest {
-    const FIRST: Duration = Duration::from_millis(2);
-    const LONGEST: Duration = Duration::from_millis(250);
-
-    /// Short again.
-    pub fn new() -> Rest {
-        Rest(Rest::FIRST)
+/// Short.
+impl Default for Rest {
+    fn default() -> Rest {
+        Rest(Duration::from_millis(2))
     }
+}
+
+impl Rest {
+    const LONGEST: Duration = Duration::from_millis(250);
 
     /// Waits, and doubles the next wait.
     pub async fn take(&mut self) {

@@ -85,20 +85,20 @@ async fn hand_in(client: &Client, edge: &Edge, keep: &Keep) {
     // What an edge before this one could not hand in any more comes first: once the server has heard of
     // this one, the other counts as gone.
     if let Some(last) = keep.last() {
-        let mut rest = Rest::new();
+        let mut rest = Rest::default();
         while hand_in_once(client, &last).await.is_err() {
             rest.take().await;
         }
         keep.drop_last();
     }
     let mut news = edge.watch();
-    let mut rest = Rest::new();
+    let mut rest = Rest::default();
     loop {
         news.mark_unchanged();
         match hand_in_once(client, &edge.report(wall()).await).await {
             Ok(taken) => {
                 edge.confirm(taken.seq, &taken.gone);
-                rest = Rest::new();
+                rest = Rest::default();
                 // The edge lives, and so does its sender.
                 let _ = tokio::time::timeout(REPORT_EVERY, news.changed()).await;
             }
