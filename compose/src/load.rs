@@ -2,7 +2,7 @@
 
 use crate::canonical::{self, Project};
 use crate::discover::{Start, discover};
-use crate::files::{Files, Stdin};
+use crate::files::{Files, STDIN, Stdin};
 use crate::layers::Loader;
 use crate::normalize::Surroundings;
 use crate::read::{Lacks, Reader};
@@ -108,7 +108,11 @@ fn load_start(report: &mut Report, files: &Files, options: &Options, start: Star
     let root = loader.model(&start.files, &near, Pos::NOWHERE, &[]);
     if root.entries().next().is_none() {
         if report.error_count() == 0 {
-            let names: Vec<&str> = start.files.iter().map(|path| report.name_of(path)).collect();
+            let named = |path: &String| match path.as_str() {
+                STDIN => "standard input".to_string(),
+                path => report.name_of(path).to_string(),
+            };
+            let names: Vec<String> = start.files.iter().map(named).collect();
             let message = format!("nothing is written in {}", names.join(", "));
             report.error_advised(root.pos, message, "begin with services:");
         }
