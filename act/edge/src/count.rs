@@ -64,6 +64,8 @@ pub(crate) enum Ending {
     Repeated,
     /// The instance failed, and nobody else can take it.
     Lost,
+    /// A stream whose instance closed it because it was ending itself: lost, though no byte on its way was.
+    Gone,
 }
 
 /// One instance, at one worker.
@@ -134,9 +136,9 @@ impl Entry {
         match (kind, ending) {
             (_, Ending::Repeated) => {}
             (_, Ending::HandedOver) => counts.handed_over += 1,
-            (Kind::Stream, Ending::Lost) => counts.streams_lost += 1,
+            (Kind::Stream, Ending::Lost | Ending::Gone) => counts.streams_lost += 1,
             (Kind::Stream, _) => counts.streams += 1,
-            (Kind::Request, Ending::Lost) => counts.requests_lost += 1,
+            (Kind::Request, Ending::Lost | Ending::Gone) => counts.requests_lost += 1,
             (Kind::Request, Ending::ClientLeft) => counts.requests += 1,
             (Kind::Request, Ending::Full { status }) => {
                 counts.requests += 1;

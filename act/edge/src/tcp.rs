@@ -15,10 +15,10 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut client: TcpStream)
         return;
     }
     let mut search = Search::new(config, route, Kind::Stream);
-    let (claim, mut upstream) = loop {
+    let (claim, mut upstream, address) = loop {
         let Ok(Chosen { claim, address }) = search.next().await else { return };
         match Upstream::connect(address, config.connect_time).await {
-            Ok(upstream) => break (claim, upstream),
+            Ok(upstream) => break (claim, upstream, address),
             Err(_) => search.fail(claim, Failure::Unreachable),
         }
     };
@@ -27,7 +27,7 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut client: TcpStream)
         let mut inbox = Inbox::default();
         let client = (&mut read, &mut write, &mut inbox);
         let upstream = upstream.stream.split();
-        tunnel::run(client, upstream, &mut Inbox::default(), Closing::Apart, config).await
+        tunnel::run(client, upstream, &mut Inbox::default(), address, Closing::Apart, config).await
     };
     // Each side sees how the other ended. One that is gone already cannot be told.
     let _ = match ended {

@@ -6,9 +6,11 @@ use crate::transfer::{Inbox, finish, linger, write_all};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 /// What an instance's end means for the other direction.
@@ -32,17 +34,20 @@ enum Pumped {
 }
 
 /// Carries bytes both ways until both directions, or one of the peers, are done. `inbox`es hold what was
-/// read already. A direction that moves nothing for `stall_time` after the other has ended ends as well.
+/// read already. A stream that the instance ends first was lost if it does not listen at `address` any more: the
+/// system closes what a killed process had open as properly as the process itself would have. A direction that moves nothing for `stall_time` after the other has ended ends as well.
 pub(crate) async fn run(
     client: (&mut ReadHalf<'_>, &mut WriteHalf<'_>, &mut Inbox),
     instance: (ReadHalf<'_>, WriteHalf<'_>),
     answer: &mut Inbox,
+    address: SocketAddr,
     closing: Closing,
     config: &Config,
 ) -> Ending {
     let (mut from_instance, mut to_instance) = instance;
     let (from_client, to_client, inbox) = client;
     let moved = Cell::new(0);
+    let mut presence = Presence::NotAsked;
     let ended = {
         let mut up = pin!(pump(from_client, &mut to_instance, inbox, &moved));
         let mut down = pin!(pump(&mut from_instance, to_client, answer, &moved));
@@ -68,11 +73,16 @@ pub(crate) async fn run(
             } else if unless_stalled(step, &moved, config.stall_time).await == Moved::No {
                 break Ending::Full { status: 0 };
             }
+            if presence == Presence::NotAsked && open.is_ended_by_instance() {
+                presence = Presence::ask(address, config.connect_time).await;
+            }
             if let Some(ending) = open.ending(closing) {
                 break ending;
             }
         }
     };
+    let is_full = matches!(ended, Ending::Full { .. });
+    let ended = if is_full && presence == Presence::Gone { Ending::Gone } else { ended };
     if closing == Closing::Together && ended != Ending::Lost {
         linger(from_client, to_client, config.linger_time).await;
     }
@@ -91,6 +101,10 @@ impl Open {
         self.up.is_some() != self.down.is_some()
     }
 
+    fn is_ended_by_instance(&self) -> bool {
+        self.down == Some(Pumped::Through) && self.up.is_none()
+    }
+
     fn ending(&self, closing: Closing) -> Option<Ending> {
         // A reset of a peer that had said its end before shows as a broken pipe: it died in order.
         let reset = Pumped::ReceiverFailed(io::ErrorKind::ConnectionReset);
@@ -103,6 +117,29 @@ impl Open {
             (_, Some(Pumped::Through)) if closing == Closing::Together => Some(Ending::Full { status: 0 }),
             (Some(_), Some(_)) => Some(Ending::Full { status: 0 }),
             _ => None,
+        }
+    }
+}
+
+/// Whether an instance is still there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    NotAsked,
+    /// Or nobody knows.
+    There,
+    Gone,
+}
+
+impl Presence {
+    async fn ask(address: SocketAddr, limit: Duration) -> Presence {
+        match tokio::time::timeout(limit, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Reset at once, most servers never hand it to the program. If it cannot be, it is closed.
+                let _ = stream.set_zero_linger();
+                Presence::There
+            }
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Presence::Gone,
+            _ => Presence::There,
         }
     }
 }

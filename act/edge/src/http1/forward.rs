@@ -162,7 +162,8 @@ impl Client<'_> {
     async fn tunnel(&mut self, mut at: Try) -> After {
         let upstream = at.upstream.stream.split();
         let client = (&mut self.read, &mut self.write, &mut self.inbox);
-        let ended = tunnel::run(client, upstream, &mut at.answer, Closing::Together, self.config).await;
+        let (answer, closing) = (&mut at.answer, Closing::Together);
+        let ended = tunnel::run(client, upstream, answer, at.address, closing, self.config).await;
         at.claim.end(ended);
         After::Drop
     }

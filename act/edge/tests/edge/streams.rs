@@ -56,12 +56,26 @@ async fn a_websocket_that_the_instance_closes_has_ended_and_one_that_it_breaks_i
     let (mut client, server) = websocket(&lab, &instance).await;
     drop(server);
     client.ends().await;
+    // The edge asks whether the instance is still there, with a connection that says nothing.
+    drop(instance.accept().await);
     drop(client);
     assert_eq!(lab.idle(&instance).await.counts, counts(1, 0));
     let (mut client, server) = websocket(&lab, &instance).await;
     server.reset();
     assert_eq!(client.rest().await.0, "");
     assert_eq!(lab.idle(&instance).await.counts, counts(1, 1));
+}
+
+#[tokio::test]
+async fn a_websocket_whose_instance_closes_it_and_is_gone_is_lost() {
+    let (lab, mut instance) = web().await;
+    let (mut client, server) = websocket(&lab, &instance).await;
+    // The order in which the system closes what a killed process had open: the listener is the older one.
+    instance.close();
+    drop(server);
+    client.ends().await;
+    drop(client);
+    assert_eq!(lab.idle(&instance).await.counts, counts(0, 1));
 }
 
 #[tokio::test]
