@@ -6,7 +6,8 @@ use naru_model::{
     Duty, Ending, NodeId, Operation, OperationId, OperationKind, OperationPhase, Reason, StackName, Time,
 };
 
-/// Ended operations kept for each stack: a month of ten deploys a day, with room.
+/// Ended operations kept for each stack: a month of ten deploys a day, with room; and as many incidents, so
+/// that a crash loop does not push out what people did.
 const KEEP_OPERATIONS: usize = 500;
 
 /// Releases kept for each stack, to roll back to.
@@ -69,10 +70,13 @@ fn end(draft: &mut Draft, id: OperationId) {
 /// Forgets what is older than anybody asks for.
 fn prune(draft: &mut Draft, stack: &StackName) {
     let world = draft.world;
-    let ended = |one: &&Operation| one.stack == *stack && one.ended.is_some();
-    let old: Vec<_> = world.operations.values().filter(ended).map(|one| one.id).collect();
-    let surplus = old.len().saturating_sub(KEEP_OPERATIONS);
-    old.into_iter().take(surplus).for_each(|id| draft.forget(Write::ForgetOperation(id)));
+    for incidents in [true, false] {
+        let of_kind = |one: &&Operation| (one.kind == OperationKind::Incident) == incidents;
+        let ended = |one: &&Operation| one.stack == *stack && one.ended.is_some();
+        let old: Vec<_> = world.operations.values().filter(ended).filter(of_kind).map(|one| one.id).collect();
+        let surplus = old.len().saturating_sub(KEEP_OPERATIONS);
+        old.into_iter().take(surplus).for_each(|id| draft.forget(Write::ForgetOperation(id)));
+    }
     let record = draft.stack(stack);
     let oldest = record.newest.0.saturating_sub(KEEP_RELEASES);
     let before = |operation: &Operation| operation.before.as_ref().map(|target| target.release);

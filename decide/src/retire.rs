@@ -222,6 +222,8 @@ fn settle(lifetime: Counts, record: &InstanceRecord, baseline: Counts) -> Counts
         streams_lost: untold.streams_lost,
         jobs_lost: untold.jobs_lost,
         handed_over: untold.handed_over,
+        // It is cut at most once, by the operation that retires it.
+        cut: lifetime.cut,
         ..lifetime - baseline
     };
     if record.intent == Intent::Cut {

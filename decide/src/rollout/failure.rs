@@ -9,7 +9,7 @@ use super::{concerned, config, settle};
 use crate::draft::Draft;
 use naru_model::{
     Counts, Duty, Exit, FailureAction, InstanceId, InstanceRecord, OperationId, OperationOutcome,
-    OperationPhase, Phase, Reason, Rollout, ServiceName, StackName,
+    OperationPhase, Phase, Reason, Rollout, ServiceName, StackName, Time,
 };
 
 /// A new instance that ended so often before it served will not get better by waiting.
@@ -49,9 +49,10 @@ fn failures(draft: &mut Draft, crew: &Crew, rollout: &Rollout, id: OperationId) 
         return vec![];
     };
     let known = progress.failed.clone();
-    let mine = crew.fresh.iter().filter(|one| one.made_by == id && !known.contains(&one.id));
-    let mine: Vec<&InstanceRecord> = mine.collect();
-    let mut news = Vec::new();
+    let began = draft.operation(id).map(|operation| operation.began).unwrap_or_default();
+    let (mine, old): (Vec<_>, Vec<_>) =
+        crew.fresh.iter().filter(|one| !known.contains(&one.id)).partition(|one| one.made_by == id);
+    let mut news: Vec<_> = old.iter().filter_map(|one| long_unwell(draft, one, rollout, began)).collect();
     for one in &mine {
         let due = one.made + rollout.healthy_within;
         match failure_of(draft, one, rollout) {
@@ -66,6 +67,26 @@ fn failures(draft: &mut Draft, crew: &Crew, rollout: &Rollout, id: OperationId) 
         news.push((first.id.clone(), reason));
     }
     news
+}
+
+/// An instance that an earlier operation made is no news when it fails, but it must not hold this one for ever.
+fn long_unwell(
+    draft: &mut Draft,
+    one: &InstanceRecord,
+    rollout: &Rollout,
+    began: Time,
+) -> Option<(InstanceId, Reason)> {
+    let status = draft.world.status(&one.id).filter(|status| status.phase != Phase::Ready)?;
+    let (within, note) = (rollout.healthy_within, status.note.clone());
+    // In a crash loop its phase changes all the time: there, what counts is when it began.
+    let troubled = one.incident.and_then(|id| draft.operation(id)).map(|incident| incident.began);
+    let since = if one.duty == Duty::Warming { one.made } else { troubled.unwrap_or(status.since) };
+    let due = began.max(since) + within;
+    if draft.now < due {
+        draft.wake_at(due);
+        return None;
+    }
+    Some((one.id.clone(), Reason::NotReady { instance: one.id.clone(), within, note }))
 }
 
 fn failure_of(draft: &Draft, one: &InstanceRecord, rollout: &Rollout) -> Option<Reason> {

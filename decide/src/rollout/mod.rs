@@ -50,9 +50,10 @@ fn step_all(draft: &mut Draft, stack: &StackName, id: OperationId) {
     let has_come = |progress: &ServiceProgress| progress.stage == Stage::CutOver;
     let all = operation.services.values().all(has_come);
     // A service that is dropped or stopped may have to stay for hours, for those that still call it.
-    let is_wanted = |service: &ServiceName| draft.wanted(stack, service) > 0;
-    let mut wanted = operation.services.iter().filter(|(service, _)| is_wanted(service)).peekable();
-    let serves = wanted.peek().is_some() && wanted.all(|(_, progress)| has_come(progress));
+    let stays = |service: &ServiceName, progress: &ServiceProgress| {
+        draft.wanted(stack, service) == 0 && progress.stage == Stage::Waiting
+    };
+    let serves = operation.services.iter().all(|(service, one)| has_come(one) || stays(service, one));
     match (all, serves) {
         (true, _) => cut_over(draft, stack, id, Left::Nothing),
         (false, true) => cut_over(draft, stack, id, Left::Callers),
