@@ -246,22 +246,38 @@ fn wrong_type(node: &Node, path: &Path, types: &[&str]) -> Misfit {
     let scalar = matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Bool(_));
     let advice = match node.scalar() {
         Some(text) if scalar && words.contains(&"a text") => format!("put it in quotes: \"{text}\""),
-        _ => misplaced(node, path, &words).unwrap_or_else(|| format!("write {wanted}")),
+        _ => meant(node, path, &words).unwrap_or_else(|| format!("write {wanted}")),
     };
     let pos = if node.scalar().is_some() { node.pos } else { node.key };
     let message = format!("{path} must be {wanted}, not {}", node.kind());
     Misfit { path: path.clone(), pos, message, advice }
 }
 
-/// Advice for what is probably only indented wrongly.
-fn misplaced(node: &Node, path: &Path, wanted: &[&str]) -> Option<String> {
+/// Advice for a value of the wrong type that was probably meant well.
+fn meant(node: &Node, path: &Path, wanted: &[&str]) -> Option<String> {
     let known = &COMPOSE["$defs"]["service"]["properties"];
-    match path.parts() {
-        [group, key] if group == "services" && known.get(key).is_some() => {
+    match (path.parts(), &node.value) {
+        ([group, key], _) if group == "services" && known.get(key).is_some() => {
             Some(format!("{key} is a key of a service: indent it below the service's name"))
         }
-        _ if node.is_null() && wanted == ["a mapping"] => {
+        ([.., own, key], Value::Str(_)) if own == "x-naru" && key == "process" => {
+            Some("write process: { command: … }".into())
+        }
+        ([.., list, item], Value::Map(map)) if list == "environment" && item == "[]" && map.len() == 1 => {
+            let (name, value) = map.first()?;
+            Some(format!("write {name}={}", value.scalar().unwrap_or_default()))
+        }
+        (_, Value::Null) if wanted == ["a mapping"] => {
             Some("indent what belongs to it further than its own name".into())
+        }
+        (_, Value::Str(text)) if wanted == ["a mapping"] && text.contains('\u{a0}') => {
+            Some("the blank in it is none (U+00A0): type it anew".into())
+        }
+        (_, Value::Str(text)) if wanted == ["a mapping"] && text.contains(':') => {
+            Some("a key is followed by a colon and a blank".into())
+        }
+        (_, Value::Str(_) | Value::Int(_)) if wanted == ["a list"] => {
+            Some(format!("write a list: [{}]", node.shown()))
         }
         _ => None,
     }
