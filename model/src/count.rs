@@ -109,7 +109,8 @@ pub struct Durations {
 }
 
 impl Durations {
-    const MAX: usize = 64;
+    /// So many buckets at most.
+    pub const MAX: usize = 64;
 
     fn bound(bucket: usize) -> u64 {
         let whole = 1u64 << (bucket / 2);
@@ -131,6 +132,18 @@ impl Durations {
             self.buckets.resize(other.buckets.len(), 0);
         }
         self.buckets.iter_mut().zip(&other.buckets).for_each(|(mine, more)| *mine += more);
+    }
+
+    /// How many were counted in each bucket; the buckets that are not there are empty.
+    pub fn buckets(&self) -> &[u64] {
+        &self.buckets
+    }
+
+    /// From what [`Durations::buckets`] said.
+    pub fn from_buckets(buckets: impl IntoIterator<Item = u64>) -> Durations {
+        let mut buckets: Vec<u64> = buckets.into_iter().take(Self::MAX).collect();
+        buckets.truncate(buckets.iter().rposition(|n| *n > 0).map_or(0, |last| last + 1));
+        Durations { buckets }
     }
 
     /// How many were counted.
@@ -162,6 +175,7 @@ mod tests {
             past.record(Span(ms));
         }
         assert_eq!(past.count(), 6);
+        assert_eq!(Durations::from_buckets(past.buckets().iter().copied().chain([0, 0])), past);
         assert_eq!(past.remaining(Span(0)), Some(Span(11)));
         let left = past.remaining(Span(30_000)).unwrap().0;
         assert!((30_000..40_000).contains(&left), "{left}");
