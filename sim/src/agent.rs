@@ -6,6 +6,8 @@
 use crate::event::{AgentEvent, Event, ProcessEvent};
 use crate::ground::Ground;
 use crate::net::{self, Message};
+use crate::sabotage::Sabotage;
+use crate::sight::Sight;
 use crate::sim::Sim;
 use crate::work::{End, WorkId};
 use naru_decide::lease::{Beat, Entry, Ledger, Request};
@@ -237,7 +239,8 @@ impl Sim {
         }
         let agent = &mut self.agents[node];
         let stale = desired.generation < agent.disk.applied;
-        if stale && !self.ground.sabotages(crate::sabotage::Sabotage::StaleStepCarriedOut) {
+        if stale && !self.ground.sabotages(Sabotage::StaleStepCarriedOut) {
+            self.ground.sees(Sight::StaleDesired);
             return;
         }
         self.checks.agent_applies(&mut self.ground, node, desired.generation);
@@ -293,6 +296,7 @@ impl Sim {
             let before = machine.supervisor.life().stage.phase();
             let Some(effect) = machine.supervisor.effect() else { break };
             if let Running::Doomed(down) = self.agents[node].state {
+                self.ground.sees(Sight::AgentDiedMidway);
                 self.ground
                     .proclaim(0, || format!("FAULT: agent {node} is killed before {effect:?} of {id}"));
                 return self.agent_dies(node, down);
@@ -395,6 +399,9 @@ impl Sim {
         }
         let entries = ledger.expire(now);
         let open = ledger.open();
+        if !entries.is_empty() {
+            self.ground.sees(Sight::LeaseExpired);
+        }
         self.close_books(&entries, End::Lost);
         self.agent_input(node, id, Input::Leases(open));
         self.watch_leases(node, id);

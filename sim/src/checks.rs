@@ -3,10 +3,11 @@
 use crate::ground::Ground;
 use crate::host::{Death, Mood};
 use crate::property::{
-    CALLERS_ARE_SERVED, NO_UNFINISHED_WORK_ENDED, ORDER_OF_RETIREMENT, PROMISED_AVAILABILITY,
+    CALLERS_ARE_SERVED, NO_UNFINISHED_WORK_ENDED, ORDER_OF_RETIREMENT, PROMISED_AVAILABILITY, RUNS_ONCE,
     STALE_ACTORS_REFUSED,
 };
 use crate::records::targets;
+use crate::sight::Sight;
 use crate::sim::Sim;
 use crate::work::{Place, WorkId};
 use naru_model::{
@@ -245,6 +246,30 @@ impl Sim {
         }
     }
 
+    /// An agent is about to start a process.
+    pub(crate) fn check_launch(&mut self, id: &InstanceId, run: u64) {
+        if self.host.last(id).is_some_and(|(_, process)| process.lives() && process.run != run) {
+            let what = format!("{id} is started a second time while it runs");
+            self.ground.violated(&RUNS_ONCE, &[id.as_str()], what);
+        }
+        let records = &self.store.records;
+        let Some(record) = records.instances.get(id) else { return };
+        if !records.definition(record).is_some_and(|service| service.singleton) {
+            return;
+        }
+        let same = |other: &InstanceId| {
+            let known = records.instances.get(other).filter(|_| other != id);
+            known.is_some_and(|known| known.stack == record.stack && known.service == record.service)
+        };
+        if let Some(other) =
+            self.host.living().map(|(_, process)| &process.instance).find(|other| same(other))
+        {
+            let what = format!("{id} of a singleton is started while {other} runs");
+            let subjects = [id.to_string(), other.to_string()];
+            self.ground.violated(&RUNS_ONCE, &[&subjects[0], &subjects[1]], what);
+        }
+    }
+
     /// A process is about to be signalled by its agent.
     pub(crate) fn check_signal(&mut self, id: &InstanceId, pid: u32, how: &Death) {
         let open = self.host.get(pid).open.clone();
@@ -253,8 +278,14 @@ impl Sim {
             let what = format!("{id} is signalled, and its record says {intent:?}");
             self.ground.violated(&STALE_ACTORS_REFUSED, &[id.as_str()], what);
         }
-        if open.is_empty() || self.is_cut(id) {
+        if open.is_empty() {
+            if *how == Death::Killed {
+                self.ground.sees(Sight::Killed);
+            }
             return;
+        }
+        if self.is_cut(id) {
+            return self.ground.sees(Sight::Cut);
         }
         let said: Vec<String> =
             open.iter().map(|work| format!("{} {}", self.books.get(*work).kind.word(), work.0)).collect();

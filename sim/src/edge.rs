@@ -8,6 +8,7 @@ use crate::event::{EdgeEvent, Event};
 use crate::ground::Ground;
 use crate::net::{self, Message};
 use crate::sabotage::Sabotage;
+use crate::sight::Sight;
 use crate::work::{End, Kind};
 use naru_model::{
     EdgeCounts, EdgeId, EdgeReport, Generation, InstanceId, Listener, NodeId, RouteTable, Span, Time,
@@ -117,6 +118,9 @@ impl Edge {
         let stale =
             table.generation <= self.newest.generation && !ground.sabotages(Sabotage::StaleStepCarriedOut);
         if !self.is_up() || stale {
+            if table.generation < self.newest.generation {
+                ground.sees(Sight::StaleTable);
+            }
             return;
         }
         self.newest = table.clone();

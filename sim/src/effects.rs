@@ -57,6 +57,7 @@ impl Sim {
         };
         let behaviour = Behaviour::of(&template.environment);
         let targets: Vec<u16> = template.targets.iter().map(|target| target.port).collect();
+        self.check_launch(id, run);
         let pid = self.host.launch(&mut self.ground, node, id, run, (behaviour, customs));
         let port = |at: usize| 20_000 + (pid as u16).wrapping_mul(2) + at as u16;
         let fresh = targets.iter().enumerate().map(|(at, target)| (*target, port(at))).collect();
@@ -127,7 +128,8 @@ impl Sim {
     fn close_ledger(&mut self, node: usize, id: &InstanceId) {
         let careless = self.ground.sabotages(Sabotage::SignalBeforeIdle);
         let Some(ledger) = self.ledger(id, node) else { return };
-        let input = match ledger.close() {
+        let closed = ledger.close();
+        let input = match closed {
             Err(open) if !careless => Input::LedgerRefused(open),
             _ => Input::LedgerClosed,
         };

@@ -5,8 +5,10 @@ use crate::event::Event;
 use crate::queue::Queue;
 use crate::sabotage::Sabotage;
 use crate::scenario::Window;
+use crate::sight::Sight;
 use crate::trace::{Telling, Trace, Weight};
 use naru_model::{Span, Time};
+use std::collections::BTreeSet;
 
 /// When every run begins: a Monday.
 pub(crate) const DAWN: Time = Time(1_800_000_000_000);
@@ -27,6 +29,7 @@ pub(crate) struct Ground {
     pub(crate) windows: Vec<Window>,
     pub(crate) sabotage: Option<Sabotage>,
     verdict: Option<Violation>,
+    sights: BTreeSet<Sight>,
 }
 
 /// A property that does not hold.
@@ -51,6 +54,7 @@ impl Ground {
             windows: vec![],
             sabotage,
             verdict: None,
+            sights: BTreeSet::new(),
         }
     }
 
@@ -110,6 +114,15 @@ impl Ground {
             let subjects = subjects.iter().map(|subject| subject.to_string()).collect();
             self.verdict = Some(Violation { property, what: what.into(), subjects });
         }
+    }
+
+    /// The run has met this case.
+    pub(crate) fn sees(&mut self, sight: Sight) {
+        self.sights.insert(sight);
+    }
+
+    pub(crate) fn sights(&self) -> BTreeSet<Sight> {
+        self.sights.clone()
     }
 
     pub(crate) fn verdict(&self) -> Option<&Violation> {

@@ -28,6 +28,7 @@ mod records;
 mod sabotage;
 mod scenario;
 mod server;
+mod sight;
 mod sim;
 mod store;
 mod trace;
@@ -36,7 +37,9 @@ mod work;
 
 pub use property::{PROPERTIES, Property};
 pub use sabotage::Sabotage;
+pub use sight::Sight;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use trace::Telling;
 
@@ -55,6 +58,8 @@ pub struct Outcome {
     pub digest: u64,
     /// How much happened.
     pub events: u64,
+    /// What the run has met.
+    pub sights: BTreeSet<Sight>,
     /// The first property that did not hold.
     pub failure: Option<Failure>,
 }
@@ -121,7 +126,7 @@ fn run_once(seed: u64, sabotage: Option<Sabotage>, telling: Telling) -> Outcome 
         what: format!("{} at {}", violation.what, trace::clock(sim.ground.now)),
         story: sim.ground.trace.story(&violation.subjects, STORY),
     });
-    Outcome { seed, digest: sim.ground.trace.digest(), events, failure }
+    Outcome { seed, digest: sim.ground.trace.digest(), events, sights: sim.ground.sights(), failure }
 }
 
 impl fmt::Display for Failure {

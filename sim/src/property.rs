@@ -25,6 +25,8 @@ properties! {
         "No process is signalled while a request, stream or job is in progress on it, unless a cut was ordered.";
     ORDER_OF_RETIREMENT: "order-of-retirement",
         "An instance is told to be quiet only when no edge chooses by a table that names it, and stopped only after that.";
+    RUNS_ONCE: "runs-once",
+        "No instance runs twice at a time, and of a singleton no two instances do.";
     CALLERS_ARE_SERVED: "callers-are-served",
         "A call from work in progress to another service of its stack is not refused because an operation removed that service.";
     TRUE_RECEIPT: "true-receipt",

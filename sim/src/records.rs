@@ -3,12 +3,14 @@
 use crate::property::{
     BOUNDED_RECORDS, CUT_OVER_IS_TRUE, GENERATIONS_GROW, IDS_ARE_NEW, INTENT_GOES_DOWN, ONE_STEERING,
 };
+use crate::sight::Sight;
 use crate::sim::Sim;
 use naru_decide::{World, Write};
 use naru_model::{
-    Generation, InstanceRecord, Operation, OperationId, OperationKind, Release, ServiceName, StackName,
-    StackRecord,
+    Generation, InstanceRecord, Operation, OperationId, OperationKind, OperationOutcome, OperationPhase,
+    Reason, Release, ServiceName, Span, StackName, StackRecord,
 };
+use std::collections::{BTreeMap, BTreeSet};
 
 /// More instances than this, of all stacks, retiring ones included, are a leak: a stack wants 20 at most, and
 /// up to five generations of it live side by side.
@@ -29,6 +31,7 @@ impl Sim {
             }
         }
         self.check_steering();
+        self.see_generations();
         self.promise_levels();
         if self.store.records.instances.len() > MOST_INSTANCES {
             self.ground.violated(&BOUNDED_RECORDS, &[], format!("more than {MOST_INSTANCES} instances"));
@@ -104,10 +107,38 @@ impl Sim {
 
     fn check_operation(&mut self, operation: &Operation) {
         self.ground.trace.mix(operation.id.0 * 16 + operation.phase as u64);
+        self.see_operation(operation);
         let known = self.store.records.operations.contains_key(&operation.id);
         if !known && !self.checks.is_new_operation(operation.id) {
             let what = format!("operation {} is made a second time", operation.id);
             self.ground.violated(&IDS_ARE_NEW, &[&format!("operation {}", operation.id)], what);
+        }
+    }
+
+    fn see_operation(&mut self, operation: &Operation) {
+        let outcome = operation.outcome.and_then(|outcome| match outcome {
+            OperationOutcome::RolledBack => Some(Sight::RolledBack),
+            OperationOutcome::Superseded => Some(Sight::Superseded),
+            OperationOutcome::Aborted => Some(Sight::Aborted),
+            OperationOutcome::Succeeded | OperationOutcome::Failed => None,
+        });
+        let paused = (operation.phase == OperationPhase::Paused).then_some(Sight::Paused);
+        let news = operation.log.iter().rev().take_while(|entry| entry.at == self.ground.now);
+        let news: Vec<Sight> = news.filter_map(|entry| sight_of(&entry.reason)).collect();
+        let waits = operation.services.values().filter_map(|progress| progress.waits_for.as_ref());
+        let kept = waits.into_iter().any(|wait| matches!(wait, Reason::WaitsForCallers { .. }));
+        let kept = kept.then_some(Sight::KeptForCallers);
+        let all = [outcome, paused, kept].into_iter().flatten().chain(news);
+        all.for_each(|sight| self.ground.sees(sight));
+    }
+
+    fn see_generations(&mut self) {
+        let mut living: BTreeMap<(&StackName, &ServiceName), BTreeSet<&str>> = BTreeMap::new();
+        for one in self.store.records.instances.values() {
+            living.entry((&one.stack, &one.service)).or_default().insert(&one.fingerprint);
+        }
+        if living.values().any(|prints| prints.len() >= 3) {
+            self.ground.sees(Sight::ThreeGenerations);
         }
     }
 
@@ -175,6 +206,15 @@ impl Sim {
 
 fn stack_name(operation: &Operation) -> StackName {
     operation.stack.clone()
+}
+
+fn sight_of(reason: &Reason) -> Option<Sight> {
+    match reason {
+        Reason::Shares { .. } => Some(Sight::Shared),
+        Reason::TakesBack { .. } => Some(Sight::TakenBack),
+        Reason::Stops { waited, .. } if *waited > Span::mins(60) => Some(Sight::LongRetirement),
+        _ => None,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use crate::ground::Ground;
 use crate::net::{self, Message};
 use crate::property::{ROUNDS_COME_TO_REST, WAKE_IS_LATER};
 use crate::sabotage::{self, Sabotage};
+use crate::sight::Sight;
 use crate::sim::Sim;
 use crate::store::{Answer, Luck, Pending};
 use naru_decide::{Context, World, Write, admit, reconcile};
@@ -366,15 +367,24 @@ impl Sim {
     pub(crate) fn commits(&mut self, pending: Pending) {
         let admitted = self.store.admits(&self.ground, pending.guard);
         let answer = match pending.luck {
-            Luck::SilentlyLost => Answer::Unknown,
+            Luck::SilentlyLost => {
+                self.ground.sees(Sight::UnknownLost);
+                Answer::Unknown
+            }
             Luck::Refused => Answer::Refused,
             _ if !admitted => {
+                self.ground.sees(Sight::StaleWrite);
                 self.ground.note(3, || format!("the store refuses a stale write of server {}", pending.life));
                 Answer::Refused
             }
             luck => {
                 let generation = self.write_records(pending.guard, &pending.writes);
-                if luck == Luck::Good { Answer::Committed(generation) } else { Answer::Unknown }
+                if luck == Luck::Good {
+                    Answer::Committed(generation)
+                } else {
+                    self.ground.sees(Sight::UnknownDone);
+                    Answer::Unknown
+                }
             }
         };
         let event = Event::Server { life: pending.life, what: ServerEvent::Answered(answer) };

@@ -6,6 +6,7 @@ use crate::behaviour::{Calls, Fate, Jobs};
 use crate::edge::Choice;
 use crate::event::{Event, OutsideEvent, ProcessEvent, WorkEvent};
 use crate::host::{Death, Mood, State, Tells};
+use crate::sight::Sight;
 use crate::sim::Sim;
 use crate::work::{Call, End, Heart, Kind, Place, Work, WorkId};
 use naru_decide::supervise::Input;
@@ -341,6 +342,7 @@ impl Sim {
             (Kind::Idempotent, Place::On { instance, carrier: Some((node, _)), .. })
                 if work.placing < TRIES =>
             {
+                self.ground.sees(Sight::HandedOver);
                 self.leaves_edge(&work, None);
                 self.books.truth_mut(instance).handed_over += 1;
                 let since = self.ground.now;
@@ -370,6 +372,9 @@ impl Sim {
             _ => false,
         };
         let carried: Vec<WorkId> = self.books.open().filter(mine).collect();
+        if !carried.is_empty() {
+            self.ground.sees(Sight::EdgeDiedBusy);
+        }
         for id in carried {
             self.work_ends(id, End::Dropped);
         }

@@ -1,5 +1,7 @@
 //! Seeds that must pass: the first few hundred, and those kept because they once failed.
 
+use naru_sim::Sight;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Enough to meet each kind of order with each kind of fault, and few enough for every run of the tests.
@@ -33,6 +35,16 @@ fn kept_seeds_pass() {
         .collect();
     assert!(!seeds.is_empty());
     check(seeds.into_iter());
+}
+
+#[test]
+fn the_seeds_meet_what_they_are_meant_to_meet() {
+    let mut missing: BTreeSet<Sight> = Sight::ALL.into_iter().collect();
+    for seed in SEEDS {
+        let seen = naru_sim::verdict(seed, None).sights;
+        missing.retain(|sight| !seen.contains(sight));
+    }
+    assert!(missing.is_empty(), "no seed meets {missing:?}");
 }
 
 #[test]
