@@ -176,7 +176,24 @@ fn project_name(
         let message = format!("the name \"{written}\" cannot be a stack's, and becomes {name}");
         report.warn_advised(Pos::NOWHERE, message, NAME_ADVICE);
     }
-    Some(name)
+    short_enough(report, name)
+}
+
+/// A stack's or a service's name: both are part of file names and, later, of names in DNS, whose labels have
+/// at most so many characters.
+pub(crate) const LONGEST_NAME: usize = 63;
+
+fn short_enough(report: &mut Report, name: String) -> Option<String> {
+    if name.len() <= LONGEST_NAME {
+        return Some(name);
+    }
+    let message = format!("the stack's name has {} characters, and {LONGEST_NAME} are the most", name.len());
+    report.error_advised(
+        Pos::NOWHERE,
+        message,
+        "write a shorter name: at the top of the file, or give one with -p",
+    );
+    None
 }
 
 /// What a stack may be called.
@@ -184,7 +201,7 @@ const NAME_ADVICE: &str = "lower-case letters, digits, - and _ may be in it, and
 
 fn valid_name(report: &mut Report, name: &str) -> Option<String> {
     if normalized(name) == name && !name.is_empty() {
-        return Some(name.to_string());
+        return short_enough(report, name.to_string());
     }
     let message = format!("\"{name}\" cannot be the name of a stack");
     report.error_advised(Pos::NOWHERE, message, NAME_ADVICE);

@@ -1,7 +1,7 @@
 //! The way from files to a stack.
 
 use crate::canonical::{self, Project};
-use crate::discover::{Start, discover};
+use crate::discover::{LONGEST_NAME, Start, discover};
 use crate::files::{Files, STDIN, Stdin};
 use crate::layers::Loader;
 use crate::normalize::Surroundings;
@@ -141,7 +141,18 @@ fn stack(report: &mut Report, project: &Project, start: &Start, unsupported: Uns
     }
     Teller { report: &mut *report, unsupported }.resources(&project.root);
     published_once(report, &project.root);
+    short_names(report, &project.root);
     Stack { name: start.name.as_str().into(), project_dir: start.folder.clone(), services }
+}
+
+fn short_names(report: &mut Report, root: &Node) {
+    for (name, service) in root.get("services").into_iter().flat_map(Node::entries) {
+        if name.len() > LONGEST_NAME {
+            let message =
+                format!("a service's name has {} characters, and {LONGEST_NAME} are the most", name.len());
+            report.error_advised(service.key, message, "write a shorter one");
+        }
+    }
 }
 
 /// Two services cannot publish the same port.

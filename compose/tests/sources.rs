@@ -73,3 +73,18 @@ fn what_a_process_is_not_given_is_told() {
     ];
     assert_eq!(warnings, want);
 }
+
+#[test]
+fn names_have_a_bound() {
+    let named = |stack: &str, service: &str| {
+        let text = format!("services:\n  {service}: {{ image: web }}\n");
+        let options = Options { project_name: Some(stack.into()), ..from(&["/srv/shop/compose.yaml"]) };
+        load(&[("/srv/shop/compose.yaml", &text)], &options).map(drop)
+    };
+    let (most, more) = ("n".repeat(63), "n".repeat(64));
+    assert_eq!(named(&most, &most), Ok(()));
+    assert!(
+        named(&more, "web").unwrap_err().contains("the stack's name has 64 characters, and 63 are the most")
+    );
+    assert!(named("shop", &more).unwrap_err().contains("compose.yaml:2:3: error: a service's name has 64"));
+}
