@@ -59,6 +59,12 @@ impl Crew {
         self.wanted.saturating_sub(self.fresh.len() as u32)
     }
 
+    /// How many of those may be made now where two may not be side by side: what has not ended takes a place.
+    pub fn room(&self) -> u32 {
+        let present = self.all().count() + self.retiring.len();
+        self.wanted.saturating_sub(present as u32).min(self.missing())
+    }
+
     /// How many different definitions still retire.
     pub fn retiring_generations(&self) -> u32 {
         self.retiring.iter().map(|one| &one.fingerprint).collect::<BTreeSet<_>>().len() as u32

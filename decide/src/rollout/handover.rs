@@ -13,8 +13,7 @@ pub(super) fn step(draft: &mut Draft, crew: &Crew, id: OperationId) -> Standing 
         crew.scale_in(draft, id);
     }
     let alive: Vec<&InstanceId> = crew.retiring.iter().map(|one| &one.id).collect();
-    let present = crew.fresh.len() + crew.stale.len() + alive.len();
-    let room = crew.wanted.saturating_sub(present as u32).min(crew.missing());
+    let room = crew.room();
     if room > 0 {
         crew.make(draft, room, id);
     }

@@ -320,7 +320,10 @@ fn maintain(draft: &mut Draft, stack: &StackName) {
         }
         let crew = Crew::of(draft, stack, &service);
         crew.serve_ready(draft, Way::Rolling);
-        let missing = crew.missing();
+        let missing = match crew.way(draft, id) {
+            Way::HandOver => crew.room(),
+            Way::Rolling | Way::Switch => crew.missing(),
+        };
         let may_start = !crew.fresh.is_empty() || waits_for_dependency(draft, stack, &service).is_none();
         if missing > 0 && crew.stale.is_empty() && may_start {
             crew.make(draft, missing, id);
