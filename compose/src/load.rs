@@ -142,6 +142,7 @@ fn stack(report: &mut Report, project: &Project, start: &Start, unsupported: Uns
     Teller { report: &mut *report, unsupported }.resources(&project.root);
     published_once(report, &project.root);
     short_names(report, &project.root);
+    distinct_addresses(report, &project.root);
     Stack { name: start.name.as_str().into(), project_dir: start.folder.clone(), services }
 }
 
@@ -152,6 +153,18 @@ fn short_names(report: &mut Report, root: &Node) {
                 format!("a service's name has {} characters, and {LONGEST_NAME} are the most", name.len());
             report.error_advised(service.key, message, "write a shorter one");
         }
+    }
+}
+
+/// The variables that name services' addresses have fewer characters than their names.
+fn distinct_addresses(report: &mut Report, root: &Node) {
+    let mut known: BTreeMap<String, &str> = BTreeMap::new();
+    for (name, service) in root.get("services").into_iter().flat_map(Node::entries) {
+        let upper = name.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let Some(other) = known.insert(upper.clone(), name) else { continue };
+        let message =
+            format!("services {other} and {name} have the same variable for their address: NARU_URL_{upper}");
+        report.warn_advised(service.key, message, "rename one of them");
     }
 }
 

@@ -88,3 +88,11 @@ fn names_have_a_bound() {
     );
     assert!(named("shop", &more).unwrap_err().contains("compose.yaml:2:3: error: a service's name has 64"));
 }
+
+#[test]
+fn services_with_the_same_variable_for_their_address_are_told() {
+    let text = "services:\n  a-b: { image: web }\n  a_b: { image: web }\n  ab: { image: web }\n";
+    let loaded = load(&[("/srv/shop/compose.yaml", text)], &from(&["/srv/shop/compose.yaml"])).unwrap();
+    let warnings: Vec<String> = loaded.warnings.into_iter().map(|warning| warning.message).collect();
+    assert_eq!(warnings, ["services a-b and a_b have the same variable for their address: NARU_URL_A_B"]);
+}
