@@ -9,9 +9,11 @@
 //! Modelled: the store, the network, the edge, processes, and the thin act sides of server and agent.
 
 mod agent;
+mod availability;
 mod behaviour;
 mod checks;
 mod contents;
+mod deaths;
 mod dice;
 mod edge;
 mod effects;
@@ -19,7 +21,9 @@ mod event;
 mod ground;
 mod host;
 mod judgement;
+mod leases;
 mod net;
+mod outbox;
 mod people;
 mod property;
 mod queue;

@@ -6,20 +6,17 @@
 
 use crate::event::{AgentEvent, EdgeEvent, Event, ServerEvent};
 use crate::ground::Ground;
-use crate::net::{self, Message};
+use crate::net::Message;
+use crate::outbox::{Again, Sent};
 use crate::property::{ROUNDS_COME_TO_REST, WAKE_IS_LATER};
 use crate::sabotage::{self, Sabotage};
 use crate::sight::Sight;
 use crate::sim::Sim;
 use crate::store::{Answer, Luck, Pending};
 use naru_decide::{Context, World, Write, admit, reconcile};
-use naru_model::{
-    AgentReport, Change, Demand, EdgeReport, Ending, Generation, InstanceId, Intent, NodeId, Span, Time,
-};
+use naru_model::{AgentReport, Change, Demand, EdgeReport, Ending, Generation, NodeId, Span, Time};
 use std::rc::Rc;
 
-/// What was not acknowledged is sent again after this.
-const SEND_AGAIN: Span = Span::secs(2);
 /// After a refusal the server reads the store anew, and waits so long.
 const REFUSED_PAUSE: Span = Span(500);
 /// Rounds in a row, at one point in time, that may write.
@@ -35,12 +32,12 @@ pub(crate) struct Server {
     /// Whether a round is on the clock.
     round: Option<Time>,
     wake: Option<Time>,
-    again: Option<Time>,
-    sent: Vec<Option<Sent>>,
+    pub(crate) again: Option<Time>,
+    pub(crate) sent: Vec<Option<Sent>>,
     /// The newest table that each edge was sent.
-    tables: Vec<Generation>,
+    pub(crate) tables: Vec<Generation>,
     /// Reports that were taken, to be answered once what follows from them is stored.
-    taken: Vec<Message>,
+    pub(crate) taken: Vec<Message>,
     free_port: u16,
 }
 
@@ -66,12 +63,6 @@ pub(crate) enum Purpose {
     Order(usize),
 }
 
-/// What an agent was sent last.
-struct Sent {
-    generation: Generation,
-    wanted: Vec<(InstanceId, Intent)>,
-}
-
 impl Server {
     pub(crate) fn new(nodes: usize) -> Server {
         let sent = (0..nodes).map(|_| None).collect();
@@ -86,7 +77,7 @@ impl Server {
         self.is_up() && self.under_way.is_none()
     }
 
-    fn event(&self, what: ServerEvent) -> Event {
+    pub(crate) fn event(&self, what: ServerEvent) -> Event {
         Event::Server { life: self.life, what }
     }
 
@@ -104,12 +95,6 @@ impl Server {
         let old = std::mem::replace(&mut self.world, records);
         self.world.agents = old.agents;
         self.world.reports = old.reports;
-    }
-
-    /// Notes that an edge is sent this table. Whether it is news.
-    fn sent_table(&mut self, node: usize, generation: Generation) -> bool {
-        let before = std::mem::replace(&mut self.tables[node], generation);
-        before < generation
     }
 
     fn free_ports(&mut self) -> Vec<u16> {
@@ -276,20 +261,6 @@ impl Sim {
         self.send_all(Again::No);
     }
 
-    /// What follows from the reports is stored: their senders are told.
-    fn answer_reports(&mut self) {
-        let world = &self.server.world;
-        for mut answer in std::mem::take(&mut self.server.taken) {
-            if let Message::EdgeHeard(_, edge, _, gone) = &mut answer
-                && let Some(report) = world.reports.get(edge)
-            {
-                let strange = report.instances.keys().filter(|id| !world.instances.contains_key(*id));
-                gone.extend(strange.cloned());
-            }
-            net::send(&mut self.ground, answer);
-        }
-    }
-
     fn last_writes(&self) -> String {
         let decision = reconcile(&self.server.world, &self.home(), self.ground.now);
         decision.writes.iter().map(crate::records::said).collect::<Vec<_>>().join("; ")
@@ -420,60 +391,6 @@ impl Sim {
             self.people[stack].answered();
         }
     }
-
-    /// Sends agents and edges what they do not have, as far as is known.
-    fn send_all(&mut self, again: Again) {
-        let mut waits = false;
-        for node in 0..self.edges.len() {
-            waits |= self.send_desired(node, again);
-            waits |= self.send_table(node, again);
-        }
-        if waits {
-            self.send_again_soon();
-        }
-    }
-
-    fn send_again_soon(&mut self) {
-        let at = self.ground.now + SEND_AGAIN;
-        if self.server.again.is_none() {
-            self.server.again = Some(at);
-            self.ground.at(at, self.server.event(ServerEvent::SendAgain));
-        }
-    }
-
-    /// Whether something is still to be acknowledged.
-    fn send_desired(&mut self, node: usize, again: Again) -> bool {
-        let id = &self.agents[node].node;
-        let world = &self.server.world;
-        let mine = world.instances.values().filter(|one| one.node == *id);
-        let wanted: Vec<_> = mine.map(|one| (one.id.clone(), one.intent)).collect();
-        let sent = self.server.sent[node].as_ref();
-        let news = sent.is_none_or(|sent| sent.wanted != wanted);
-        let applied = world.agents.get(id).map(|report| report.applied);
-        let acked = sent.is_some_and(|sent| applied.is_some_and(|applied| applied >= sent.generation));
-        if !news && (acked || again == Again::No) {
-            return !acked;
-        }
-        let desired = Rc::new(world.desired(id));
-        self.server.sent[node] = Some(Sent { generation: desired.generation, wanted });
-        net::send(&mut self.ground, Message::Desired(node, desired));
-        true
-    }
-
-    fn send_table(&mut self, node: usize, again: Again) -> bool {
-        let world = &self.server.world;
-        let edge = world.edges.get(&self.edges[node].node).and_then(|edge| world.reports.get(&edge.edge));
-        let generation = world.routes.generation;
-        if edge.is_some_and(|said| said.acked >= generation) {
-            return false;
-        }
-        let news = self.server.sent_table(node, generation);
-        if news || again == Again::Yes {
-            let table = Rc::new(self.server.world.routes.clone());
-            net::send(&mut self.ground, Message::Table(node, table));
-        }
-        true
-    }
 }
 
 /// Whether a transaction is done, or on its way.
@@ -481,11 +398,4 @@ impl Sim {
 enum Done {
     Now,
     Later,
-}
-
-/// Whether what was sent and not acknowledged is sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Again {
-    Yes,
-    No,
 }

@@ -1,21 +1,17 @@
 //! Clients, and the life of a piece of work: it finds an instance through an edge, is worked on, calls another
 //! service, leaves a job behind, is handed over, ends.
 
-use crate::agent::LeaseAnswer;
 use crate::behaviour::{Calls, Fate, Jobs};
 use crate::edge::Choice;
-use crate::event::{Event, OutsideEvent, ProcessEvent, WorkEvent};
-use crate::host::{Death, Mood, State, Tells};
-use crate::sight::Sight;
+use crate::event::{Event, OutsideEvent, WorkEvent};
+use crate::host::Tells;
+use crate::leases::LeaseAnswer;
 use crate::sim::Sim;
 use crate::work::{Call, End, Heart, Kind, Place, Work, WorkId};
-use naru_decide::supervise::Input;
-use naru_model::{Exit, InstanceId, Listener, Outcome, ServiceName, Span, StackName};
+use naru_model::{InstanceId, Listener, Outcome, ServiceName, Span, StackName};
 
 /// An edge keeps a request for so long when no instance is there to take it.
 const HOLD: Span = Span::secs(20);
-/// A request that may be repeated is begun so often.
-const TRIES: u32 = 5;
 /// A workload that cannot reach its agent tries again after this.
 const AGENT_AGAIN: Span = Span::secs(1);
 
@@ -66,7 +62,7 @@ impl Sim {
     }
 
     /// An edge looks for an instance for a piece of work that it holds.
-    fn dispatch(&mut self, id: WorkId, node: usize) {
+    pub(crate) fn dispatch(&mut self, id: WorkId, node: usize) {
         if !self.edges[node].is_up() {
             return self.work_ends(id, End::Unserved);
         }
@@ -201,7 +197,7 @@ impl Sim {
     }
 
     /// A process takes a job. `false`: it cannot reach its agent, and tries again later.
-    fn starts_job(&mut self, pid: u32, instance: &InstanceId) -> bool {
+    pub(crate) fn starts_job(&mut self, pid: u32, instance: &InstanceId) -> bool {
         let process = self.host.get(pid);
         let (node, tells) = (process.node, process.customs.tells);
         let dice = &mut self.ground.work;
@@ -291,7 +287,7 @@ impl Sim {
     }
 
     /// The edge that carries it counts its end.
-    fn leaves_edge(&mut self, work: &Work, end: Option<End>) {
+    pub(crate) fn leaves_edge(&mut self, work: &Work, end: Option<End>) {
         let Place::On { ref instance, carrier: Some((node, life)), .. } = work.place else { return };
         let edge = &mut self.edges[node];
         if edge.life == life && edge.is_up() {
@@ -305,115 +301,6 @@ impl Sim {
         if matches!(self.books.get(parent).place, Place::On { .. }) {
             self.books.get_mut(parent).call = Call::None;
             self.later(parent, rest, WorkEvent::Done);
-        }
-    }
-
-    /// A process ends, with all that was in progress on it.
-    pub(crate) fn process_ends(&mut self, pid: u32, death: Death) {
-        let process = self.host.get(pid);
-        if !process.lives() || (death == Death::Term && process.signalled.is_none()) {
-            return;
-        }
-        let exit = match death {
-            Death::Own(exit) => exit,
-            Death::Struck | Death::Killed => Exit::Signal(9),
-            Death::Term => Exit::Signal(15),
-        };
-        let (instance, node, run) = (process.instance.clone(), process.node, process.run);
-        let open: Vec<WorkId> = process.open.iter().copied().collect();
-        let by_order = process.signalled.is_some() && self.is_cut(&instance);
-        self.ground.note(u64::from(pid), || format!("{instance}: process {pid} {exit}"));
-        self.host.get_mut(pid).state = State::Dead(exit.clone());
-        for id in open {
-            self.work_breaks(id, if by_order { End::Cut } else { End::Lost });
-        }
-        self.checks.struck(&instance, self.ground.now);
-        self.checks.look_again();
-        self.answer(node, &instance, Span(1), Input::Exited { run, exit });
-    }
-
-    /// The process that had it is gone: it is sent to another where that may be, or ends.
-    fn work_breaks(&mut self, id: WorkId, end: End) {
-        let work = self.books.get(id).clone();
-        if matches!(work.place, Place::Ended(_)) {
-            return;
-        }
-        match (work.kind, &work.place) {
-            (Kind::Idempotent, Place::On { instance, carrier: Some((node, _)), .. })
-                if work.placing < TRIES =>
-            {
-                self.ground.sees(Sight::HandedOver);
-                self.leaves_edge(&work, None);
-                self.books.truth_mut(instance).handed_over += 1;
-                let since = self.ground.now;
-                self.books.lift(&mut self.host, id, Place::Held { node: *node, since });
-                let work = self.books.get_mut(id);
-                work.placing += 1;
-                if let Call::Waits(child, _) = std::mem::replace(&mut work.call, Call::None) {
-                    self.work_ends(child, End::Done);
-                }
-                self.dispatch(id, *node);
-            }
-            _ => self.work_ends(id, end),
-        }
-    }
-
-    /// An edge dies, with all that it carried and held.
-    pub(crate) fn edge_dies(&mut self, node: usize, down: Span) {
-        if !self.edges[node].is_up() {
-            return;
-        }
-        self.ground.proclaim(node as u64, || format!("FAULT: edge {node} is killed, for {down}"));
-        let life = self.edges[node].life;
-        self.edges[node].dies();
-        let mine = |id: &WorkId| match self.books.get(*id).place {
-            Place::Held { node: at, .. } => at == node,
-            Place::On { carrier: Some(carrier), .. } => carrier == (node, life),
-            _ => false,
-        };
-        let carried: Vec<WorkId> = self.books.open().filter(mine).collect();
-        if !carried.is_empty() {
-            self.ground.sees(Sight::EdgeDiedBusy);
-        }
-        for id in carried {
-            self.work_ends(id, End::Dropped);
-        }
-        self.checks.edge_struck(self.ground.now);
-        let life = self.edges[node].life;
-        self.ground.after(down, Event::Edge { node, life, what: crate::event::EdgeEvent::Starts });
-    }
-
-    /// Something happens to a process.
-    pub(crate) fn process_event(&mut self, pid: u32, what: ProcessEvent) {
-        match what {
-            ProcessEvent::Ends(death) => self.process_ends(pid, death),
-            _ if !self.host.get(pid).lives() => {}
-            ProcessEvent::Serves => {
-                self.host.get_mut(pid).state = State::Serving;
-                self.next_job(pid);
-            }
-            ProcessEvent::Sickens => {
-                let instance = self.host.get(pid).instance.clone();
-                self.ground.proclaim(u64::from(pid), || format!("FAULT: {instance} fails its health check"));
-                self.host.get_mut(pid).state = State::Sick;
-                self.checks.struck(&instance, self.ground.now);
-                self.checks.look_again();
-            }
-            ProcessEvent::Recovers => {
-                if self.host.get(pid).state == State::Sick {
-                    self.host.get_mut(pid).state = State::Serving;
-                }
-            }
-            ProcessEvent::TakesJob => {
-                let process = self.host.get(pid);
-                let takes = process.mood == Mood::Takes && process.accepts() && self.ground.now < self.calm;
-                if takes {
-                    let instance = process.instance.clone();
-                    self.starts_job(pid, &instance);
-                    self.next_job(pid);
-                }
-            }
-            ProcessEvent::Hushes => self.host.get_mut(pid).mood = Mood::Quiet,
         }
     }
 }
