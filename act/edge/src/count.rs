@@ -8,6 +8,7 @@
 //! exactly once, whichever way it ends: a path that forgets to say how counts as the client's will.
 
 use crate::pool::Pool;
+use crate::sheet::Slot;
 use naru_model::{Counts, Durations, EdgeCounts, InProgress, InstanceId, Span, Time};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -80,10 +81,11 @@ pub(crate) struct Entry {
     durations: RefCell<Durations>,
     began: RefCell<Beginnings>,
     news: News,
+    copy: Option<Slot>,
 }
 
 impl Entry {
-    pub(crate) fn new(id: InstanceId, load: Arc<Load>, news: News) -> Entry {
+    pub(crate) fn new(id: InstanceId, load: Arc<Load>, news: News, copy: Option<Slot>) -> Entry {
         Entry {
             id,
             load,
@@ -94,6 +96,7 @@ impl Entry {
             durations: RefCell::default(),
             began: RefCell::default(),
             news,
+            copy,
         }
     }
 
@@ -129,6 +132,9 @@ impl Entry {
             Kind::Stream => now.streams = by(now.streams),
         }
         self.in_progress.set(now);
+        if let Some(copy) = &self.copy {
+            copy.put_in_progress(now);
+        }
     }
 
     fn count(&self, kind: Kind, ending: Ending, took: Span) {
@@ -144,9 +150,15 @@ impl Entry {
                 counts.requests += 1;
                 counts.errors += u64::from(status >= 500);
                 self.durations.borrow_mut().record(took);
+                if let Some(copy) = &self.copy {
+                    copy.put_durations(&self.durations.borrow());
+                }
             }
         }
         self.counts.set(counts);
+        if let Some(copy) = &self.copy {
+            copy.put_counts(&counts);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! warm, allocates. The parts, from the outside in:
 //!
 //! - `listen` opens sockets, `table` is what all workers get, `worker` adopts it and reports;
-//! - `route` chooses an instance and, in the same step, `count` begins to count;
+//! - `route` chooses an instance and, in the same step, `count` begins to count; `sheet` keeps a copy of that;
 //! - `http1` and `tcp` carry the bytes, over `pool`'s connections, through `buffer`'s memory.
 //!
 //! Invariants: a generation is acknowledged only when no worker can choose by an older one. A piece of work
@@ -20,12 +20,14 @@ mod listen;
 mod pool;
 mod route;
 mod search;
+mod sheet;
 mod table;
 mod tcp;
 mod transfer;
 mod tunnel;
 mod worker;
 
+pub use sheet::recover;
 pub use table::Refused;
 
 use count::News;
@@ -34,6 +36,7 @@ use naru_model::{EdgeId, EdgeReport, Generation, InProgress, InstanceId, NodeId,
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -69,6 +72,9 @@ pub struct Config {
     pub max_held: usize,
     /// How long a closing connection waits for the client's end, so that the client reads its answer.
     pub linger_time: Duration,
+    /// A folder, of this life alone, where a copy of the counts outlives the process; see [`recover`]. `None`:
+    /// none does.
+    pub sheets: Option<PathBuf>,
 }
 
 impl Config {
@@ -88,6 +94,7 @@ impl Config {
             hold_time: Duration::from_secs(5),
             max_held: 1024usize.div_ceil(workers),
             linger_time: Duration::from_secs(1),
+            sheets: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 use crate::Config;
 use crate::count::{Entry, News};
 use crate::route::Route;
+use crate::sheet::Sheet;
 use crate::table::{Plan, PlannedBackend};
 use crate::{http1, listen, tcp};
 use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
@@ -72,6 +73,7 @@ pub(crate) struct Worker {
     pub(crate) config: Arc<Config>,
     acks: Arc<Acks>,
     generation: Cell<Generation>,
+    sheet: Option<Rc<Sheet>>,
     entries: RefCell<HashMap<InstanceId, Rc<Entry>>>,
     routes: RefCell<HashMap<Arc<str>, Rc<Route>>>,
     acceptors: RefCell<Vec<Acceptor>>,
@@ -101,6 +103,7 @@ impl Worker {
     pub(crate) fn new(index: usize, config: Arc<Config>, acks: Arc<Acks>) -> Rc<Worker> {
         Rc::new(Worker {
             index,
+            sheet: Sheet::open(&config, index),
             config,
             acks,
             generation: Cell::default(),
@@ -175,6 +178,9 @@ impl Worker {
             self.accept_on(plan);
         }
         self.generation.set(plan.generation);
+        if let Some(sheet) = &self.sheet {
+            sheet.choose_by(plan.generation);
+        }
         self.acks.set(self.index, plan.generation);
     }
 
@@ -182,7 +188,8 @@ impl Worker {
         let mut entries = self.entries.borrow_mut();
         let new = || {
             let news = self.acks.news.clone();
-            Rc::new(Entry::new(backend.instance.clone(), backend.load.clone(), news))
+            let slot = self.sheet.as_ref().and_then(|sheet| sheet.slot(&backend.instance));
+            Rc::new(Entry::new(backend.instance.clone(), backend.load.clone(), news, slot))
         };
         entries.entry(backend.instance.clone()).or_insert_with(new).clone()
     }

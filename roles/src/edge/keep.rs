@@ -1,4 +1,5 @@
-//! What one life of the edge leaves to the next: its table, its last report, and when it began.
+//! What one life of the edge leaves to the next: its table, its last report or what that can be made of, and
+//! when it began.
 
 use crate::role::{Home, put_file, take_file};
 use naru_model::{EdgeReport, RouteTable, Time};
@@ -49,9 +50,32 @@ impl Keep {
         written.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
-    /// The report that the life before this one could not hand in any more.
-    pub fn last(&self) -> Option<EdgeReport> {
-        read(&self.dir.join("last.json"))
+    /// Where the life that began then keeps a copy of its counts.
+    pub fn sheets(&self, began: Time) -> PathBuf {
+        self.dir.join("sheets").join(began.0.to_string())
+    }
+
+    /// The last reports of lives before the one that began then, oldest first: what one could not hand in any
+    /// more, or was killed with.
+    pub fn last(&self, began: Time) -> Vec<EdgeReport> {
+        let mut reports: Vec<EdgeReport> = read(&self.dir.join("last.json")).into_iter().collect();
+        for (_, folder) in self.before(began) {
+            match naru_edge::recover(&folder) {
+                Ok(report) => reports.extend(report),
+                Err(error) => tracing::warn!(?folder, %error, "the counts of an edge before cannot be read"),
+            }
+        }
+        reports.sort_by_key(|report| report.began);
+        reports
+    }
+
+    fn before(&self, began: Time) -> Vec<(Time, PathBuf)> {
+        let entries = fs::read_dir(self.dir.join("sheets")).into_iter().flatten().flatten();
+        let life = |entry: fs::DirEntry| {
+            let began = entry.file_name().to_str()?.parse().ok()?;
+            Some((Time(began), entry.path()))
+        };
+        entries.filter_map(life).filter(|(life, _)| *life < began).collect()
     }
 
     /// Keeps the last report of this life.
@@ -62,10 +86,19 @@ impl Keep {
         put_file(&self.dir.join("last.json"), &json(report))
     }
 
-    /// It was handed in.
-    pub fn drop_last(&self) {
-        // Handed in twice it does no harm.
+    /// The reports of lives before the one that began then were handed in.
+    pub fn drop_last(&self, began: Time) {
+        // Handed in twice they do no harm.
         let _ = fs::remove_file(self.dir.join("last.json"));
+        for (_, folder) in self.before(began) {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+
+    /// The life that began then has told all.
+    pub fn drop_sheets(&self, began: Time) {
+        // What stays is handed in once more, which does no harm.
+        let _ = fs::remove_dir_all(self.sheets(began));
     }
 }
 

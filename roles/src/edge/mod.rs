@@ -10,7 +10,7 @@ use crate::role::{EndSignals, Failure, Home, Rest, wall};
 use keep::Keep;
 use naru_api::{Client, ClientError, Taken};
 use naru_edge::{Config, Edge};
-use naru_model::{EdgeReport, NodeId};
+use naru_model::{EdgeReport, NodeId, Time};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     let began = keep.begin(wall())?;
     let id = format!("{node}-{}-{}", began.0, std::process::id()).into();
     let workers = available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
-    let edge = Edge::start(Config::new(node.clone(), id, began, workers))?;
+    let sheets = Some(keep.sheets(began));
+    let edge = Edge::start(Config { sheets, ..Config::new(node.clone(), id, began, workers) })?;
     if let Some(table) = keep.table()
         && let Err(refused) = edge.apply(table)
     {
@@ -40,18 +41,19 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     }
     tokio::select! {
         () = take_tables(&client, &node, &edge, &keep) => {}
-        () = hand_in(&client, &edge, &keep) => {}
+        () = hand_in(&client, &edge, &keep, began) => {}
         () = signals.next() => {}
     }
     tokio::select! {
         () = edge.shutdown() => {}
-        () = hand_in(&client, &edge, &keep) => {}
+        () = hand_in(&client, &edge, &keep, began) => {}
         () = signals.next() => tracing::warn!("told to end a second time: what is in progress is cut"),
     }
     let last = edge.report(wall()).await;
     if hand_in_once(&client, &last).await.is_err() {
         keep.put_last(&last)?;
     }
+    keep.drop_sheets(began);
     Ok(())
 }
 
@@ -81,16 +83,9 @@ async fn take_tables(client: &Client, node: &NodeId, edge: &Edge, keep: &Keep) {
 }
 
 /// Hands in reports for ever.
-async fn hand_in(client: &Client, edge: &Edge, keep: &Keep) {
-    // What an edge before this one could not hand in any more comes first: once the server has heard of
-    // this one, the other counts as gone.
-    if let Some(last) = keep.last() {
-        let mut rest = Rest::default();
-        while hand_in_once(client, &last).await.is_err() {
-            rest.take().await;
-        }
-        keep.drop_last();
-    }
+async fn hand_in(client: &Client, edge: &Edge, keep: &Keep, began: Time) {
+    hand_in_first(client, edge, &keep.last(began)).await;
+    keep.drop_last(began);
     let mut news = edge.watch();
     let mut rest = Rest::default();
     loop {
@@ -106,6 +101,25 @@ async fn hand_in(client: &Client, edge: &Edge, keep: &Keep) {
                 tracing::debug!(%error, "a report could not be handed in");
                 rest.take().await;
             }
+        }
+    }
+}
+
+/// What edges before this one could not hand in any more comes first: once the server has heard of this one, the
+/// others count as gone. A server that ends in between has forgotten them, so all are told again until this
+/// one's is taken.
+async fn hand_in_first(client: &Client, edge: &Edge, before: &[EdgeReport]) {
+    let mut rest = Rest::default();
+    'again: loop {
+        for report in before {
+            if hand_in_once(client, report).await.is_err() {
+                rest.take().await;
+                continue 'again;
+            }
+        }
+        match hand_in_once(client, &edge.report(wall()).await).await {
+            Ok(taken) => return edge.confirm(taken.seq, &taken.gone),
+            Err(_) => rest.take().await,
         }
     }
 }

@@ -7,4 +7,5 @@ mod lab;
 mod load;
 mod retry;
 mod routes;
+mod sheets;
 mod streams;

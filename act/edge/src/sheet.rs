@@ -1,0 +1,248 @@
+//! The books' carbon copy: what a killed edge had counted, and what it had in progress.
+//!
+//! A worker copies its counts, at each change, into a file that is mapped into memory. Whatever ends the
+//! process, the system keeps what was stored there; the next edge reads it with [`recover`], as the last report of the one
+//! that is gone. A number is one atomic word, stored by one thread: at worst a single piece of work, whose end
+//! was being written down at that very moment, is both counted and in progress.
+//!
+//! It is a copy, and only that: where it cannot be had, or has no room, the edge serves as without it.
+
+use crate::Config;
+use naru_model::{Counts, Durations, EdgeCounts, EdgeReport, Generation, InProgress, InstanceId, Time};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a file of this kind begins with; another number is another layout.
+const MARK: u64 = 0x6e61_7275_0000_0001;
+/// Instances of one worker at a time; one beyond them is not copied. The file takes 900 KiB of disk.
+const SLOTS: usize = 1_024;
+/// Words of a name, its length in the first: ids are fit for file names, so at most 255 bytes long.
+const NAME: usize = 33;
+/// Words of a slot: a name, two in progress, ten counts, the durations.
+const SLOT: usize = NAME + 2 + COUNTS + Durations::MAX;
+const COUNTS: usize = 10;
+/// Words before the slots: mark, generation, beginning, the edge's and the node's names.
+const HEAD: usize = 3 + 2 * NAME;
+const WORDS: usize = HEAD + SLOTS * SLOT;
+const BYTES: usize = WORDS * 8;
+
+/// One worker's file.
+pub(crate) struct Sheet {
+    words: Mapped,
+    free: RefCell<Vec<usize>>,
+}
+
+/// An instance's place in it, given back when dropped.
+pub(crate) struct Slot {
+    sheet: Rc<Sheet>,
+    at: usize,
+}
+
+impl Sheet {
+    /// A new one for a worker, if the edge is to have one and the system gives it.
+    pub(crate) fn open(config: &Config, worker: usize) -> Option<Rc<Sheet>> {
+        let folder = config.sheets.as_ref()?;
+        match Sheet::create(config, folder, worker) {
+            Ok(sheet) => Some(Rc::new(sheet)),
+            Err(error) => {
+                tracing::warn!(%error, ?folder, "if this edge is killed, its last counts are gone with it");
+                None
+            }
+        }
+    }
+
+    fn create(config: &Config, folder: &Path, worker: usize) -> io::Result<Sheet> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create_new(true).mode(0o600);
+        let words = Mapped::new(&options.open(folder.join(worker.to_string()))?)?;
+        words.put(2, config.began.0);
+        words.put_name(3, config.edge.as_str());
+        words.put_name(3 + NAME, config.node.as_str());
+        words.put(0, MARK);
+        Ok(Sheet { words, free: RefCell::new((0..SLOTS).rev().collect()) })
+    }
+
+    /// The table by which the worker chooses.
+    pub(crate) fn choose_by(&self, generation: Generation) {
+        self.words.put(1, generation.0);
+    }
+
+    /// A place for an instance.
+    pub(crate) fn slot(self: &Rc<Sheet>, id: &InstanceId) -> Option<Slot> {
+        let Some(free) = self.free.borrow_mut().pop() else {
+            tracing::warn!(instance = %id, "there is no room for a copy of its counts");
+            return None;
+        };
+        let slot = Slot { sheet: self.clone(), at: HEAD + free * SLOT };
+        (NAME..SLOT).for_each(|word| slot.put(word, 0));
+        self.words.put_name(slot.at, id.as_str());
+        Some(slot)
+    }
+}
+
+impl Slot {
+    pub(crate) fn put_in_progress(&self, now: InProgress) {
+        self.put(NAME, now.requests);
+        self.put(NAME + 1, now.streams);
+    }
+
+    pub(crate) fn put_counts(&self, counts: &Counts) {
+        self.put_all(NAME + 2, &to_words(counts));
+    }
+
+    pub(crate) fn put_durations(&self, durations: &Durations) {
+        self.put_all(NAME + 2 + COUNTS, durations.buckets());
+    }
+
+    fn put_all(&self, from: usize, values: &[u64]) {
+        values.iter().enumerate().for_each(|(n, value)| self.put(from + n, *value));
+    }
+
+    fn put(&self, word: usize, value: u64) {
+        self.sheet.words.put(self.at + word, value);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.put(0, 0);
+        self.sheet.free.borrow_mut().push((self.at - HEAD) / SLOT);
+    }
+}
+
+/// The last report of an edge that is gone, from the folder that was its [`Config::sheets`]: newer than any that it
+/// made itself. `None` where it left none. No process may be at it any more.
+///
+/// # Errors
+/// What the system said. A file that makes no sense is left aside.
+pub fn recover(folder: &Path) -> io::Result<Option<EdgeReport>> {
+    let mut report: Option<EdgeReport> = None;
+    for entry in fs::read_dir(folder)? {
+        let content = fs::read(entry?.path())?;
+        let words = content.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word));
+        let words: Vec<u64> = words.collect();
+        let Some(part) = read(&words) else { continue };
+        report = Some(match report {
+            Some(whole) => join(whole, part),
+            None => part,
+        });
+    }
+    Ok(report)
+}
+
+fn join(mut whole: EdgeReport, part: EdgeReport) -> EdgeReport {
+    whole.acked = whole.acked.min(part.acked);
+    for (id, counts) in part.instances {
+        let sum = whole.instances.entry(id).or_default();
+        sum.in_progress += counts.in_progress;
+        sum.counts += counts.counts;
+        sum.request_durations.add(&counts.request_durations);
+    }
+    whole
+}
+
+fn read(words: &[u64]) -> Option<EdgeReport> {
+    if words.len() != WORDS || words[0] != MARK {
+        return None;
+    }
+    let mut instances = BTreeMap::new();
+    for slot in words[HEAD..].chunks_exact(SLOT) {
+        let Some(id) = name(slot) else { continue };
+        let in_progress = InProgress { requests: slot[NAME], streams: slot[NAME + 1], jobs: 0 };
+        let (counts, durations) = slot[NAME + 2..].split_at(COUNTS);
+        let request_durations = Durations::from_buckets(durations.iter().copied());
+        let counts = from_words(counts);
+        instances.insert(id.into(), EdgeCounts { in_progress, oldest: None, counts, request_durations });
+    }
+    Some(EdgeReport {
+        node: name(&words[3 + NAME..])?.into(),
+        edge: name(&words[3..])?.into(),
+        began: Time(words[2]),
+        seq: u64::MAX,
+        acked: Generation(words[1]),
+        instances,
+        faults: vec![],
+    })
+}
+
+fn name(words: &[u64]) -> Option<String> {
+    let bytes: Vec<u8> = words[1..NAME].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let length = usize::try_from(words[0]).ok().filter(|length| *length > 0)?;
+    String::from_utf8(bytes.get(..length)?.to_vec()).ok()
+}
+
+fn to_words(counts: &Counts) -> [u64; COUNTS] {
+    let Counts { requests, errors, streams, jobs, jobs_failed, handed_over, .. } = *counts;
+    let Counts { requests_lost, streams_lost, jobs_lost, cut, .. } = *counts;
+    [requests, errors, streams, jobs, jobs_failed, handed_over, requests_lost, streams_lost, jobs_lost, cut]
+}
+
+fn from_words(words: &[u64]) -> Counts {
+    Counts {
+        requests: words[0],
+        errors: words[1],
+        streams: words[2],
+        jobs: words[3],
+        jobs_failed: words[4],
+        handed_over: words[5],
+        requests_lost: words[6],
+        streams_lost: words[7],
+        jobs_lost: words[8],
+        cut: words[9],
+    }
+}
+
+/// A file's words, in memory.
+struct Mapped(NonNull<AtomicU64>);
+
+impl Mapped {
+    /// Maps a new file. Its blocks are taken at once: a disk that is full later cannot fail a store.
+    fn new(file: &File) -> io::Result<Mapped> {
+        // SAFETY: the descriptor is open.
+        let taken = unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, BYTES as libc::off_t) };
+        if taken != 0 {
+            return Err(io::Error::from_raw_os_error(taken));
+        }
+        let (access, shared) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+        // SAFETY: a new mapping at a place that the system chooses, of a file that is as long.
+        let at = unsafe { libc::mmap(std::ptr::null_mut(), BYTES, access, shared, file.as_raw_fd(), 0) };
+        if at == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        NonNull::new(at.cast()).map(Mapped).ok_or_else(|| io::Error::other("mapped to nowhere"))
+    }
+
+    fn put(&self, word: usize, value: u64) {
+        assert!(word < WORDS, "no word of the sheet");
+        // SAFETY: within the mapping, which lives as long as this and is aligned to a page; all access to it
+        // is atomic.
+        unsafe { self.0.add(word).as_ref() }.store(value, Ordering::Release);
+    }
+
+    /// A name that is there once it is whole.
+    fn put_name(&self, at: usize, name: &str) {
+        let bytes = &name.as_bytes()[..name.len().min((NAME - 1) * 8)];
+        for (n, chunk) in bytes.chunks(8).enumerate() {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.put(at + 1 + n, u64::from_ne_bytes(word));
+        }
+        self.put(at, bytes.len() as u64);
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `new` with this length, and nothing refers to it any more.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), BYTES) };
+    }
+}
