@@ -1,7 +1,7 @@
 //! What a deploy would change, and why.
 
 use crate::World;
-use crate::admit::contents;
+use crate::admit::{check_runnable, contents};
 use naru_model::{
     FailureAction, Order, Plan, PlanAction, Protocol, Refusal, Release, RestartPolicy, Service, ServiceName,
     ServicePlan, Span, Stack, StackRecord, Strategy, UpdateConfig, plural,
@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 /// change.
 pub fn plan(world: &World, stack: &Stack, only: &[ServiceName]) -> Result<Plan, Refusal> {
     let new = contents(world, stack, only)?;
+    check_runnable(&new.stack)?;
     let record = world.stacks.get(&stack.name);
     let target = record.and_then(|record| record.target.as_ref());
     let present = target.and_then(|target| world.release(&stack.name, target.release));

@@ -16,7 +16,7 @@ impl Admission<'_> {
             return Err(Refusal::new(error, "name the same stack in both"));
         }
         let new = contents(self.world, stack, only)?;
-        self.check_runnable(&new.stack)?;
+        check_runnable(&new.stack)?;
         self.check_addresses(&new.stack)?;
         let record = self.world.stacks.get(self.name());
         let present = record.and_then(|record| record.target.as_ref());
@@ -99,20 +99,6 @@ impl Admission<'_> {
         Ok((admitted, writes))
     }
 
-    /// This version runs host processes.
-    fn check_runnable(&self, stack: &Stack) -> Result<(), Refusal> {
-        let images = stack.services.iter().filter(|(_, s)| matches!(s.template.run, Run::Container { .. }));
-        let names: Vec<_> = images.map(|(name, _)| name.as_str()).collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let error = format!("containers are not supported yet: {} would run an image", names.join(", "));
-        Err(Refusal::new(
-            error,
-            "give each an `x-naru: { process: { command: … } }` to run as a host process",
-        ))
-    }
-
     /// No two services, of this or another stack, publish the same address.
     fn check_addresses(&self, stack: &Stack) -> Result<(), Refusal> {
         let mut taken: BTreeMap<u16, Vec<(String, String)>> = BTreeMap::new();
@@ -136,6 +122,17 @@ impl Admission<'_> {
         }
         Ok(())
     }
+}
+
+/// This version runs host processes.
+pub(crate) fn check_runnable(stack: &Stack) -> Result<(), Refusal> {
+    let images = stack.services.iter().filter(|(_, s)| matches!(s.template.run, Run::Container { .. }));
+    let names: Vec<_> = images.map(|(name, _)| name.as_str()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let error = format!("containers are not supported yet: {} would run an image", names.join(", "));
+    Err(Refusal::new(error, "give each an `x-naru: { process: { command: … } }` to run as a host process"))
 }
 
 fn published(stack: &Stack) -> impl Iterator<Item = (&ServiceName, &Port)> {
