@@ -224,6 +224,15 @@ async fn websocket(hand: &mut Hand, mut socket: Socket, life: Duration) -> io::R
         hand.pause(Duration::from_millis(100)).await;
     }
     socket.close(None).await.map_err(io::Error::other)?;
+    // It has ended in order once the other side has agreed to the end.
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Close(_))) => break,
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(io::Error::other(error)),
+            None => return Err(io::Error::other("closed by the other side, without a word")),
+        }
+    }
     while let Some(Ok(_)) = socket.next().await {}
     let now = now();
     hand.note(|books| books.streams.entry(instance).or_default().push(now));
