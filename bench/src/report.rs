@@ -46,6 +46,12 @@ impl Report {
         self.row(what, figure.to_string(), wanted.to_string(), met);
     }
 
+    /// A number that has to be another, give or take a few.
+    pub fn near(&mut self, what: &str, figure: u64, wanted: u64, few: u64) {
+        let met = if figure.abs_diff(wanted) <= few { Met::Yes } else { Met::No };
+        self.row(what, figure.to_string(), format!("{wanted} ± {few}"), met);
+    }
+
     /// A number that has to be at least so high.
     pub fn at_least(&mut self, what: &str, figure: u64, bound: u64) {
         let met = if figure >= bound { Met::Yes } else { Met::No };
@@ -78,7 +84,7 @@ impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n{}\n", self.title)?;
         for Row { what, figure, bar } in &self.rows {
-            write!(f, "  {what:<58} {figure:>22}")?;
+            write!(f, "  {what:<66} {figure:>22}")?;
             match bar {
                 Some(Bar { text, met: Met::Yes }) => writeln!(f, "   {text}")?,
                 Some(Bar { text, met: Met::No }) => writeln!(f, "   {text}   MISSED")?,
@@ -119,12 +125,20 @@ mod tests {
         let mut report = Report::new("of a test");
         report.at_most("time", 3.0, 4.0, "ms");
         report.none("failed", &[] as &[&str]);
+        report.near("told", 7, 9, 2);
+        report.equal("same", 7, 7);
+        report.at_least("many", 7, 7);
         assert!(!report.is_missed());
         report.none("failed", &["the first", "the second"]);
         assert!(report.is_missed());
         let said = report.to_string();
         assert!(said.contains("MISSED") && said.contains("failed: the second"), "{said}");
         assert!(said.contains("1 bar is missed"), "{said}");
+        report.near("told", 7, 10, 2);
+        report.equal("same", 7, 8);
+        report.at_least("many", 7, 8);
+        report.at_most("time", 4.1, 4.0, "ms");
+        assert!(report.to_string().contains("5 bars are missed"), "{report}");
     }
 
     #[test]

@@ -94,7 +94,8 @@ impl Seen {
             let (Some(pid), restarts) = (status.pid, status.restarts) else { continue };
             let known = *self.pids.entry(one.id.clone()).or_insert(pid);
             if known != pid || restarts > 0 {
-                self.restarted.insert(format!("{}: process {known}, then {pid}; {restarts} restarts", one.id));
+                self.restarted
+                    .insert(format!("{}: process {known}, then {pid}; {restarts} restarts", one.id));
             }
         }
     }

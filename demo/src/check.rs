@@ -49,7 +49,7 @@ pub fn disagreements(books: &Books, operations: &[Operation], api: &str, engine:
 }
 
 /// What all instances counted in their lives, by their lines on the receipts of the operations that retired
-/// them, and what incidents tell was lost.
+/// them.
 pub fn total(operations: &[Operation]) -> Counts {
     let mut sum = Counts::default();
     lines(operations, &mut Vec::new()).values().for_each(|(line, _)| sum += line.lifetime);
@@ -106,3 +106,6 @@ fn lines<'a>(operations: &'a [Operation], said: &mut Vec<String>) -> BTreeMap<&'
     }
     lines
 }
+
+#[cfg(test)]
+mod tests;
