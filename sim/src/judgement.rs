@@ -2,9 +2,9 @@
 
 use crate::event::{Event, OutsideEvent};
 use crate::property::{BOUNDED_RECORDS, CONVERGENCE};
-use crate::records::targets;
+use crate::records::{Want, targets};
 use crate::sim::{Finished, Sim};
-use naru_model::{Duty, Span, StackRecord, Time};
+use naru_model::{Duty, RestartPolicy, Span, StackRecord, Time};
 
 /// From the end of the last work until everything is as wanted: a few rollouts one after the other, each with
 /// its times to get healthy, to soak, to be watched, for each service of a chain.
@@ -85,7 +85,7 @@ impl Sim {
         }
         for want in &wants {
             let completed = stack.services.get(&want.service).and_then(|record| record.completed.as_ref());
-            if completed == Some(&want.fingerprint) {
+            if completed == Some(&want.fingerprint) || is_left_alone(want, &wants) {
                 continue;
             }
             let mine = records.instances_of(&stack.name, &want.service);
@@ -121,6 +121,13 @@ impl Sim {
             self.ground.violated(&BOUNDED_RECORDS, &[], format!("{releases} releases are kept"));
         }
     }
+}
+
+/// Whether a one-shot that may have failed concerns nobody: its file says not to start it again, and nothing
+/// that is wanted waits for it.
+fn is_left_alone(want: &Want, all: &[Want]) -> bool {
+    let once = !want.has_port && want.definition.template.restart.policy == RestartPolicy::No;
+    once && !all.iter().any(|other| other.definition.depends_on.contains_key(&want.service))
 }
 
 /// Something that is not as wanted.

@@ -6,8 +6,8 @@ use crate::event::{Event, OutsideEvent};
 use crate::scenario::OrderKind;
 use crate::sim::Sim;
 use naru_model::{
-    Change, Demand, Ending, OperationKind, OperationOutcome, OperationPhase, ServiceName, Span, StackName,
-    Stage,
+    Change, Demand, Ending, FailureAction, OperationKind, OperationOutcome, OperationPhase, Service,
+    ServiceName, Span, StackName, Stage,
 };
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ const ASK_AGAIN: Span = Span::secs(2);
 /// How often people look whether something waits for them, once all is calm.
 const LOOK_AGAIN: Span = Span::secs(30);
 
+/// People look on for so long before they set right what does not work and goes on.
+const PATIENCE: Span = Span::mins(20);
 /// After so many failures in a calm world something else is wrong.
 const MOST_MENDS: u32 = 4;
 
@@ -136,17 +138,42 @@ impl Sim {
         if first || self.people[stack].mended < MOST_MENDS && self.has_failed(stack) {
             self.people[stack].mended += 1;
             if !first || self.is_broken(stack) || self.ground.people.hits(300) {
-                self.people[stack].draft.mend();
-                let contents = Box::new(self.people[stack].draft.stack());
-                let demand =
-                    self.wrap(stack, Change::Deploy { stack: contents, only: vec![] }, Ending::Finish);
+                let demand = self.mended(stack);
                 return self.gives(stack, demand);
             }
+        }
+        if self.people[stack].mended < MOST_MENDS && self.goes_on_for_ever(stack) {
+            self.people[stack].mended += 1;
+            let demand = self.mended(stack);
+            return self.gives(stack, demand);
         }
         if let Some(change) = self.awaited(stack) {
             let demand = self.wrap(stack, change, Ending::Finish);
             self.gives(stack, demand);
         }
+    }
+
+    /// A deploy of what works.
+    fn mended(&mut self, stack: usize) -> Demand {
+        self.people[stack].draft.mend();
+        let contents = Box::new(self.people[stack].draft.stack());
+        self.wrap(stack, Change::Deploy { stack: contents, only: vec![] }, Ending::Finish)
+    }
+
+    /// Whether what is wanted cannot work, and its file says to go on all the same: only people end that.
+    fn goes_on_for_ever(&self, stack: usize) -> bool {
+        let records = &self.store.records;
+        let Some(record) = records.stacks.get(self.people[stack].stack()) else { return false };
+        let release = record.target.as_ref().and_then(|target| records.release(&record.name, target.release));
+        let Some(release) = release else { return false };
+        let goes_on = |service: &Service| {
+            let configs = [&service.rollout.update, &service.rollout.rollback];
+            let works = crate::behaviour::Behaviour::of(&service.template.environment).works();
+            !works && configs.iter().any(|config| config.failure_action == FailureAction::Continue)
+        };
+        let began = record.steering.and_then(|id| records.operations.get(&id)).map(|one| one.began);
+        began.is_some_and(|at| at + PATIENCE < self.ground.now)
+            && release.stack.services.values().any(goes_on)
     }
 
     fn gives(&mut self, stack: usize, demand: Demand) {
