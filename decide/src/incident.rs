@@ -70,7 +70,7 @@ fn fold(draft: &mut Draft, report: &EdgeReport) {
     for (stack, (work, instances)) in carried {
         let mut operation = open(draft, stack);
         operation.say(draft.now, Reason::EdgeGone { edge: report.edge.clone(), carried: work });
-        let unknown = "what it carried is what it last reported: some of that may have been answered since";
+        let unknown = "what it carried is what it had last written down: some of it may have been answered all the same";
         operation.receipt.unknown.push(unknown.into());
         for id in instances {
             let in_progress = report.instances[&id].in_progress;

@@ -6,6 +6,10 @@
 //!
 //! The promise rests on [`Ledger::close`]: in one step it sees that no lease is open and lets no new one in.
 
+mod death;
+
+pub use death::{CUT_BY_ORDER, Death, TOLD_NAME};
+
 use naru_model::{Counts, Durations, InstanceId, JobRecord, Outcome, Span, Time, plural};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -160,6 +164,13 @@ pub enum Entry {
     },
     /// A lease ended.
     Ended(Ending),
+    /// A process ended, and jobs without a lease with it.
+    Died {
+        /// How, and how many.
+        death: Death,
+        /// When.
+        at: Time,
+    },
     /// The instance was told to take no new work; a lease is still given, since the work may have begun.
     Quiet,
     /// No lease is given any more.
@@ -189,6 +200,9 @@ pub struct Ledger {
     ended_badly: VecDeque<JobRecord>,
     counts: Counts,
     durations: Durations,
+    /// The last start of which jobs without a lease were counted.
+    #[serde(default)]
+    died: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -219,6 +233,7 @@ impl Ledger {
             ended_badly: VecDeque::new(),
             counts: Counts::default(),
             durations: Durations::default(),
+            died: 0,
         }
     }
 
@@ -279,9 +294,14 @@ impl Ledger {
         self.end_all(ends.collect())
     }
 
-    /// Closes every lease as lost, because the process that held it is gone.
-    pub fn lose(&mut self, now: Time, cause: &str) -> Vec<Entry> {
-        self.end_open(now, Outcome::Lost, cause)
+    /// Closes every lease as lost, because the process that held it is gone, and counts and lists the jobs
+    /// without a lease that ended with it, once for each start.
+    pub fn lose(&mut self, now: Time, death: &Death) -> Vec<Entry> {
+        let mut entries = self.end_open(now, Outcome::Lost, &death.cause);
+        if death.jobs > 0 && death.run > self.died {
+            entries.push(self.enter(Entry::Died { death: death.clone(), at: now }));
+        }
+        entries
     }
 
     /// Closes the ledger and every lease in it, by order.
@@ -309,6 +329,7 @@ impl Ledger {
                 self.open.insert(job.id.clone(), lease);
             }
             Entry::Ended(ending) => self.record_end(ending),
+            Entry::Died { death, at } => self.record_death(death, *at),
             Entry::Quiet => self.gate = self.gate.max(Gate::Quiet),
             Entry::Closed => self.gate = Gate::Closed,
         }
@@ -415,6 +436,19 @@ impl Ledger {
             push_bounded(&mut self.ended_badly, job);
         }
         push_bounded(&mut self.ended, ending.clone());
+    }
+
+    fn record_death(&mut self, death: &Death, at: Time) {
+        if death.run <= self.died {
+            return;
+        }
+        self.died = death.run;
+        match death.outcome {
+            Outcome::Cut => self.counts.cut += death.jobs,
+            _ => self.counts.jobs_lost += death.jobs,
+        }
+        let records = death.records(&self.instance, at);
+        records.for_each(|job| push_bounded(&mut self.ended_badly, job));
     }
 }
 

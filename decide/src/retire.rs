@@ -202,13 +202,11 @@ fn account(draft: &mut Draft, record: &InstanceRecord, operation: OperationId) {
     draft.say(operation, Reason::Gone { instance: record.id.clone(), exit });
 }
 
-/// What no receipt can tell: what an edge that was killed had seen since its last report.
+/// What no receipt can tell: what an edge that was killed had answered and not written down.
 fn uncounted(record: &InstanceRecord) -> impl Iterator<Item = String> + '_ {
     let told = |edge| {
         let instance = &record.id;
-        format!(
-            "edge {edge} was killed: what became of {instance}'s work since its last report is not counted"
-        )
+        format!("edge {edge} was killed: work of {instance} that it was just finishing may be called lost")
     };
     record.past.edges.iter().map(told)
 }

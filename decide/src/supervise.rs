@@ -14,6 +14,7 @@
 //! quiet call does not hold that one up, or a release that does not come up could never be rolled back.
 
 mod effect;
+mod ending;
 mod life;
 mod machine;
 mod notes;
@@ -27,7 +28,7 @@ mod stopping;
 mod tests;
 
 pub use effect::{Effect, Hook, Input, Probed, Wait};
-pub use life::{Found, Life, Memory, Running, Stage};
+pub use life::{Found, Life, Memory, Running, Stage, Unleased};
 pub use machine::Supervisor;
 
 use naru_model::Span;

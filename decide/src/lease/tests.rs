@@ -1,6 +1,6 @@
 //! A ledger's life as text: one line in, what came of it out.
 
-use super::{Beat, Entry, Given, Gone, Ledger, MAX_OPEN, Refusal, Request};
+use super::{Beat, Death, Entry, Given, Gone, Ledger, MAX_ENDED, MAX_OPEN, Refusal, Request};
 use naru_model::{InstanceId, Outcome, Span, Time};
 
 fn request(name: &str, ttl: u64) -> Request {
@@ -13,6 +13,10 @@ fn count(entries: usize) -> String {
 
 fn gone(result: Result<String, Gone>) -> String {
     result.unwrap_or_else(|gone| gone.to_string())
+}
+
+fn death(run: u64, jobs: u64, outcome: Outcome) -> Death {
+    Death { run, cause: "was killed (signal 9)".into(), jobs, since: Time(0), outcome }
 }
 
 /// One line: `TIME VERB ARGUMENTS`, with `TIME` in ms.
@@ -29,7 +33,9 @@ fn step(ledger: &mut Ledger, line: &str) -> String {
         "done" => gone(ledger.end(now, words[2], Outcome::Done).map(|_| "ended".into())),
         "failed" => gone(ledger.end(now, words[2], Outcome::Failed).map(|_| "ended".into())),
         "expire" => count(ledger.expire(now).len()),
-        "lose" => count(ledger.lose(now, "was killed (signal 9)").len()),
+        "lose" => count(ledger.lose(now, &death(0, 0, Outcome::Lost)).len()),
+        "die" => count(ledger.lose(now, &death(number(2), number(3), Outcome::Lost)).len()),
+        "die-cut" => count(ledger.lose(now, &death(number(2), number(3), Outcome::Cut)).len()),
         "cut" => count(ledger.cut(now, "cut by order").len()),
         "quiet" => count(ledger.quiet().iter().len()),
         "resume" => {
@@ -104,6 +110,42 @@ fn a_cut_and_a_death_list_each_job_with_its_cause() {
     let causes: Vec<_> = ledger.ended_badly().map(|job| job.cause.as_deref().unwrap()).collect();
     assert_eq!(causes, ["was killed (signal 9)", "cut by order"]);
     assert_eq!((ledger.counts().jobs_lost, ledger.counts().cut), (1, 1));
+}
+
+#[test]
+fn jobs_without_a_lease_end_once_with_their_process() {
+    let ledger = check(&[
+        ("0 take 1 1000", "given"),
+        ("1 die 1 2", "2 entries"),
+        ("2 die 1 2", "0 entries"),
+        ("3 die 2 0", "0 entries"),
+        ("4 cut", "1 entries"),
+        ("5 die-cut 3 1", "1 entries"),
+    ]);
+    assert_eq!((ledger.counts().jobs_lost, ledger.counts().cut), (3, 1));
+    let told = |job: &naru_model::JobRecord| {
+        let ended = job.ended.map(|at| at.0);
+        format!("{} {}: {} at {ended:?}", job.id, job.name, job.cause.as_deref().unwrap())
+    };
+    let badly: Vec<_> = ledger.ended_badly().map(told).collect();
+    let name = "told by the busy check";
+    let want = [
+        "1 job: was killed (signal 9) at Some(1)".into(),
+        format!("s.v.1.1-1-1 {name}: was killed (signal 9) at Some(1)"),
+        format!("s.v.1.1-1-2 {name}: was killed (signal 9) at Some(1)"),
+        format!("s.v.1.1-3-1 {name}: cut by order at Some(5)"),
+    ];
+    assert_eq!(badly, want);
+}
+
+#[test]
+fn of_many_jobs_the_count_is_exact_and_the_list_bounded() {
+    let mut ledger = Ledger::new(InstanceId::from("s.v.1.1"));
+    let entries = ledger.lose(Time(1), &death(1, 1_000_000, Outcome::Lost));
+    assert_eq!((ledger.counts().jobs_lost, ledger.ended_badly().count()), (1_000_000, MAX_ENDED));
+    let mut again = Ledger::new(InstanceId::from("s.v.1.1"));
+    entries.iter().chain(&entries).for_each(|entry| again.replay(entry));
+    assert_eq!(again, ledger);
 }
 
 #[test]

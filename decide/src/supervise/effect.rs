@@ -1,5 +1,6 @@
 //! What goes into the machine and what comes out of it.
 
+use crate::lease::Death;
 use naru_model::{Action, Check, Exit, Intent, Process, QuietCall, Span};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -127,10 +128,10 @@ pub enum Effect {
     CloseLedger,
     /// Give no lease any more, and list the open ones as cut.
     CutLedger,
-    /// List the open leases as lost.
+    /// List the open leases as lost, and the jobs that only the busy check told of.
     LoseLeases {
-        /// How their process ended.
-        cause: String,
+        /// The end of their process.
+        cause: Death,
     },
     /// Send a signal to the main process.
     Signal {

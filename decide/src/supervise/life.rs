@@ -44,6 +44,29 @@ pub struct Life {
     pub last_exit: Option<Exit>,
     /// When it was told to take no new work.
     pub told: Option<Time>,
+    /// The jobs of its last process that no lease is of, by the last answer of its busy check.
+    #[serde(default)]
+    pub unleased: Unleased,
+}
+
+/// Jobs that only a busy check tells of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unleased {
+    /// There is no check, it did not tell, or it was not asked yet.
+    #[default]
+    Unknown,
+    /// There are none.
+    None,
+    /// There are some.
+    Jobs {
+        /// The start whose they are.
+        run: u64,
+        /// So many, at least one.
+        jobs: u64,
+        /// Since when there were any.
+        since: Time,
+    },
 }
 
 /// A process of an instance.
@@ -139,6 +162,7 @@ impl Life {
             row: 0,
             last_exit: None,
             told: None,
+            unleased: Unleased::Unknown,
         }
     }
 

@@ -5,7 +5,6 @@ use super::life::{Found, Life, Memory, Running, Stage};
 use super::notes::{Notes, Subject};
 use super::probing::{FIRST_SECOND, Past, Probing, Verdict};
 use super::retiring::{Busy, Pace, Telling};
-use super::row::{self, Next};
 use super::{CONNECT_TIMEOUT, NO_CONTAINERS};
 use naru_model::{DesiredInstance, Exit, InstanceId, Intent, Run, Time};
 use std::collections::VecDeque;
@@ -47,7 +46,7 @@ impl Supervisor {
     pub fn input(&mut self, now: Time, input: Input) {
         match input {
             Input::Intent(intent) => self.order(intent),
-            Input::Leases(open) => (self.leases, self.closing) = (open, None),
+            Input::Leases(open) => self.leases_changed(open),
             Input::LedgerClosed => self.ledger_closed(now),
             Input::LedgerRefused(open) => self.ledger_refused(now, open),
             Input::Started { run, pid, ports, warnings } if self.awaits_start(run) => {
@@ -161,7 +160,7 @@ impl Supervisor {
         let run = self.life().run;
         let stage = self.life().stage;
         match found {
-            _ if matches!(stage, Stage::Waiting(_) | Stage::Over) => self.lose_leases(),
+            _ if matches!(stage, Stage::Waiting(_) | Stage::Over) => self.tell_last_end(now),
             Found::Running { run: its, pid, started, ports } if its == run => match stage {
                 Stage::Launching => {
                     self.life_mut().ports = ports;
@@ -171,18 +170,10 @@ impl Supervisor {
             },
             Found::Ended { run: its, exit } if its == run => self.ended(now, exit),
             _ if stage == Stage::Launching => {
-                self.lose_leases();
+                self.tell_last_end(now);
                 self.launch();
             }
             _ => self.ended(now, Exit::Unknown),
-        }
-    }
-
-    /// Of leases without a process, the ledger may not have heard.
-    fn lose_leases(&mut self) {
-        if self.leases > 0 {
-            let exit = self.life().last_exit.clone().unwrap_or(Exit::Unknown);
-            self.effects.push_back(Effect::LoseLeases { cause: format!("its process {exit}") });
         }
     }
 
@@ -243,7 +234,7 @@ impl Supervisor {
 
     fn started(&mut self, now: Time, running: Running) {
         self.life_mut().running = Some(running);
-        self.life_mut().told = None;
+        (self.life_mut().told, self.life_mut().unleased) = Default::default();
         (self.busy, self.telling, self.closing, self.confirmed) = Default::default();
         self.probing = Probing::new(now);
         if self.template().post_start.is_empty() {
@@ -348,42 +339,6 @@ impl Supervisor {
         if let Some(running) = &mut self.life_mut().running {
             running.served.get_or_insert(now);
         }
-    }
-
-    fn ended(&mut self, now: Time, exit: Exit) {
-        if matches!(self.life().stage, Stage::Waiting(_) | Stage::Over) {
-            return;
-        }
-        let ordered = self.life().stage.phase() == naru_model::Phase::Stopping;
-        if self.life().running.is_some() {
-            self.effects.push_back(Effect::LoseLeases { cause: format!("its process {exit}") });
-        }
-        self.notes = Notes::default();
-        let next = if ordered || self.intent() > Intent::Run {
-            Next::Stays
-        } else {
-            row::next(now, &self.memory.desired.template.restart, &mut self.memory.life, &exit)
-        };
-        match next {
-            Next::At(at) => {
-                let said = format!("{exit}; started again in {}", at.since(now));
-                self.notes.say(Subject::Start, said);
-                self.enter(now, Stage::Waiting(at));
-            }
-            Next::Stays => {
-                if !ordered && !exit.is_success() {
-                    self.notes.say(Subject::Start, format!("{exit}, not by order"));
-                }
-                self.enter(now, Stage::Over);
-            }
-            Next::GivenUp(times) => {
-                let times = naru_model::plural(times.into(), "restart");
-                self.notes.say(Subject::Start, format!("{exit}; given up after {times} in a row"));
-                self.enter(now, Stage::Over);
-            }
-        }
-        self.life_mut().running = None;
-        self.life_mut().last_exit = Some(exit);
     }
 }
 

@@ -72,6 +72,16 @@ impl Busy {
         self.last.map_or(0, |(_, jobs)| jobs.unwrap_or(1))
     }
 
+    /// Jobs in progress by the last answer, where it told.
+    pub(super) fn told(&self) -> Option<u64> {
+        self.last.and_then(|(_, jobs)| jobs)
+    }
+
+    /// Whether there was an answer, even that nothing is known.
+    pub(super) fn is_asked(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// Whether it ever answered, in this start.
     pub(super) fn has_answered(&self) -> bool {
         self.answered

@@ -1,6 +1,6 @@
 //! What is reported of an instance.
 
-use super::life::Stage;
+use super::life::{Stage, Unleased};
 use super::machine::Supervisor;
 use crate::lease::Ledger;
 use naru_model::{InProgress, InstanceStatus, Phase, Time};
@@ -13,7 +13,7 @@ impl Supervisor {
     pub fn status(&self, now: Time, ledger: &Ledger) -> InstanceStatus {
         let life = self.life();
         let phase = life.stage.phase();
-        let busy = if life.running.is_some() { self.busy.jobs() } else { 0 };
+        let (busy, busy_since) = self.told_busy(ledger);
         InstanceStatus {
             phase,
             since: life.since,
@@ -25,7 +25,7 @@ impl Supervisor {
             quiet_told: phase >= Phase::Quiet && (phase != Phase::Quiet || self.is_quiet_told()),
             jobs: InProgress { jobs: ledger.open().max(busy), ..InProgress::default() },
             open_jobs: ledger.oldest_jobs(MAX_LISTED).into_iter().cloned().collect(),
-            oldest_job: ledger.oldest().into_iter().chain(self.busy.since().filter(|_| busy > 0)).min(),
+            oldest_job: ledger.oldest().into_iter().chain(busy_since).min(),
             note: self.notes.shown(),
             counts: ledger.counts(),
             job_durations: ledger.durations().clone(),
@@ -34,6 +34,19 @@ impl Supervisor {
                 Stage::Waiting(at) if life.run > 0 => Some(at.since(now)),
                 _ => None,
             },
+        }
+    }
+
+    /// Jobs by the last answer of the busy check, and since when there were any. Until an agent has an answer of
+    /// its own, that of the one before it holds.
+    fn told_busy(&self, ledger: &Ledger) -> (u64, Option<Time>) {
+        let life = self.life();
+        match life.unleased {
+            _ if life.running.is_none() => (0, None),
+            Unleased::Jobs { jobs, since, .. } if !self.busy.is_asked() => {
+                (ledger.open() + jobs, Some(since))
+            }
+            _ => (self.busy.jobs(), self.busy.since().filter(|_| self.busy.jobs() > 0)),
         }
     }
 }

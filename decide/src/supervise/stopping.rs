@@ -1,7 +1,7 @@
 //! The way out: quiet, idle, closed, signalled, gone.
 
 use super::effect::{Effect, Hook, Wait};
-use super::life::Stage;
+use super::life::{Stage, Unleased};
 use super::machine::Supervisor;
 use super::notes::Subject;
 use super::retiring::Pace;
@@ -108,7 +108,38 @@ impl Supervisor {
             ),
         }
         self.busy.answered(now, answer.ok());
+        self.note_unleased(now);
         self.confirmed = self.counts_as_told() && (self.confirmed || self.idle_answer().is_some());
+    }
+
+    /// Remembers of the answer what the ledger does not know.
+    fn note_unleased(&mut self, now: Time) {
+        if self.life().running.is_none() {
+            return;
+        }
+        let run = self.life().run;
+        let since = match self.life().unleased {
+            Unleased::Jobs { since, .. } => since,
+            _ => now,
+        };
+        self.life_mut().unleased = match self.busy.told().map(|told| told.saturating_sub(self.leases)) {
+            None => Unleased::Unknown,
+            Some(0) => Unleased::None,
+            Some(jobs) => Unleased::Jobs { run, jobs, since },
+        };
+    }
+
+    /// A job that has, or had, a lease since the last answer is the ledger's to count.
+    pub(super) fn leases_changed(&mut self, open: u64) {
+        (self.leases, self.closing) = (open, None);
+        let (Unleased::Jobs { run, jobs, since }, Some(told)) = (self.life().unleased, self.busy.told())
+        else {
+            return;
+        };
+        self.life_mut().unleased = match jobs.min(told.saturating_sub(open)) {
+            0 => Unleased::None,
+            jobs => Unleased::Jobs { run, jobs, since },
+        };
     }
 
     pub(super) fn ledger_closed(&mut self, now: Time) {
@@ -125,7 +156,7 @@ impl Supervisor {
 
     pub(super) fn ledger_refused(&mut self, now: Time, open: u64) {
         if self.life().stage == Stage::Closing {
-            self.leases = open;
+            self.leases_changed(open);
             self.closing = Some(now + CLOSE_AGAIN);
             self.enter(now, Stage::Quiet);
         }

@@ -1,6 +1,7 @@
 //! Lives of instances as text: `TIME WHAT` in, then the phase, the effects and the next waking out.
 
 use super::{Effect, Found, Hook, Input, Probed, Supervisor};
+use crate::lease::Death;
 use naru_model::*;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -141,7 +142,10 @@ impl Rig {
             Effect::QuietLedger => "quiet ledger".into(),
             Effect::CloseLedger => "close ledger".into(),
             Effect::CutLedger => "cut ledger".into(),
-            Effect::LoseLeases { cause } => format!("lose leases ({cause})"),
+            Effect::LoseLeases { cause: Death { jobs: 0, cause, .. } } => format!("lose leases ({cause})"),
+            Effect::LoseLeases { cause: Death { run, cause, jobs, since, outcome } } => {
+                format!("lose leases ({cause}), {jobs} told since {} of run {run} {outcome}", since.0)
+            }
             Effect::Signal { signal } => signal,
             Effect::Kill => "kill".into(),
         }

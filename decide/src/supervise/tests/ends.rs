@@ -186,3 +186,51 @@ fn there_is_no_way_back() {
          4 quiet => quiet |",
     );
 }
+
+const BUSY: &str = "0 begin => starting; launch 1 {} |
+    0 started => starting; connect |
+    1 passed => ready; ask busy |
+    2 leases 1 => ready |
+    3 busy 3 => ready | the next busy check at 5003";
+
+#[test]
+fn a_cut_and_a_death_take_the_jobs_that_only_the_check_told() {
+    let script = "4 cut => stopping; cut ledger; SIGTERM | its end, before SIGKILL at 10004
+         5 leases 0 => stopping | its end, before SIGKILL at 10004
+         6 killed => exited; lose leases (its process was killed (signal 9)), 2 told since 3 of run 1 cut |";
+    check(asked(), &format!("{BUSY}\n{script}"));
+    let script = "5003 tick => ready; ask busy |
+         5004 busy 2 => ready | the next busy check at 10004
+         5005 leases 0 => ready | the next busy check at 10004
+         5006 exited 3 => pending; lose leases (its process exited with status 3), 1 told since 3 of run 1 lost | the next start at 6006";
+    check(asked(), &format!("{BUSY}\n{script}"));
+}
+
+#[test]
+fn a_job_that_takes_a_lease_after_the_answer_is_the_ledgers() {
+    let script = "4 leases 2 => ready | the next busy check at 5003
+         5 leases 0 => ready | the next busy check at 5003
+         6 killed => pending; lose leases (its process was killed (signal 9)), 1 told since 3 of run 1 lost | the next start at 1006";
+    check(asked(), &format!("{BUSY}\n{script}"));
+}
+
+#[test]
+fn jobs_of_one_that_ends_well_by_itself_are_not_lost() {
+    let script = "4 exited 0 => exited; lose leases (its process exited with status 0) |";
+    check(asked(), &format!("{BUSY}\n{script}"));
+    let script = "4 stop => quiet; quiet ledger; ask busy |
+         5 leases 0 => quiet |
+         6 busy 0 => quiet; close ledger |
+         7 closed => stopping; SIGTERM | its end, before SIGKILL at 10007
+         8 killed => exited; lose leases (its process was killed (signal 9)) |";
+    check(asked(), &format!("{BUSY}\n{script}"));
+}
+
+#[test]
+fn jobs_that_were_not_told_are_not_counted_and_that_is_said() {
+    let script = "5003 tick => ready; ask busy |
+         5004 busy timed out => ready | the next busy check at 10004
+         5005 exited 3 => pending; lose leases (its process exited with status 3) | the next start at 6005
+         0 begin => note: exited with status 3, and its busy check had not told its jobs: whether any were in progress is not known";
+    check(asked(), &format!("{BUSY}\n{script}"));
+}

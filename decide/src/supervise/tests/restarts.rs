@@ -15,7 +15,7 @@ fn a_crash_loop_backs_off_and_is_given_up() {
          0 started => starting; connect |
          1 passed => ready |
          2 killed => pending; lose leases (its process was killed (signal 9)) | the next start at 1002
-         2 begin => note: was killed (signal 9); started again in 1.0 s
+         2 begin => note: was killed (signal 9)
          1002 tick => starting; launch 2 {80: 20000} |
          1003 stale-exit => starting |
          1003 started => starting; connect |
