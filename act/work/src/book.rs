@@ -10,7 +10,7 @@ use crate::error::OnFile;
 use crate::file::{Durable, make_folder, token, write_whole};
 use crate::journal::{Change, Journal, Written};
 use crate::port::free_port;
-use naru_decide::lease::{Beat, Entry, Gate, Given, Gone, Ledger, Refusal, Request};
+use naru_decide::lease::{Beat, CUT_BY_ORDER, Death, Entry, Gate, Given, Gone, Ledger, Refusal, Request};
 use naru_model::{InstanceId, Outcome, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -152,15 +152,15 @@ impl Book {
     /// # Errors
     /// It cannot be written.
     pub async fn cut(&self, id: &InstanceId) -> Result<(), WorkError> {
-        self.change(id, |ledger, now| ledger.cut(now, "cut by order")).await
+        self.change(id, |ledger, now| ledger.cut(now, CUT_BY_ORDER)).await
     }
 
-    /// The open leases are listed as lost.
+    /// The open leases are listed as lost, and the jobs without a lease that ended with their process.
     ///
     /// # Errors
     /// It cannot be written.
-    pub async fn lose(&self, id: &InstanceId, cause: &str) -> Result<(), WorkError> {
-        self.change(id, |ledger, now| ledger.lose(now, cause)).await
+    pub async fn lose(&self, id: &InstanceId, death: &Death) -> Result<(), WorkError> {
+        self.change(id, |ledger, now| ledger.lose(now, death)).await
     }
 
     /// Forgets an instance, and its file.

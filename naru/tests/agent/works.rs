@@ -97,8 +97,45 @@ async fn a_busy_check_by_http_tells_the_number() {
     std::fs::write(&busy, "what?").unwrap();
     let unknown = bench.until(|s| s.jobs.jobs == 1).await;
     assert!(unknown.note.unwrap().contains("answered without {\"jobs\": n}"));
+    std::fs::write(&busy, r#"{"jobs": 1000001}"#).unwrap();
+    let note = "answered 1000001 jobs, and 1000000 are the most";
+    bench.until(|s| s.note.as_deref().is_some_and(|said| said.contains(note))).await;
     std::fs::write(&busy, r#"{"jobs": 0}"#).unwrap();
     bench.until(|s| s.jobs.jobs == 0).await;
+    bench.end().await;
+}
+
+/// Its jobs are told by a check, and by nothing else.
+fn checked(script: &str) -> Template {
+    let restart = Restart { policy: RestartPolicy::No, ..sh("").restart };
+    Template { busy: Some(Action::Command(shell("true"))), restart, ..sh(script) }
+}
+
+#[tokio::test]
+async fn jobs_that_a_busy_check_told_are_cut_or_lost_with_their_process() {
+    let mut bench = Bench::new().await;
+    bench.want(ID, checked("exec sleep 1000"));
+    bench.until(|s| s.phase == Phase::Ready && s.jobs.jobs == 1).await;
+    bench.intend(Intent::Cut);
+    let exited = bench.phase(Phase::Exited).await;
+    assert_eq!((exited.counts.cut, exited.counts.jobs_lost), (1, 0));
+    let job = &exited.ended_badly[0];
+    assert_eq!((job.name.as_str(), job.cause.as_deref()), ("told by the busy check", Some("cut by order")));
+    bench.end().await;
+
+    let mut bench = Bench::new().await;
+    let go_file = bench.path("go");
+    bench.want(ID, checked(&format!("mkfifo {go_file}; read line < {go_file}; exit 3")));
+    bench.until(|s| s.phase == Phase::Ready && s.jobs.jobs == 1).await;
+    bench.kill().await;
+    go(&bench).await;
+    bench.revive();
+    let exited = bench.phase(Phase::Exited).await;
+    assert_eq!((exited.counts.cut, exited.counts.jobs_lost), (0, 1));
+    assert_eq!(exited.ended_badly[0].cause.as_deref(), Some("its process exited with status 3"));
+    bench.restart().await;
+    let again = bench.phase(Phase::Exited).await;
+    assert_eq!((again.counts.jobs_lost, again.ended_badly.len()), (1, 1), "counted once");
     bench.end().await;
 }
 

@@ -38,6 +38,30 @@ fn quiet_stays_quiet_and_is_not_told_twice() {
 }
 
 #[test]
+fn what_the_busy_check_told_last_is_kept_until_it_answers_again() {
+    let busy = Template { busy: Some(Action::Command(shell("busy"))), ..template() };
+    let told = "0 begin => starting; launch 1 {} |
+        0 started => starting; connect |
+        1 passed => ready; ask busy |
+        3 busy 2 => ready | the next busy check at 5003";
+    let mut rig = check(busy.clone(), told);
+    let adopted = Supervisor::adopt(Time(9), rig.machine.memory().clone(), 0, found(&rig));
+    rig = Rig { machine: adopted, question: 0 };
+    let status = rig.status(9);
+    assert_eq!((status.jobs.jobs, status.oldest_job), (2, Some(Time(3))));
+    run(
+        &mut rig,
+        "10 begin => ready; ask busy |
+         11 busy 1 => ready | the next busy check at 5011
+         12 killed => pending; lose leases (its process was killed (signal 9)), 1 told since 3 of run 1 lost | the next start at 1012
+         12 begin => note: was killed (signal 9)",
+    );
+    let adopted = Supervisor::adopt(Time(20), rig.machine.memory().clone(), 0, Found::Nothing);
+    let again = "20 begin => pending; lose leases (its process was killed (signal 9)), 1 told since 3 of run 1 lost | the next start at 1012";
+    run(&mut Rig { machine: adopted, question: 0 }, again);
+}
+
+#[test]
 fn a_start_is_not_carried_out_twice() {
     let starting = "0 begin => starting; launch 1 {} |";
     check_adopted(template(), starting, found, "100000 begin => starting; connect |");
