@@ -138,6 +138,20 @@ async fn a_stale_order_is_refused_by_a_new_agent_too() {
 }
 
 #[tokio::test]
+async fn a_new_agent_counts_as_later_though_the_clock_was_set_back() {
+    let mut bench = Bench::new().await;
+    let first = bench.report(|_| true).await.incarnation;
+    bench.kill().await;
+    let state = bench.dir.path().join("agent/state.json");
+    let ahead = first + 3_600_000;
+    let text = std::fs::read_to_string(&state).unwrap();
+    std::fs::write(&state, text.replace(&first.to_string(), &ahead.to_string())).unwrap();
+    bench.revive();
+    assert_eq!(bench.report(|_| true).await.incarnation, ahead + 1);
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn an_instance_that_is_not_named_is_left_alone() {
     let mut bench = Bench::new().await;
     bench.want(ID, sh("exec sleep 1000"));

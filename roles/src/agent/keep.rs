@@ -6,7 +6,7 @@
 
 use super::AgentError;
 use naru_decide::supervise::Memory;
-use naru_model::{Generation, InstanceId};
+use naru_model::{Generation, InstanceId, Time};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -33,6 +33,8 @@ pub(super) struct Keep {
 pub(super) struct General {
     /// The desired state that was applied last.
     pub(super) applied: Generation,
+    /// The number of the last life of the agent.
+    incarnation: u64,
     /// By service, instances that are gone and whose logs are kept, oldest first.
     departed: BTreeMap<String, VecDeque<InstanceId>>,
 }
@@ -52,6 +54,14 @@ impl Keep {
             }
         }
         Ok((Keep { instances, state, general }, memories))
+    }
+
+    /// The number of the life that begins now: the clock's milliseconds, and in any case greater than that of
+    /// the one before, even if the clock was set back, since the server drops an older life's reports.
+    pub(super) fn begin(&mut self, now: Time) -> Result<u64, AgentError> {
+        self.general.incarnation = now.0.max(self.general.incarnation.saturating_add(1));
+        write(&self.state, &self.general)?;
+        Ok(self.general.incarnation)
     }
 
     /// Writes down the memory of an instance.

@@ -72,14 +72,14 @@ impl Role {
         config: &Config,
         reports: watch::Sender<Option<AgentReport>>,
     ) -> Result<(Role, Inlets, WorkServer), AgentError> {
-        let (keep, memories) = Keep::open(&config.dir)?;
+        let (mut keep, memories) = Keep::open(&config.dir)?;
         let book = Book::open(&config.dir.join("work")).map_err(AgentError::Work)?;
         let server = WorkServer::bind(&book).await.map_err(AgentError::Work)?;
         let opened = Runtime::open(&config.dir.join("instances"), &config.shim).await;
         let (runtime, adopted, ended) = opened.map_err(AgentError::Process)?;
         let (inbox, happened) = mpsc::channel(INBOX);
         let inlets = Inlets { happened, ended, ledgers: book.changed(), beats: book.beats() };
-        let incarnation = now().0;
+        let incarnation = keep.begin(now())?;
         let ports = Ports::new([book.port()].into(), incarnation);
         let mut role = Role {
             node: config.node.clone(),
