@@ -16,6 +16,8 @@ use tokio::net::TcpStream;
 
 /// Bytes of an answer that are read: it is a number, or a few words about health.
 const BODY: usize = 64 << 10;
+/// An answer that tells of more jobs is a fault of the workload: sums of such numbers would overflow.
+const MOST_JOBS: u64 = 1_000_000;
 /// Characters of a failing command's last words that are shown.
 const WORDS: usize = 200;
 
@@ -125,7 +127,14 @@ impl Subject {
         }
         let jobs = serde_json::from_slice::<serde_json::Value>(&body).ok();
         let jobs = jobs.and_then(|body| body.get("jobs")?.as_u64());
-        jobs.ok_or_else(|| Trouble::Other(format!("GET {} answered without {{\"jobs\": n}}", call.path)))
+        match jobs {
+            Some(jobs) if jobs <= MOST_JOBS => Ok(jobs),
+            Some(jobs) => {
+                let said = format!("GET {} answered {jobs} jobs, and {MOST_JOBS} are the most", call.path);
+                Err(Trouble::Other(said))
+            }
+            None => Err(Trouble::Other(format!("GET {} answered without {{\"jobs\": n}}", call.path))),
+        }
     }
 
     async fn connect(&self, target: Option<u16>) -> Result<(TcpStream, u16), Trouble> {
