@@ -153,10 +153,13 @@ fn note(view: &InstanceView) -> String {
 
 fn told(status: &InstanceStatus) -> Option<String> {
     let mut said = vec![];
+    let note = status.note.as_deref().unwrap_or_default();
     if let (Some(exit), Phase::Pending | Phase::Exited) = (&status.last_exit, status.phase) {
-        said.push(exit.to_string());
+        // The agent's note of an end begins with how it was.
+        let exit = exit.to_string();
+        said.extend(Some(exit).filter(|exit| !note.starts_with(exit.as_str())));
     }
-    said.extend(status.note.as_deref().map(foreign));
+    said.extend(Some(note).filter(|note| !note.is_empty()).map(foreign));
     said.extend(status.restart_in.map(|left| format!("next start in {left}")));
     if status.restarts > 0 {
         said.push(plural(u64::from(status.restarts), "restart"));
@@ -166,10 +169,10 @@ fn told(status: &InstanceStatus) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Detail, only, render};
+    use super::{Detail, only, render, told};
     use crate::cli::sample;
     use anstream::adapter::strip_str;
-    use naru_model::{Duty, Phase, Time};
+    use naru_model::{Duty, Exit, Phase, Span, Time};
 
     #[test]
     fn what_serves_comes_first_and_what_retires_says_for_what_it_waits() {
@@ -183,6 +186,21 @@ SERVICE  RELEASE  INSTANCE       STATE            AGE    WORK   NOTE
 결제     1        shop.결제.1.1  quiet, retiring  9 min  1 job  finishes 1 job, about 2 min
 ";
         assert_eq!(strip_str(&shown).to_string(), want);
+    }
+
+    #[test]
+    fn how_it_ended_is_said_once() {
+        let mut view = sample::instance("shop", "api", 2, 3, Phase::Pending, Duty::Warming);
+        let status = view.status.as_mut().unwrap();
+        let exit = Exit::NotStarted("no such program".into());
+        (status.note, status.last_exit) = (Some(exit.to_string()), Some(exit));
+        (status.restart_in, status.restarts) = (Some(Span::secs(2)), 2);
+        let want = "could not be started: no such program; next start in 2.0 s; 2 restarts";
+        assert_eq!(told(status).as_deref(), Some(want));
+        status.note = Some("its stop signal (SIGTERM) was ignored: killed".into());
+        let want = "could not be started: no such program; its stop signal (SIGTERM) was ignored: killed; \
+                    next start in 2.0 s; 2 restarts";
+        assert_eq!(told(status).as_deref(), Some(want));
     }
 
     #[test]
