@@ -59,6 +59,11 @@ impl Up {
         let returns = median(&unchanged);
         report.figure("nothing changed: until `naru up` returns", format!("{returns:.1} ms"));
         sizes(&mut report, &memory);
+        let load = std::fs::read_to_string("/proc/loadavg")?;
+        report.figure(
+            "what else the machine did: load of the last minute",
+            load.split(' ').next().unwrap_or("?"),
+        );
         Ok(report)
     }
 
