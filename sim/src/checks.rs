@@ -24,6 +24,8 @@ pub(crate) struct Checks {
     pub(crate) look: Look,
     /// When an edge died last.
     pub(crate) edge_died: Option<Time>,
+    /// When the server took over from an edge without having heard its last word.
+    unseen: Option<Time>,
     /// Stacks whose oldest operations were forgotten.
     forgot: BTreeSet<StackName>,
     /// When work was seen last, at the end of the run.
@@ -47,6 +49,7 @@ impl Checks {
             promises: BTreeMap::new(),
             look: Look::Needed,
             edge_died: None,
+            unseen: None,
             forgot: BTreeSet::new(),
             last_work: crate::judgement::NEVER,
         }
@@ -123,9 +126,14 @@ impl Checks {
         !self.forgot.contains(stack)
     }
 
-    /// Whether an edge died since.
-    pub(crate) fn edge_died_since(&self, at: Time) -> bool {
-        self.edge_died.is_some_and(|died| died >= at)
+    /// An edge is taken for gone, and its last word was not heard.
+    pub(crate) fn goes_unheard(&mut self, now: Time) {
+        self.unseen = Some(now);
+    }
+
+    /// Whether an edge went unheard since.
+    pub(crate) fn unheard_since(&self, at: Time) -> bool {
+        self.unseen.is_some_and(|unseen| unseen >= at)
     }
 
     /// An agent carries out a desired state.

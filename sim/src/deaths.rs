@@ -79,7 +79,8 @@ impl Sim {
         if !carried.is_empty() {
             self.ground.sees(Sight::EdgeDiedBusy);
         }
-        for id in carried {
+        // Calls before those that wait for them: they end for their own sake.
+        for id in carried.into_iter().rev() {
             self.work_ends(id, End::Dropped);
         }
         self.checks.edge_struck(self.ground.now);

@@ -1,7 +1,9 @@
 //! A model of the edge: tables in the order of their generations, each worker a little later than the other;
 //! least load; an acknowledgement once all workers choose by the newest; counts for each instance.
 //!
-//! A new life of it begins with the table that the last one had written down, a new id, and counts at zero.
+//! A new life of it begins with the table that the last one had written down, a new id, and counts at zero. What
+//! earlier lives had counted when they died is on disk too; it is handed in first, one report after the other, and
+//! all over again when the server's connection was lost in between.
 
 use crate::dice::Dice;
 use crate::event::{EdgeEvent, Event};
@@ -40,6 +42,9 @@ pub(crate) struct Edge {
     sent: Time,
     /// When it looks next whether there is something to tell.
     due: Option<Time>,
+    /// The last reports of lives before this one, oldest first, and how many of them were taken.
+    before: Vec<Rc<EdgeReport>>,
+    handed: usize,
 }
 
 /// Whether there is something to report.
@@ -83,6 +88,8 @@ impl Edge {
             news: News::Told,
             sent: Time(0),
             due: None,
+            before: vec![],
+            handed: 0,
         }
     }
 
@@ -102,13 +109,15 @@ impl Edge {
         self.workers = [self.newest.clone(), self.newest.clone()];
         self.entries.clear();
         self.begins.clear();
-        (self.seq, self.heard, self.news, self.due) = (0, 0, News::Fresh, None);
+        (self.seq, self.heard, self.news, self.due, self.handed) = (0, 0, News::Fresh, None, 0);
         self.list_named();
         self.report_soon(ground, node, Span(1));
     }
 
     /// The end of a life, with all that it carried.
     pub(crate) fn dies(&mut self) {
+        self.seq += 1;
+        self.before.push(Rc::new(self.present()));
         self.power = Power::Down;
         self.life += 1;
     }
@@ -237,10 +246,23 @@ impl Edge {
 
     /// The server took the report of this number, and has no record of these instances any more: they are
     /// accounted for. Not before: it counts by the newest report alone.
-    pub(crate) fn heard(&mut self, edge: &EdgeId, seq: u64, gone: &[InstanceId]) {
-        if *edge != self.id || !self.is_up() {
+    pub(crate) fn heard(
+        &mut self,
+        ground: &mut Ground,
+        node: usize,
+        edge: &EdgeId,
+        seq: u64,
+        gone: &[InstanceId],
+    ) {
+        if !self.is_up() {
             return;
         }
+        if *edge != self.id {
+            let next = self.before.get(self.handed);
+            self.handed += usize::from(next.is_some_and(|next| next.edge == *edge && next.seq == seq));
+            return self.report_soon(ground, node, Span(1));
+        }
+        (self.before, self.handed) = (vec![], 0);
         self.heard = self.heard.max(seq);
         for instance in gone {
             let idle = self.entries.get(instance).is_some_and(|entry| entry.in_progress.is_idle());
@@ -253,7 +275,7 @@ impl Edge {
 
     /// The server's connection was lost, and there is another: all is told again.
     pub(crate) fn reconnects(&mut self, ground: &mut Ground, node: usize) {
-        self.news = News::Fresh;
+        (self.news, self.handed) = (News::Fresh, 0);
         self.report_soon(ground, node, Span(1));
     }
 
@@ -272,6 +294,9 @@ impl Edge {
             return;
         }
         let again = self.sent + SEND_AGAIN;
+        if self.handed < self.before.len() {
+            return self.hand_in(ground, node);
+        }
         match self.news {
             News::Told if self.heard == self.seq => {}
             News::Told if again > ground.now => {
@@ -281,11 +306,31 @@ impl Edge {
         }
     }
 
+    /// Hands in what an earlier life had counted. One that is not taken in time is begun with again.
+    fn hand_in(&mut self, ground: &mut Ground, node: usize) {
+        let report = self.before[self.handed].clone();
+        self.report_soon(ground, node, SEND_AGAIN);
+        let server = ground.server;
+        net::send(ground, Message::EdgeReport(node, report, server));
+    }
+
     fn tell(&mut self, ground: &mut Ground, node: usize) {
         self.news = News::Told;
         self.sent = ground.now;
         self.seq += 1;
-        let report = EdgeReport {
+        self.report_soon(ground, node, SEND_AGAIN);
+        let server = ground.server;
+        net::send(ground, Message::EdgeReport(node, Rc::new(self.present()), server));
+    }
+
+    /// Whether a report is the last word of an earlier life.
+    pub(crate) fn is_last_word(&self, edge: &EdgeId, seq: Option<u64>) -> bool {
+        self.before.iter().any(|last| last.edge == *edge && Some(last.seq) == seq)
+    }
+
+    /// What it sees, whole.
+    fn present(&self) -> EdgeReport {
+        EdgeReport {
             node: self.node.clone(),
             edge: self.id.clone(),
             began: self.began,
@@ -293,9 +338,7 @@ impl Edge {
             acked: self.acked(),
             instances: self.entries.clone(),
             faults: vec![],
-        };
-        self.report_soon(ground, node, SEND_AGAIN);
-        net::send(ground, Message::EdgeReport(node, Rc::new(report)));
+        }
     }
 
     /// Whether any worker's table names the instance.

@@ -27,6 +27,8 @@ pub(crate) struct Ground {
     /// People.
     pub(crate) people: Dice,
     pub(crate) windows: Vec<Window>,
+    /// The life of the server that is connected to.
+    pub(crate) server: u32,
     pub(crate) sabotage: Option<Sabotage>,
     verdict: Option<Violation>,
     sights: BTreeSet<Sight>,
@@ -52,6 +54,7 @@ impl Ground {
             work: Dice::new(seed, 3),
             people: Dice::new(seed, 4),
             windows: vec![],
+            server: 0,
             sabotage,
             verdict: None,
             sights: BTreeSet::new(),

@@ -14,8 +14,9 @@ pub(crate) enum Message {
     Table(usize, Rc<RouteTable>),
     /// To the server, from an agent.
     AgentReport(usize, Rc<AgentReport>),
-    /// To the server, from an edge.
-    EdgeReport(usize, Rc<EdgeReport>),
+    /// To this life of the server, from an edge: the connection is gone with the server, and what was under way on
+    /// it. The order in which an edge hands in reports rests on that.
+    EdgeReport(usize, Rc<EdgeReport>, u32),
     /// To an agent: the server took the report of this incarnation and number.
     AgentHeard(usize, u64, u64),
     /// To an edge: the server took the report of this number, and has no record of these instances any more.

@@ -1,12 +1,12 @@
 //! What receipts say of an instance, against the books, once it is accounted for and forgotten.
 //!
-//! An edge that died may have taken with it what it had not told: then the receipts may say less, and have to
-//! say that something is unknown. What it carried counts as lost, even if it had been answered since its
-//! last report. They never say more than there was.
+//! An edge that died leaves its counts behind, and its next life hands them in. Only where the server took it for
+//! gone without having heard them may the receipts say less; then they have to say that something is unknown.
+//! What it carried by its last report counts as lost then, even if it had been answered since. They never say
+//! more than there was.
 
 use crate::property::{ON_ONE_RECEIPT, TRUE_RECEIPT};
 use crate::sim::Sim;
-use crate::work::Truth;
 use naru_model::{Counts, InstanceId, InstanceRecord};
 
 /// What went wrong with work.
@@ -18,11 +18,11 @@ struct Bad {
     handed_over: u64,
 }
 
-/// Whether an edge died in the life of an instance.
+/// Whether all was heard that edges counted in the life of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Edges {
-    Lived,
-    Died,
+    Heard,
+    Unheard,
 }
 
 impl Sim {
@@ -38,10 +38,11 @@ impl Sim {
             let what = format!("{id} is forgotten, and no receipt tells of it");
             return self.ground.violated(&TRUE_RECEIPT, &[id.as_str()], what);
         };
-        let edges = if self.checks.edge_died_since(record.made) { Edges::Died } else { Edges::Lived };
-        let lie = lie(&line.lifetime, &truth, edges);
-        let silence = edges == Edges::Died
-            && through_edges(&line.lifetime) < through_edges(&truth.counts) + truth.dropped
+        let edges = if self.checks.unheard_since(record.made) { Edges::Unheard } else { Edges::Heard };
+        let told_by_check = self.books.unleased.get(id).copied().unwrap_or_default();
+        let lie = lie(&without_checked(line.lifetime, &truth, told_by_check), &truth, edges);
+        let silence = edges == Edges::Unheard
+            && through_edges(&line.lifetime) < through_edges(&truth)
             && !self.says_unknown(record);
         if let Some(lie) = lie.or(silence.then_some("less than there was, and nothing is said to be unknown"))
         {
@@ -64,9 +65,9 @@ impl Sim {
         }
         let told = Bad::of(&told);
         let right = match edges {
-            Edges::Lived => told == lived,
+            Edges::Heard => told == lived,
             // What an incident told of an edge that then died unseen is in no later count.
-            Edges::Died => told.jobs_lost == lived.jobs_lost,
+            Edges::Unheard => told.jobs_lost == lived.jobs_lost,
         };
         if !right {
             let what = format!("{id}: all receipts together tell of {told:?}, and {lived:?} happened");
@@ -92,6 +93,15 @@ impl Bad {
     }
 }
 
+/// A receipt also counts as lost, or cut, the jobs that the last busy check told of. Those are as many as it said,
+/// not as many as there were: up to all that ever were, they are left out here.
+fn without_checked(mut said: Counts, is: &Counts, jobs: u64) -> Counts {
+    let extra = |said: u64, is: u64| said.saturating_sub(is).min(jobs);
+    said.jobs_lost -= extra(said.jobs_lost, is.jobs_lost);
+    said.cut -= extra(said.cut, is.cut);
+    said
+}
+
 /// All that an instance got through edges, whatever became of it.
 fn through_edges(counts: &Counts) -> u64 {
     let broken = counts.requests_lost + counts.streams_lost;
@@ -99,14 +109,13 @@ fn through_edges(counts: &Counts) -> u64 {
 }
 
 /// What a receipt says of a whole life and is not true.
-fn lie(said: &Counts, truth: &Truth, edges: Edges) -> Option<&'static str> {
-    let is = &truth.counts;
+fn lie(said: &Counts, is: &Counts, edges: Edges) -> Option<&'static str> {
     let jobs = |counts: &Counts| (counts.jobs, counts.jobs_failed, counts.jobs_lost);
     match () {
         () if jobs(said) != jobs(is) => Some("jobs differ"),
-        () if edges == Edges::Died => {
+        () if edges == Edges::Unheard => {
             // A cut that the books know of is a loss to an edge.
-            let most = through_edges(is) + is.cut + truth.dropped;
+            let most = through_edges(is) + is.cut;
             (through_edges(said) > most).then_some("more requests and streams than there were")
         }
         () if said.requests != is.requests => Some("requests differ"),

@@ -5,7 +5,7 @@ use crate::property::{
 };
 use crate::sight::Sight;
 use crate::sim::Sim;
-use naru_decide::{World, Write};
+use naru_decide::{EdgeRecord, World, Write};
 use naru_model::{
     Generation, InstanceRecord, Operation, OperationId, OperationKind, OperationOutcome, OperationPhase,
     Reason, Release, ServiceName, Span, StackName, StackRecord,
@@ -76,6 +76,7 @@ impl Sim {
                     self.checks.forgets(operation.stack.clone());
                 }
             }
+            Write::Edge(edge) => self.see_edge(edge),
             Write::Stack(stack) => {
                 let known = self.store.records.stacks.get(&stack.name);
                 let back = known.is_some_and(|known| {
@@ -87,6 +88,19 @@ impl Sim {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// An edge takes another's place: was the other's last word heard?
+    fn see_edge(&mut self, edge: &EdgeRecord) {
+        let Some(gone) = self.store.records.edges.get(&edge.node).map(|known| known.edge.clone()) else {
+            return;
+        };
+        let heard = self.server.world.reports.get(&gone).map(|report| report.seq);
+        let last = self.edges.iter().any(|one| one.node == edge.node && one.is_last_word(&gone, heard));
+        if !last {
+            self.ground.note(6, || format!("edge {gone} is taken for gone, and its last word was not heard"));
+            self.checks.goes_unheard(self.ground.now);
         }
     }
 

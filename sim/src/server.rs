@@ -136,6 +136,7 @@ impl Sim {
         self.ghost();
         let nodes = self.edges.len();
         let life = self.server.life + 1;
+        self.ground.server = life;
         let free_port = self.server.free_port;
         self.server = Server { life, free_port, ..Server::new(nodes) };
         self.people.iter_mut().for_each(|people| people.forget_answer());

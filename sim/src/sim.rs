@@ -125,9 +125,14 @@ impl Sim {
             Message::Desired(node, desired) => self.agent_hears(node, &desired),
             Message::Table(node, table) => self.edge_hears(node, &table),
             Message::AgentReport(node, report) => self.server_hears_agent(node, &report),
-            Message::EdgeReport(node, report) => self.server_hears_edge(node, &report),
+            Message::EdgeReport(node, report, life) if life == self.server.life => {
+                self.server_hears_edge(node, &report)
+            }
+            Message::EdgeReport(..) => {}
             Message::AgentHeard(node, incarnation, seq) => self.agents[node].heard(incarnation, seq),
-            Message::EdgeHeard(node, edge, seq, gone) => self.edges[node].heard(&edge, seq, &gone),
+            Message::EdgeHeard(node, edge, seq, gone) => {
+                self.edges[node].heard(&mut self.ground, node, &edge, seq, &gone);
+            }
         }
     }
 

@@ -92,16 +92,10 @@ pub(crate) enum End {
 pub(crate) struct Books {
     works: Vec<Work>,
     /// What became of work, by instance, as an edge or a ledger that never fails would have counted it.
-    pub(crate) truth: BTreeMap<InstanceId, Truth>,
+    pub(crate) truth: BTreeMap<InstanceId, Counts>,
+    /// Jobs that only the busy check could tell of, by instance.
+    pub(crate) unleased: BTreeMap<InstanceId, u64>,
     open: BTreeSet<WorkId>,
-}
-
-/// What became of the work of one instance.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Truth {
-    pub(crate) counts: Counts,
-    /// Work whose edge died.
-    pub(crate) dropped: u64,
 }
 
 impl Books {
@@ -126,7 +120,7 @@ impl Books {
     }
 
     pub(crate) fn truth_mut(&mut self, instance: &InstanceId) -> &mut Counts {
-        &mut self.truth.entry(instance.clone()).or_default().counts
+        self.truth.entry(instance.clone()).or_default()
     }
 
     /// What has not ended.
@@ -145,6 +139,9 @@ impl Books {
         carrier: Option<(usize, u32)>,
     ) {
         host.open_mut(pid).insert(id);
+        if self.get(id).kind == Kind::Unleased {
+            *self.unleased.entry(instance.clone()).or_default() += 1;
+        }
         let work = self.get_mut(id);
         work.began = now;
         work.placing += 1;
@@ -190,14 +187,12 @@ impl Kind {
     }
 }
 
-fn count(truth: &mut Truth, kind: Kind, end: End) {
-    let counts = &mut truth.counts;
+fn count(counts: &mut Counts, kind: Kind, end: End) {
     match (kind, end) {
         (Kind::Unleased, _) | (_, End::Unserved) => {}
-        (_, End::Dropped) => truth.dropped += 1,
         (_, End::Cut) => counts.cut += 1,
-        (Kind::Idempotent | Kind::Once, End::Lost) => counts.requests_lost += 1,
-        (Kind::Stream, End::Lost) => counts.streams_lost += 1,
+        (Kind::Idempotent | Kind::Once, End::Lost | End::Dropped) => counts.requests_lost += 1,
+        (Kind::Stream, End::Lost | End::Dropped) => counts.streams_lost += 1,
         (Kind::Leased(_), End::Lost) => counts.jobs_lost += 1,
         (Kind::Idempotent | Kind::Once, _) => {
             counts.requests += 1;
