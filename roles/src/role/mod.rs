@@ -17,7 +17,9 @@ pub use seal::{put_file, take_file};
 
 use crate::keeper::{self, Mode};
 use naru_model::Time;
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{
+    Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
@@ -106,6 +108,7 @@ fn run(role: Role, home: &Home) -> Result<(), Failure> {
     // Before anything else, and before signals are caught: a role that waits here ends at a signal.
     let _lock = take_post(role, home)?;
     log::begin(home, role)?;
+    raise_file_limit();
     tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "begins");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -136,6 +139,17 @@ fn take_post(role: Role, home: &Home) -> Result<Lock, Failure> {
     let lock = home.lock(Post::Role(role))?;
     set_parent_process_death_signal(None)?;
     Ok(lock)
+}
+
+/// As many descriptors as the system lets the role have: hundreds of instances and 10,000 connections are far
+/// beyond the usual soft limit of 1,024.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit.clone() };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => tracing::debug!(from = ?limit.current, to = ?limit.maximum, "file descriptors"),
+        Err(error) => tracing::warn!(%error, ?limit, "the limit of file descriptors stays"),
+    }
 }
 
 /// So that `ps` and `top` tell the roles apart.
