@@ -50,6 +50,7 @@ fn newest_edges(world: &World) -> BTreeMap<NodeId, &EdgeReport> {
 /// Adds an edge's counts to its instances' past, and opens an incident where it carried anything.
 fn fold(draft: &mut Draft, report: &EdgeReport) {
     let mut carried: BTreeMap<StackName, (InProgress, Vec<InstanceId>)> = BTreeMap::new();
+    let mut told: Vec<(OperationId, InstanceId, Counts)> = Vec::new();
     for (id, counts) in &report.instances {
         let Some(record) = draft.instance_mut(id) else { continue };
         if !record.past.edges.insert(report.edge.clone()) {
@@ -62,9 +63,17 @@ fn fold(draft: &mut Draft, report: &EdgeReport) {
         record.past.request_durations.add(&counts.request_durations);
         if !counts.in_progress.is_idle() {
             record.on_incidents += broken;
+            let told_there = record.incident.map(|open| (open, id.clone(), broken));
+            told.extend(told_there);
             let entry = carried.entry(record.stack.clone()).or_default();
             entry.0 += counts.in_progress;
             entry.1.push(id.clone());
+        }
+    }
+    // What the edge took with it is on its own incident; the instance's, if one is open, does not tell it again.
+    for (open, id, broken) in told {
+        if let Some(operation) = draft.operation_mut(open) {
+            *operation.receipt.baseline.entry(id).or_default() += broken;
         }
     }
     for (stack, (work, instances)) in carried {

@@ -1,6 +1,6 @@
 //! New releases: a deploy's contents, their checks and their addresses; and rollbacks.
 
-use super::{Admission, Answer, unchanged};
+use super::{Admission, Answer, check_count, unchanged};
 use crate::{World, Write};
 use naru_model::{
     OperationId, OperationKind, Port, Refusal, Release, ReleaseNo, Run, ServiceName, ServiceRecord, Stack,
@@ -165,6 +165,7 @@ pub(crate) struct Contents {
 /// The contents of a deploy of `stack`. With `only`, what is not named, and nobody named depends on, stays as
 /// the present release has it; what was never started stays off.
 pub(crate) fn contents(world: &World, stack: &Stack, only: &[ServiceName]) -> Result<Contents, Refusal> {
+    stack.services.iter().try_for_each(|(name, service)| check_count(name, service.replicas))?;
     if only.is_empty() {
         return Ok(Contents { stack: stack.clone(), stopped: BTreeSet::new() });
     }

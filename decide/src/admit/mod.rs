@@ -47,6 +47,18 @@ pub fn admit(world: &World, demand: &Demand, context: &Context) -> Result<(Admit
     }
 }
 
+/// More instances of one service than this are a slip of the keyboard, as long as all run on one machine.
+const MOST_REPLICAS: u32 = 1_000;
+
+/// Whether so many instances may be wanted.
+fn check_count(service: &ServiceName, wanted: u32) -> Result<(), Refusal> {
+    if wanted <= MOST_REPLICAS {
+        return Ok(());
+    }
+    let error = format!("{wanted} instances of `{service}` are too many: at most {MOST_REPLICAS}");
+    Err(Refusal::new(error, "ask for fewer"))
+}
+
 type Answer = Result<(Admitted, Vec<Write>), Refusal>;
 
 /// One demand being judged.

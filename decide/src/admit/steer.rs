@@ -1,6 +1,6 @@
 //! Changes that bring no release: how many, whether at all, and how an open rollout goes on.
 
-use super::{Admission, Answer, unchanged};
+use super::{Admission, Answer, check_count, unchanged};
 use crate::Write;
 use naru_model::{
     Admitted, Duty, Ending, Mode, Operation, OperationKind, OperationOutcome, OperationPhase, Reason,
@@ -18,6 +18,7 @@ impl<'a> Admission<'a> {
         self.services(&target, &named)?;
         let mut changed = BTreeMap::new();
         for (service, wanted) in replicas {
+            check_count(service, *wanted)?;
             self.check_scale(&target, service, *wanted)?;
             let now = crate::want::replicas(self.world, self.name(), &target, service);
             if now != *wanted {
