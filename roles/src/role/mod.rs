@@ -145,7 +145,7 @@ fn take_post(role: Role, home: &Home) -> Result<Lock, Failure> {
 /// beyond the usual soft limit of 1,024.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, ..limit.clone() };
+    let raised = Rlimit { current: limit.maximum, ..limit };
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => tracing::debug!(from = ?limit.current, to = ?limit.maximum, "file descriptors"),
         Err(error) => tracing::warn!(%error, ?limit, "the limit of file descriptors stays"),
