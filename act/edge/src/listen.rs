@@ -113,7 +113,7 @@ impl Sockets {
     fn open(address: &str, workers: usize) -> Result<Sockets, String> {
         let wanted: SocketAddr =
             address.parse().map_err(|_| format!("the address {address:?} is not IP:PORT"))?;
-        Sockets::bind(wanted, workers).map_err(|error| error.to_string())
+        Sockets::bind(wanted, workers).map_err(|error| explained(&error, wanted))
     }
 
     fn bind(wanted: SocketAddr, workers: usize) -> io::Result<Sockets> {
@@ -143,6 +143,19 @@ impl Sockets {
     }
 }
 
+/// The system's words, and what to do where that is known.
+fn explained(error: &io::Error, wanted: SocketAddr) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("{error}; another program has it: `ss -ltnp` shows which")
+        }
+        io::ErrorKind::PermissionDenied if wanted.port() < 1024 => {
+            format!("{error}; a port below 1024 needs root, or a lower net.ipv4.ip_unprivileged_port_start")
+        }
+        _ => error.to_string(),
+    }
+}
+
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -157,4 +170,26 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 /// gap; a port of the system's choice belongs to its listener.
 fn key(name: &str, address: &str) -> String {
     if address.ends_with(":0") { format!("{address} {name}") } else { address.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(kind: io::ErrorKind, address: &str, told: &str) {
+        let address = address.parse().expect("the test writes addresses");
+        assert_eq!(explained(&kind.into(), address), told);
+    }
+
+    #[test]
+    fn a_port_that_cannot_be_had_is_told_with_what_to_do() {
+        let low =
+            "permission denied; a port below 1024 needs root, or a lower net.ipv4.ip_unprivileged_port_start";
+        check(io::ErrorKind::PermissionDenied, "127.0.0.1:80", low);
+        check(io::ErrorKind::PermissionDenied, "127.0.0.1:8080", "permission denied");
+        let taken = "address in use; another program has it: `ss -ltnp` shows which";
+        check(io::ErrorKind::AddrInUse, "127.0.0.1:8080", taken);
+        check(io::ErrorKind::AddrNotAvailable, "10.9.8.7:8080", "address not available");
+    }
 }

@@ -149,7 +149,7 @@ async fn a_fault_is_told_does_not_stop_the_rest_and_goes_when_the_address_is_fre
         told,
         [
             ("bad", "the address \"localhost\" is not IP:PORT"),
-            ("taken", "Address already in use (os error 98)")
+            ("taken", "Address already in use (os error 98); another program has it: `ss -ltnp` shows which")
         ]
     );
     assert_eq!(lab.client().await.ask(&get("/")).await.1, "s.web.1.1");
