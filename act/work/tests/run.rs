@@ -53,8 +53,15 @@ async fn the_lease_lives_as_long_as_the_command() {
 async fn an_agent_that_comes_and_goes_is_ridden_out() {
     let dir = tempfile::tempdir().unwrap();
     let (book, server, url) = begin(dir.path()).await;
-    let running = tokio::spawn(run(config(&url, "sleep 2")));
-    until(&book, |ledger| ledger.open() == 1).await;
+    let begun = dir.path().join("begun");
+    let running = tokio::spawn(run(config(&url, &format!("touch {}; sleep 2", begun.display()))));
+    // The command begins once its lease is on disk; in memory it is earlier.
+    let is_begun = tokio::task::spawn_blocking(move || {
+        while !begun.exists() {
+            std::thread::yield_now();
+        }
+    });
+    is_begun.await.unwrap();
     server.abort();
     let _ = server.await;
     drop(book);
