@@ -1,6 +1,7 @@
 //! What is wanted of a service, read from its stack's target.
 
 use crate::World;
+use crate::admit::MOST_REPLICAS;
 use crate::draft::Draft;
 use naru_model::{
     Mode, Operation, OperationId, Release, Service, ServiceName, StackName, StackRecord, Target,
@@ -19,7 +20,10 @@ pub(crate) fn replicas(world: &World, stack: &StackName, target: &Target, servic
     match definition {
         Some(_) if target.stopped.contains(service) => 0,
         Some(definition) if definition.mode == Mode::Global => 1,
-        Some(definition) => target.replicas.get(service).copied().unwrap_or(definition.replicas),
+        // Records of an earlier version may ask for more than is admitted now.
+        Some(definition) => {
+            target.replicas.get(service).copied().unwrap_or(definition.replicas).min(MOST_REPLICAS)
+        }
         None => 0,
     }
 }

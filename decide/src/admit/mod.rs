@@ -48,7 +48,7 @@ pub fn admit(world: &World, demand: &Demand, context: &Context) -> Result<(Admit
 }
 
 /// More instances of one service than this are a slip of the keyboard, as long as all run on one machine.
-const MOST_REPLICAS: u32 = 1_000;
+pub(crate) const MOST_REPLICAS: u32 = 1_000;
 
 /// Whether so many instances may be wanted.
 fn check_count(service: &ServiceName, wanted: u32) -> Result<(), Refusal> {

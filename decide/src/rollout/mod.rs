@@ -251,6 +251,8 @@ fn record(draft: &mut Draft, id: OperationId, service: &ServiceName, (stage, wai
         return;
     }
     let was = current.map(|known| known.stage);
+    let stack = draft.operation(id).map(|operation| operation.stack.clone());
+    let is_wanted = stack.is_some_and(|stack| draft.wanted(&stack, service) > 0);
     let Some(operation) = draft.operation_mut(id) else { return };
     let fresh = || ServiceProgress { stage, since: now, failed: vec![], last_batch: None, waits_for: None };
     let progress = operation.services.entry(service.clone()).or_insert_with(fresh);
@@ -259,7 +261,7 @@ fn record(draft: &mut Draft, id: OperationId, service: &ServiceName, (stage, wai
     }
     progress.waits_for = waits_for;
     let release = operation.release.filter(|_| operation.back.is_none());
-    let is_first = was != Some(stage) && operation.cut_over.is_none();
+    let is_first = is_wanted && was != Some(stage) && operation.cut_over.is_none();
     if let (Stage::CutOver, Some(release), true) = (stage, release, is_first) {
         draft.say(id, Reason::CutOver { service: service.clone(), release });
     }

@@ -77,7 +77,7 @@ fn missing() -> Option<&'static str> {
     let font = Path::new("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf");
     match () {
         () if !runs("tesseract", &["--version"]) => Some("tesseract-ocr"),
-        () if !runs("python3", &["-c", "import PIL"]) => Some("python3-pil"),
+        () if !runs("/usr/bin/python3", &["-c", "import PIL"]) => Some("python3-pil"),
         () if !font.exists() => Some("fonts-dejavu-core"),
         () => None,
     }
@@ -96,7 +96,7 @@ fn a_batch_outlives_the_release_that_began_it() {
     example.naru("1", &["up"]);
     let read = example.client(&["pages", "2"]);
     assert!(read.contains("below 0.98: 0"), "{read}");
-    let batch = example.client(&["begin", "20"]);
+    let batch = example.client(&["begin", "120"]);
     let work: Vec<WorkView> = example.json(&["work", "--json"]);
     let job = work.iter().find(|work| work.kind == "job").expect("the batch is a job");
     example.naru("2", &["up"]);
@@ -105,9 +105,11 @@ fn a_batch_outlives_the_release_that_began_it() {
     assert!(matches!(waits.duty, Duty::Held | Duty::Retiring), "{waits:?}");
     let done = example.client(&["await", batch.trim()]);
     assert!(done.contains(&format!("done by {}", job.instance)), "{done}, begun by {}", job.instance);
-    assert!(done.contains("20 pages") && done.contains("below 0.98: 0"), "{done}");
+    assert!(done.contains("120 pages") && done.contains("below 0.98: 0"), "{done}");
     let read = example.client(&["pages", "2"]);
     assert!(read.contains("ocr.api.2."), "{read}");
+    // The old set is held while the new one is watched; the batch outlasts that.
+    example.naru("2", &["receipt", "2", "--wait"]);
     example.naru("2", &["down"]);
     let operations: Vec<Operation> = example.json(&["history", "--json"]);
     let deploys = operations.iter().filter(|one| one.kind == OperationKind::Deploy);

@@ -25,9 +25,10 @@ const INSTANCES: usize = 2;
 pub async fn well(session: &Session, client: &Client, state: &State, what: &Following) -> Result<Code, Fail> {
     let Some(one) = &state.operation else { return Ok(Code::Done) };
     session.printer.result(headline(one));
+    let mut code = Code::Done;
     if what.until == Until::CutOver {
         if brings_contents(one) {
-            addresses(session, client, &what.stack).await?;
+            code = addresses(session, client, &what.stack).await?;
             monitoring(session, one);
         }
         if let Some(said) = in_background(&client.instances(Some(&what.stack)).await?) {
@@ -40,7 +41,7 @@ pub async fn well(session: &Session, client: &Client, state: &State, what: &Foll
         let others: Vec<String> = state.others.iter().map(|id| format!("`naru receipt {id}`")).collect();
         session.printer.result(format!("  what retired before this is booked there: {}", others.join(", ")));
     }
-    Ok(Code::Done)
+    Ok(code)
 }
 
 fn brings_contents(one: &Operation) -> bool {
@@ -90,7 +91,9 @@ pub async fn awaits_promotion(session: &Session, client: &Client, state: &State)
     Ok(Code::Done)
 }
 
-async fn addresses(session: &Session, client: &Client, stack: &StackName) -> Result<(), Fail> {
+/// Where it is reached. An address that is not open is a failure, though all else serves.
+async fn addresses(session: &Session, client: &Client, stack: &StackName) -> Result<Code, Fail> {
+    let mut code = Code::Done;
     let stacks = client.stacks().await?;
     let services: Vec<ServiceView> =
         stacks.into_iter().filter(|view| view.name == *stack).flat_map(|view| view.services).collect();
@@ -102,10 +105,11 @@ async fn addresses(session: &Session, client: &Client, stack: &StackName) -> Res
             session.printer.result(format!("  {name}  {}{preview}", address.url));
             if let Some(fault) = &address.fault {
                 session.printer.warn(format!("{} is not open: {}", address.url, foreign(fault)));
+                code = Code::Failed;
             }
         }
     }
-    Ok(())
+    Ok(code)
 }
 
 /// Ctrl-C.
