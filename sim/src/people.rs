@@ -135,7 +135,7 @@ impl Sim {
             return self.ask(stack);
         }
         let first = self.people[stack].mended == 0;
-        if first || self.people[stack].mended < MOST_MENDS && self.has_failed(stack) {
+        if first || self.people[stack].mended < MOST_MENDS && self.rests_broken(stack) {
             self.people[stack].mended += 1;
             if !first || self.is_broken(stack) || self.ground.people.hits(300) {
                 let demand = self.mended(stack);
@@ -196,6 +196,12 @@ impl Sim {
             crate::behaviour::Behaviour::of(&service.template.environment).works()
         };
         !release.stack.services.values().all(works)
+    }
+
+    /// Whether nothing is under way, and what is wanted cannot work.
+    fn rests_broken(&self, stack: usize) -> bool {
+        let record = self.store.records.stacks.get(self.people[stack].stack());
+        record.is_some_and(|record| record.steering.is_none()) && self.is_broken(stack)
     }
 
     /// Whether the last operation failed: it left things as they were, which is neither the old nor the new.
