@@ -25,7 +25,7 @@ mod span;
 pub use book::Book;
 pub use clock::now;
 pub use error::WorkError;
-pub use port::{free_port, seed_after};
+pub use port::{free_port, is_free, seed_after};
 pub use run::{RunConfig, RunError, run};
 pub use server::WorkServer;
 pub use span::{BadSpan, parse_span};

@@ -1,7 +1,8 @@
 //! Ports on loopback that are free now.
 
+use rustix::net::{AddressFamily, SocketType, bind, socket};
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::Range;
 
 /// Below the range from which the kernel takes ports for outgoing connections (32768 and up, by default): a
@@ -27,8 +28,13 @@ pub fn seed_after(port: u16) -> u64 {
 }
 
 /// Whether the port could be listened on just now.
-pub(crate) fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+/// Whether any program can listen there now, also one that does not set SO_REUSEADDR: to that one, a port on
+/// which connections of the last owner still wait for their end (TIME_WAIT) is taken. The standard library
+/// sets it, and so would not notice.
+pub fn is_free(port: u16) -> bool {
+    let bound = socket(AddressFamily::INET, SocketType::STREAM, None)
+        .and_then(|socket| bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)));
+    bound.is_ok()
 }
 
 fn ephemeral() -> Range<u32> {
@@ -41,7 +47,9 @@ fn ephemeral() -> Range<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BTreeSet, Ipv4Addr, TcpListener, free_port};
+    use super::{BTreeSet, Ipv4Addr, free_port, is_free};
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
 
     #[test]
     fn a_port_that_is_listened_on_or_taken_is_passed_over() {
@@ -51,5 +59,16 @@ mod tests {
         let third = free_port(&[second].into(), 4_000).unwrap();
         assert!(first < second && second < third, "{first} {second} {third}");
         drop(held);
+    }
+
+    #[test]
+    fn a_port_whose_last_owner_hung_up_first_is_passed_over() {
+        let port = free_port(&BTreeSet::new(), 5_000).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        drop(listener.accept().unwrap());
+        assert_eq!(client.read(&mut [0]).unwrap(), 0, "the owner has hung up");
+        drop((client, listener));
+        assert!(!is_free(port), "its connection still waits for its end");
     }
 }

@@ -6,8 +6,8 @@
 //! in the network namespace.
 
 use naru_model::{InstanceId, TargetPort};
+use naru_work::is_free;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
@@ -94,10 +94,6 @@ impl Ports {
             Err(error) => error.kind() != std::io::ErrorKind::AddrInUse,
         }
     }
-}
-
-fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
 #[cfg(test)]
