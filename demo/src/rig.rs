@@ -133,7 +133,7 @@ x-all: &all
 services:
   api:
     <<: *all
-    deploy: {{ replicas: {api}, update_config: {{ order: start-first, monitor: {monitor} }} }}
+    deploy: {{ replicas: {api}, update_config: {{ order: start-first, monitor: {monitor} }}, restart_policy: {{ condition: on-failure, delay: 1s }} }}
     ports: [{{ target: 8000, published: "{port}", host_ip: 127.0.0.1, app_protocol: http }}]
     depends_on: {{ engine: {{ condition: service_healthy }} }}
     x-naru:
@@ -142,7 +142,7 @@ services:
       rollout: {{ strategy: {strategy}, max_retiring: {max_retiring} }}
   engine:
     <<: *all
-    deploy: {{ replicas: {engine}, update_config: {{ order: start-first, monitor: {monitor} }} }}
+    deploy: {{ replicas: {engine}, update_config: {{ order: start-first, monitor: {monitor} }}, restart_policy: {{ condition: on-failure, delay: 1s }} }}
     expose: ["9000"]
     x-naru:
       process: {{ command: ["{exe}", demo-tier, "{version}", "{start_ms}"] }}

@@ -85,6 +85,7 @@ fn missing() -> Option<&'static str> {
 
 #[test]
 fn a_batch_outlives_the_release_that_began_it() {
+    let _turn = crate::TURN.blocking_lock();
     if let Some(package) = missing() {
         let skips = std::env::var_os("NARU_TEST_SKIPS").map(PathBuf::from);
         let Some(skips) = skips else { return eprintln!("skipped: {package} is not installed") };

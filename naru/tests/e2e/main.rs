@@ -13,6 +13,10 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// One at a time: each brings load enough for the machine, and a measurement beside another measures both.
+pub static TURN: Mutex<()> = Mutex::const_new(());
 
 /// The binary under test.
 pub fn naru() -> &'static Path {
@@ -30,27 +34,32 @@ fn meets_its_bars(report: io::Result<Report>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deploys_under_load_lose_nothing_and_receipts_are_true() {
+    let _turn = TURN.lock().await;
     let deploys = Deploys { deploys: 4, every: Duration::from_secs(2), replicas: 2, load: small_load() };
     meets_its_bars(deploys.run(naru()).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deploys_converge_while_server_and_agent_are_killed() {
+    let _turn = TURN.lock().await;
     meets_its_bars(kills(4).control(naru()).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_instance_loses_is_on_the_receipt() {
+    let _turn = TURN.lock().await;
     meets_its_bars(kills(0).instance(naru()).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_edge_loses_is_on_the_receipt() {
+    let _turn = TURN.lock().await;
     meets_its_bars(kills(0).edge(naru()).await);
 }
 
 #[test]
 fn the_demo_ends_well() {
+    let _turn = TURN.blocking_lock();
     let mut demo = Command::new(naru());
     demo.args(["demo", "--deploys", "2", "--longest-job", "4"]).stdin(Stdio::null());
     let output = demo.output().unwrap();

@@ -5,6 +5,7 @@ use std::process::Command;
 
 #[test]
 fn an_address_that_another_program_has_is_a_failure() {
+    let _turn = crate::TURN.blocking_lock();
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
