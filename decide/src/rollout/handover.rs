@@ -1,13 +1,13 @@
 //! Hand-over: the old instance is gone before the new one starts, where the two may not be side by side.
 
 use super::crew::Crew;
-use super::{Standing, config, is_out, wait_for_edges};
+use super::{Standing, is_out, wait_for_edges};
 use crate::draft::Draft;
 use naru_model::{InstanceId, OperationId, Reason, Stage};
 
 pub(super) fn step(draft: &mut Draft, crew: &Crew, id: OperationId) -> Standing {
     let settled = crew.settled(draft);
-    let keep = crew.wanted.saturating_sub(batch(draft, crew, id)).saturating_sub(settled);
+    let keep = crew.wanted.saturating_sub(crew.parallelism(draft, id)).saturating_sub(settled);
     let retired = crew.retire_stale(draft, keep, id);
     if crew.stale.is_empty() {
         crew.scale_in(draft, id);
@@ -27,13 +27,5 @@ pub(super) fn step(draft: &mut Draft, crew: &Crew, id: OperationId) -> Standing 
             (Stage::Replacing, Some(Reason::WaitsForHandOver { service, instance }))
         }
         _ => super::rolling::waits_for_settled(draft, crew),
-    }
-}
-
-fn batch(draft: &Draft, crew: &Crew, id: OperationId) -> u32 {
-    let Some(definition) = draft.wanted_definition(&crew.stack, &crew.service) else { return crew.wanted };
-    match config(draft, id, &definition.rollout.update, &definition.rollout.rollback).parallelism {
-        0 => crew.wanted,
-        some => some,
     }
 }

@@ -126,6 +126,17 @@ impl Crew {
             _ => Way::Rolling,
         }
     }
+
+    /// How many are replaced at a time; `parallelism: 0` is all.
+    fn parallelism(&self, draft: &Draft, id: OperationId) -> u32 {
+        let Some(definition) = draft.wanted_definition(&self.stack, &self.service) else {
+            return self.wanted;
+        };
+        match config(draft, id, &definition.rollout.update, &definition.rollout.rollback).parallelism {
+            0 => self.wanted,
+            some => some,
+        }
+    }
 }
 
 /// Which of the two configurations counts: an operation that goes back uses `rollback_config`.

@@ -52,11 +52,9 @@ pub(super) fn waits_for_ready(crew: &Crew, ready: u32) -> Standing {
 
 /// How many are made at a time: `parallelism`, or all where there is nothing to replace.
 fn batch(draft: &Draft, crew: &Crew, id: OperationId) -> u32 {
-    let Some(definition) = draft.wanted_definition(&crew.stack, &crew.service) else { return crew.wanted };
-    match config(draft, id, &definition.rollout.update, &definition.rollout.rollback).parallelism {
-        0 => crew.wanted,
-        _ if crew.stale.is_empty() && crew.fresh.is_empty() => crew.wanted,
-        some => some,
+    match crew.stale.is_empty() && crew.fresh.is_empty() {
+        true => crew.wanted,
+        false => crew.parallelism(draft, id),
     }
 }
 
