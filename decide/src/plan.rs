@@ -117,7 +117,9 @@ fn how(service: &Service, action: PlanAction, replicas: u32) -> Vec<String> {
         if !port.stated {
             let taken = match port.protocol {
                 Protocol::Http => "HTTP",
+                Protocol::Http2 => "HTTP/2",
                 Protocol::Tcp => "TCP",
+                Protocol::Udp => "UDP",
             };
             said.push(format!("port {} is taken for {taken}; `app_protocol` says otherwise", port.target));
         }

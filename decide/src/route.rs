@@ -4,8 +4,8 @@
 use crate::World;
 use crate::draft::Draft;
 use naru_model::{
-    Backend, Duty, Generation, InstanceId, InstanceRecord, Listener, Operation, Phase, Port, Protocol,
-    RouteTable, Service, ServiceName, Split, StackName, Stage,
+    Backend, Duty, Entrance, Generation, InstanceId, InstanceRecord, Listener, Operation, Phase, Policy,
+    Port, Protocol, RouteTable, Service, ServiceName, Split, StackName, Stage,
 };
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(crate) fn reroute(draft: &mut Draft) {
 }
 
 fn named(table: &RouteTable) -> std::collections::BTreeSet<InstanceId> {
-    let splits = table.listeners.iter().flat_map(|listener| &listener.splits);
+    let splits = table.listeners.iter().flat_map(Listener::all_splits);
     splits.flat_map(|split| &split.backends).map(|backend| backend.instance.clone()).collect()
 }
 
@@ -190,7 +190,9 @@ impl<'a> Serving<'a> {
         let (stack, service) = (self.stack.clone(), self.service.clone());
         let name = format!("{stack}/{service}{suffix}");
         let splits = self.splits(target, &name);
-        Listener { name, address, protocol, stack, service, splits }
+        let (policy, entrance) = (Policy::default(), Entrance::default());
+        let service = Some(service);
+        Listener { name, address, protocol, stack, service, splits, policy, entrance, rules: vec![] }
     }
 
     /// Shares as the canary's step says; otherwise all alike.
@@ -248,6 +250,6 @@ impl<'a> Serving<'a> {
 
     fn known_backend(&self, one: &InstanceRecord, listener: &str) -> Option<&'a Backend> {
         let known = self.world().routes.listeners.iter().find(|known| known.name == listener)?;
-        known.splits.iter().flat_map(|split| &split.backends).find(|backend| backend.instance == one.id)
+        known.all_splits().flat_map(|split| &split.backends).find(|backend| backend.instance == one.id)
     }
 }

@@ -3,7 +3,7 @@
 use crate::observe::Acked;
 use crate::{World, estimate, want};
 use naru_model::{
-    AddressView, Duty, InProgress, InstanceRecord, InstanceView, Intent, JobRecord, Protocol, Reach, Reason,
+    AddressView, Duty, InProgress, InstanceRecord, InstanceView, Intent, JobRecord, Reach, Reason,
     ServiceName, ServiceView, StackName, StackRecord, StackView, Time, WorkView,
 };
 
@@ -48,12 +48,10 @@ fn service_view(world: &World, stack: &StackRecord, name: &ServiceName) -> Servi
 }
 
 fn addresses(world: &World, stack: &StackName, service: &ServiceName) -> Vec<AddressView> {
-    let mine = world.routes.listeners.iter().filter(|one| one.stack == *stack && one.service == *service);
+    let all = world.routes.listeners.iter();
+    let mine = all.filter(|one| one.stack == *stack && one.service.as_ref() == Some(service));
     let view = |listener: &naru_model::Listener| {
-        let scheme = match listener.protocol {
-            Protocol::Http => "http",
-            Protocol::Tcp => "tcp",
-        };
+        let scheme = listener.protocol.scheme();
         let reach = match listener.name.rsplit('@').next() {
             Some("internal") => Reach::Internal,
             Some("preview") => Reach::Preview,

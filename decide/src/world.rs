@@ -184,10 +184,7 @@ impl World {
             .find_map(|number| self.release(stack, ReleaseNo(number))?.stack.services.get(name))?;
         let target = served.template.targets.first()?;
         let port = record.addresses.get(&target.port)?;
-        let scheme = match target.protocol {
-            naru_model::Protocol::Http => "http",
-            naru_model::Protocol::Tcp => "tcp",
-        };
+        let scheme = target.protocol.scheme();
         Some(format!("{scheme}://127.0.0.1:{port}"))
     }
 }

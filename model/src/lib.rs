@@ -15,6 +15,7 @@ mod report;
 mod route;
 mod spec;
 mod time;
+mod traffic;
 mod view;
 
 pub use count::{Counts, Durations, InProgress};
@@ -36,4 +37,10 @@ pub use spec::{
     TargetPort, Template, UpdateConfig, Volume, WorkPolicy,
 };
 pub use time::{Span, Time};
+pub use traffic::{
+    AccessFormat, AccessLog, Acme, Balance, BasicAuth, CertificateFiles, Edits, Ejection, Entrance,
+    FieldEdits, FieldMatch, Files, Forward, ForwardAuth, Guard, HashKey, Match, PathEdit, PathMatch, Policy,
+    ProxyVersion, Queue, RateKey, RateLimit, Redirect, Respond, Retry, Rule, RuleAction, SniRoute, Sticky,
+    StickyTo, Terminate, Tls, ValueMatch,
+};
 pub use view::{AddressView, InstanceView, Reach, ServiceView, StackView, WorkView};

@@ -1,6 +1,7 @@
 //! Routes: who answers on which address. A table is immutable; a change is a new table with a higher
 //! generation, which every edge acknowledges once no worker of it can choose by the old one.
 
+use crate::traffic::{Entrance, Policy, Rule};
 use crate::{Generation, InstanceId, ReleaseNo, ServiceName, StackName};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -26,20 +27,61 @@ pub struct Listener {
     pub protocol: Protocol,
     /// The stack served.
     pub stack: StackName,
-    /// The service served.
-    pub service: ServiceName,
+    /// The service served by what no rule takes. `None` for a listener of the stack itself, which has rules
+    /// only: what none of them takes is answered 404.
+    pub service: Option<ServiceName>,
     /// Shares of the traffic. Empty, or without backends: answered 503 (HTTP) or closed (TCP).
     pub splits: Vec<Split>,
+    /// How the splits' instances are chosen and treated.
+    #[serde(default, skip_serializing_if = "Policy::is_default")]
+    pub policy: Policy,
+    /// What holds for all that comes in here.
+    #[serde(default, skip_serializing_if = "Entrance::is_default")]
+    pub entrance: Entrance,
+    /// By priority: the first that matches counts. Without one, the splits do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
+}
+
+impl Protocol {
+    /// Whether requests are told apart.
+    pub fn is_http(self) -> bool {
+        matches!(self, Protocol::Http | Protocol::Http2)
+    }
+
+    /// As addresses are written: `http`, `tcp` or `udp`.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Protocol::Http | Protocol::Http2 => "http",
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        }
+    }
+}
+
+impl Listener {
+    /// The splits of the listener itself and of its rules.
+    pub fn all_splits(&self) -> impl Iterator<Item = &Split> {
+        let ruled = self.rules.iter().filter_map(|rule| match &rule.action {
+            crate::RuleAction::Forward(forward) => Some(&forward.splits),
+            _ => None,
+        });
+        self.splits.iter().chain(ruled.flatten())
+    }
 }
 
 /// How a port is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
-    /// HTTP/1.1, with upgrade.
+    /// HTTP. Clients may speak HTTP/1.1 or HTTP/2, instances speak HTTP/1.1, with upgrade.
     Http,
+    /// As `Http`, but instances speak HTTP/2 without TLS. gRPC is of this kind.
+    Http2,
     /// Bytes both ways; each connection is one stream.
     Tcp,
+    /// Datagrams; each flow (client address and port) is one stream.
+    Udp,
 }
 
 /// A share of a listener's traffic.

@@ -119,7 +119,10 @@ impl Sim {
             self.host.last(id).is_some_and(|(_, process)| process.is_well() && process.mood == Mood::Takes)
         };
         let count = |table: &RouteTable| {
-            let mine = table.listeners.iter().filter(|one| one.stack == *stack && one.service == *service);
+            let mine = table
+                .listeners
+                .iter()
+                .filter(|one| one.stack == *stack && one.service.as_ref() == Some(service));
             let listeners = mine.filter(|one| !one.name.ends_with("@preview"));
             let each = listeners.map(|listener| {
                 let splits = listener.splits.iter().filter(|split| split.weight > 0);

@@ -348,7 +348,9 @@ impl Edge {
 
     fn list_named(&mut self) {
         for table in &self.workers {
-            for backend in table.listeners.iter().flat_map(|l| &l.splits).flat_map(|split| &split.backends) {
+            for backend in
+                table.listeners.iter().flat_map(Listener::all_splits).flat_map(|split| &split.backends)
+            {
                 if !self.entries.contains_key(&backend.instance) {
                     self.entries.insert(backend.instance.clone(), EdgeCounts::default());
                 }
@@ -363,6 +365,6 @@ impl Edge {
 
 /// Whether a table names an instance.
 pub(crate) fn names(table: &RouteTable, instance: &InstanceId) -> bool {
-    let splits = table.listeners.iter().flat_map(|listener| &listener.splits);
+    let splits = table.listeners.iter().flat_map(Listener::all_splits);
     splits.flat_map(|split| &split.backends).any(|backend| backend.instance == *instance)
 }

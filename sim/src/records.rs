@@ -182,8 +182,8 @@ impl Sim {
             for table in edge.tables() {
                 let mine = table.listeners.iter().filter(|one| one.stack == stack.name);
                 for listener in mine.filter(|listener| !listener.name.ends_with("@preview")) {
-                    let want = wanted.iter().find(|want| want.service == listener.service);
-                    let backends = listener.splits.iter().flat_map(|split| &split.backends);
+                    let want = wanted.iter().find(|want| Some(&want.service) == listener.service.as_ref());
+                    let backends = listener.all_splits().flat_map(|split| &split.backends);
                     for backend in backends {
                         let print = self.checks.fingerprint(&backend.instance);
                         // What is not wanted any more may stay for those that still call it.

@@ -69,8 +69,9 @@ impl Sim {
         let work = self.books.get(id);
         let (stack, service, kind) = (work.stack.clone(), work.service.clone(), work.kind);
         let outside = work.parent.is_none();
-        let is_it =
-            |one: &Listener| one.stack == stack && one.service == service && published(one) == outside;
+        let is_it = |one: &Listener| {
+            one.stack == stack && one.service.as_ref() == Some(&service) && published(one) == outside
+        };
         let mut tried = vec![];
         loop {
             match self.edges[node].choose(&mut self.ground.net, is_it, &tried) {

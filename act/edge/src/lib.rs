@@ -351,7 +351,7 @@ impl Desk {
         if acked != self.table.generation {
             return;
         }
-        let splits = self.table.listeners.iter().flat_map(|listener| &listener.splits);
+        let splits = self.table.listeners.iter().flat_map(naru_model::Listener::all_splits);
         let named: std::collections::HashSet<_> =
             splits.flat_map(|split| split.backends.iter().map(|backend| &backend.instance)).collect();
         for (id, in_progress) in told {

@@ -266,8 +266,8 @@ impl Worker {
         let open = Open(self.clone());
         tokio::task::spawn_local(async move {
             match route.protocol {
-                Protocol::Http => http1::serve(&open.0.config, &route, stream, peer).await,
-                Protocol::Tcp => tcp::serve(&open.0.config, &route, stream).await,
+                Protocol::Http | Protocol::Http2 => http1::serve(&open.0.config, &route, stream, peer).await,
+                Protocol::Tcp | Protocol::Udp => tcp::serve(&open.0.config, &route, stream).await,
             }
         });
     }

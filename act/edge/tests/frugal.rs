@@ -56,8 +56,11 @@ fn table(instance: SocketAddr) -> RouteTable {
         address: "127.0.0.1:0".into(),
         protocol: Protocol::Http,
         stack: "s".into(),
-        service: "web".into(),
+        service: Some("web".into()),
         splits: vec![Split { weight: 1, backends: vec![backend] }],
+        policy: Default::default(),
+        entrance: Default::default(),
+        rules: vec![],
     };
     RouteTable { generation: Generation(1), listeners: vec![listener] }
 }

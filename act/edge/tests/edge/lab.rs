@@ -116,8 +116,11 @@ pub fn listener(name: &str, protocol: Protocol, splits: &[(u32, &[&Instance])]) 
         address: "127.0.0.1:0".into(),
         protocol,
         stack: "stack".into(),
-        service: "web".into(),
+        service: Some("web".into()),
         splits: splits.iter().map(split).collect(),
+        policy: Default::default(),
+        entrance: Default::default(),
+        rules: vec![],
     }
 }
 

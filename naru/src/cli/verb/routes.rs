@@ -49,7 +49,7 @@ fn render(stacks: &[StackView], routes: &RouteTable) -> String {
         for (service, address) in stack.services.iter().flat_map(each_address) {
             let listener = routes.listeners.iter().find(|one| {
                 one.stack == stack.name
-                    && one.service == service.name
+                    && one.service.as_ref() == Some(&service.name)
                     && port(&one.address) == port(&address.url)
             });
             table.row([
@@ -141,8 +141,11 @@ mod tests {
             address: "0.0.0.0:8080".into(),
             protocol: Protocol::Http,
             stack: "shop".into(),
-            service: "api".into(),
+            service: Some("api".into()),
             splits: vec![split(10, 2), split(90, 1)],
+            policy: Default::default(),
+            entrance: Default::default(),
+            rules: vec![],
         };
         let table = RouteTable { generation: Default::default(), listeners: vec![listener] };
         let want = "\
