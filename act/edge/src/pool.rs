@@ -5,6 +5,7 @@
 //! long, or longer than the instance promised, is not used for a request that may not be repeated; and when
 //! it fails all the same, the system is asked whether the peer took any byte of the request.
 
+use naru_wire::Repeat;
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -36,13 +37,6 @@ pub(crate) struct Upstream {
 pub(crate) enum Origin {
     Fresh,
     Reused,
-}
-
-/// Whether a request may reach an instance twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Repeat {
-    Allowed,
-    Forbidden,
 }
 
 impl Upstream {

@@ -13,10 +13,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("yaml", &[]),
     ("compose", &["model", "yaml"]),
     ("decide", &["model"]),
+    ("wire", &["model"]),
     ("act/store", &[]),
     ("act/process", &["model"]),
     ("act/work", &["model", "decide"]),
-    ("act/edge", &["model"]),
+    ("act/edge", &["model", "wire"]),
     ("act/api", &["model"]),
     ("sim", &["model", "decide"]),
     ("demo", &["model"]),
@@ -32,6 +33,7 @@ const EVERYTHING_BELOW: &[&str] = &[
     "yaml",
     "compose",
     "decide",
+    "wire",
     "act/store",
     "act/process",
     "act/work",
@@ -43,10 +45,10 @@ const EVERYTHING_BELOW: &[&str] = &[
 ];
 
 /// The crates whose sources have no clock, chance, input or output, threads, or order that varies.
-const PURE: &[&str] = &["model", "decide", "sim"];
+const PURE: &[&str] = &["model", "decide", "wire", "sim"];
 
 /// Libraries that pure crates may use: plain data and its forms, nothing that runs.
-const PURE_LIBRARIES: &[&str] = &["serde", "serde_json", "sha2", "thiserror", "utoipa"];
+const PURE_LIBRARIES: &[&str] = &["httparse", "memchr", "serde", "serde_json", "sha2", "thiserror", "utoipa"];
 
 /// Names that pure code does not use, and what to use instead.
 const IMPURE_NAMES: &[(&str, &str)] = &[

@@ -6,14 +6,14 @@
 //! Downward, each piece of the answer is written before the next is read, which is all the back-pressure
 //! there is.
 
-use super::body::{Body, What};
-use super::head::{self, Framing, RequestHead, Version};
-use super::reject::Reject;
-use super::response::{self, Nature, ResponseHead};
+use super::wanted;
 use crate::buffer::{HeadText, SIZE};
 use crate::count::Claim;
 use crate::route::Route;
 use crate::transfer::{Inbox, write_all};
+use naru_wire::{
+    Answering, Body, Framing, Nature, Reject, RequestHead, ResponseHead, Version, What, find_end, response,
+};
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
 use std::io;
@@ -250,11 +250,11 @@ impl Downward<'_> {
         let mut seen = 0;
         loop {
             let answer = &mut *self.exchange.answer;
-            if let Some(end) = head::find_end(answer.bytes(), seen).map_err(End::BadAnswer)? {
+            if let Some(end) = find_end(answer.bytes(), seen).map_err(End::BadAnswer)? {
                 self.out.clear();
-                let wanted = self.exchange.head.wanted(self.exchange.route);
+                let wanted = wanted(self.exchange.head, self.exchange.route);
                 let head = &answer.bytes()[..end];
-                let head = response::response(head, self.exchange.head, wanted, &mut self.out);
+                let head = response(head, self.exchange.head, wanted, &Answering::default(), &mut self.out);
                 answer.consume(end);
                 return head.map_err(End::BadAnswer);
             }

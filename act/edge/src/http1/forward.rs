@@ -1,22 +1,32 @@
 //! A request's way: to an instance, to another where that is safe, and what the books say of it.
 
 use super::exchange::{End, Exchange, Sending};
-use super::head::{Framing, Persistence, Version};
-use super::reject::Reject;
-use super::response::{Keep, ResponseHead};
-use super::{After, Client, Request};
+use super::{After, Client, Request, wanted};
 use crate::count::{Claim, Ending, Kind};
-use crate::pool::{Origin, Repeat, Upstream};
+use crate::pool::{Origin, Upstream};
 use crate::route::Chosen;
-use crate::search::{Failure, Search};
+use crate::search::{Failure, NoInstance, Search};
 use crate::transfer::Inbox;
 use crate::tunnel::{self, Closing};
+use naru_wire::{Framing, Keep, Persistence, Reject, Repeat, ResponseHead, Version};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 /// The answer when an instance failed with a request that must not be sent again.
 const LOST: Reject = Reject::new(502, "the instance broke off before it answered");
+
+/// The answer when there is nobody to give it.
+fn nobody_there(why: NoInstance) -> Reject {
+    Reject::new(
+        503,
+        match why {
+            NoInstance::Named => "no instance of the service is there to answer",
+            NoInstance::Reached => "no instance of the service could be reached",
+            NoInstance::Waited => "too many requests wait for an instance of the service",
+        },
+    )
+}
 
 /// Which connections a request may take.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,7 +50,7 @@ impl Client<'_> {
         loop {
             let chosen = match search.next().await {
                 Ok(chosen) => chosen,
-                Err(nobody) => return self.refuse_unread(Reject::nobody(nobody), request).await,
+                Err(nobody) => return self.refuse_unread(nobody_there(nobody), request).await,
             };
             if let Some(after) = self.try_at(request, chosen, &mut search).await {
                 return after;
@@ -171,7 +181,7 @@ impl Client<'_> {
     async fn refuse_unread(&mut self, reject: Reject, request: &Request) -> After {
         // A body that was not read cannot be skipped.
         let unread = request.head.framing != Framing::None;
-        let persistence = if unread { Persistence::Close } else { request.head.wanted(self.route) };
+        let persistence = if unread { Persistence::Close } else { wanted(&request.head, self.route) };
         self.refuse(reject, request.head.method, persistence).await
     }
 }

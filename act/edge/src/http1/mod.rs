@@ -1,21 +1,16 @@
 //! HTTP/1.1: one task for each client connection, which reads requests, has each answered by an instance,
 //! and goes on in order.
 
-mod body;
 mod exchange;
 mod forward;
-mod head;
-mod reject;
-mod response;
-#[cfg(test)]
-mod tests;
 
 use crate::Config;
 use crate::buffer::HeadText;
 use crate::route::Route;
 use crate::transfer::{Inbox, linger, write_all};
-use head::{Method, Persistence, REQUEST_HEAD, RequestHead, Sender};
-use reject::Reject;
+use naru_wire::{
+    Method, Onward, Persistence, REQUEST_HEAD, Reject, RequestHead, Room, Sender, Trust, find_end,
+};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -31,10 +26,9 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut stream: TcpStream,
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let address = peer.ip().to_canonical();
-    let forwarded = format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: http\r\n");
+    let address = peer.ip().to_canonical().to_string();
     let (read, write) = stream.split();
-    let mut client = Client { config, route, forwarded, read, write, inbox: Inbox::default() };
+    let mut client = Client { config, route, address, read, write, inbox: Inbox::default() };
     let closing = pin!(route.closing.notified());
     let idle = tokio::time::sleep(config.idle_time);
     let wait = Wait { deadline: idle.deadline(), sleep: Box::pin(idle), closing };
@@ -49,7 +43,7 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut stream: TcpStream,
 struct Client<'a> {
     config: &'a Config,
     route: &'a Route,
-    forwarded: String,
+    address: String,
     read: ReadHalf<'a>,
     write: WriteHalf<'a>,
     inbox: Inbox,
@@ -60,6 +54,12 @@ struct Request {
     head: RequestHead,
     /// The head as the instance gets it.
     text: HeadText,
+}
+
+/// What the client's connection is to become after an answer, as far as it is for the client and the
+/// listener to say.
+fn wanted(head: &RequestHead, route: &Route) -> Persistence {
+    if route.is_closed() { Persistence::Close } else { head.persistence }
 }
 
 /// What came instead of a request.
@@ -135,14 +135,17 @@ impl Client<'_> {
             *seen = 0;
         }
         let bytes = self.inbox.bytes();
-        let end = head::find_end(bytes, *seen)?;
+        let end = find_end(bytes, *seen)?;
         if end.unwrap_or(bytes.len()) > REQUEST_HEAD {
             return Err(Reject::new(431, "the head is too long"));
         }
         let Some(end) = end else { return Ok(None) };
-        let sender = Sender { forwarded: &self.forwarded, address: &self.route.address };
-        let mut text = HeadText::borrow();
-        let head = head::request(&bytes[..end], &sender, &mut text)?;
+        let (client, address) = (&*self.address, &*self.route.address);
+        let sender = Sender { client, scheme: "http", address, trust: Trust::Nothing };
+        let (mut text, mut room) = (HeadText::borrow(), Room::default());
+        let request = naru_wire::Request::read(&bytes[..end], &mut room)?;
+        request.write(&sender, &Onward::default(), &mut text);
+        let head = request.head;
         self.inbox.consume(end);
         Ok(Some(Request { head, text }))
     }

@@ -1,9 +1,9 @@
 //! Messages in, what is understood of them out: the corpus in `testdata`, and any message cut anywhere.
 
-use super::body::Body;
-use super::head::{self, Framing, Persistence, REQUEST_HEAD, RequestHead, Sender};
-use super::reject::Reject;
-use super::response;
+use naru_wire::{
+    Answering, Body, Framing, Onward, Persistence, REQUEST_HEAD, Reject, Request, RequestHead, Room, Sender,
+    Trust, find_end, response,
+};
 use std::fmt::Write;
 
 /// Which side's messages.
@@ -58,7 +58,7 @@ impl Reader {
             self.arrived.drain(..2);
             self.seen = 0;
         }
-        let Some(end) = head::find_end(&self.arrived, self.seen)? else {
+        let Some(end) = find_end(&self.arrived, self.seen)? else {
             self.seen = self.arrived.len();
             return if self.seen > REQUEST_HEAD { Err(Reject::new(431, "too long")) } else { Ok(false) };
         };
@@ -72,14 +72,12 @@ impl Reader {
     }
 
     fn head(&self, end: usize, out: &mut Vec<u8>) -> Result<Framing, Reject> {
-        let sender = Sender { forwarded: "", address: "127.0.0.1:80" };
         match self.side {
-            Side::Requests => Ok(head::request(&self.arrived[..end], &sender, out)?.framing),
+            Side::Requests => Ok(request(&self.arrived[..end], out)?.framing),
             Side::Answers => {
-                let asked = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
-                let asked: RequestHead = head::request(asked, &sender, &mut Vec::new())?;
+                let asked = request(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", &mut Vec::new())?;
                 let head = &self.arrived[..end];
-                Ok(response::response(head, &asked, Persistence::Keep, out)?.framing)
+                Ok(response(head, &asked, Persistence::Keep, &Answering::default(), out)?.framing)
             }
         }
     }
@@ -100,6 +98,15 @@ impl Reader {
         }
         self.told
     }
+}
+
+fn request(head: &[u8], out: &mut Vec<u8>) -> Result<RequestHead, Reject> {
+    let mut room = Room::default();
+    let request = Request::read(head, &mut room)?;
+    let sender =
+        Sender { client: "192.0.2.1", scheme: "http", address: "127.0.0.1:80", trust: Trust::Nothing };
+    request.write(&sender, &Onward::default(), out);
+    Ok(request.head)
 }
 
 fn understand<'a>(side: Side, pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
@@ -183,8 +190,8 @@ impl Numbers {
 fn it_does_not_matter_how_a_message_is_cut() {
     let mut numbers = Numbers(7);
     for (side, corpus) in [
-        (Side::Requests, include_str!("../../testdata/requests.txt")),
-        (Side::Answers, include_str!("../../testdata/answers.txt")),
+        (Side::Requests, include_str!("../testdata/requests.txt")),
+        (Side::Answers, include_str!("../testdata/answers.txt")),
     ] {
         for (title, message) in messages(corpus) {
             let whole = understand(side, [&*message]);

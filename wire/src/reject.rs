@@ -1,36 +1,26 @@
 //! Answers that the edge gives itself: each a status and one sentence.
 
-use super::head::{Method, Persistence, extend};
-use crate::search::NoInstance;
+use crate::head::{Method, Persistence, extend};
 
 /// A status and the sentence that explains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{status}: {reason}")]
-pub(crate) struct Reject {
-    pub(crate) status: u16,
-    pub(crate) reason: &'static str,
+pub struct Reject {
+    /// The status of the answer.
+    pub status: u16,
+    /// One sentence.
+    pub reason: &'static str,
 }
 
 impl Reject {
-    pub(crate) const fn new(status: u16, reason: &'static str) -> Reject {
+    /// An answer of the edge's own.
+    pub const fn new(status: u16, reason: &'static str) -> Reject {
         Reject { status, reason }
     }
 
     /// The message is not HTTP, or could be read in two ways.
-    pub(crate) const fn bad(reason: &'static str) -> Reject {
+    pub const fn bad(reason: &'static str) -> Reject {
         Reject::new(400, reason)
-    }
-
-    /// Nobody is there to answer.
-    pub(crate) fn nobody(why: NoInstance) -> Reject {
-        Reject::new(
-            503,
-            match why {
-                NoInstance::Named => "no instance of the service is there to answer",
-                NoInstance::Reached => "no instance of the service could be reached",
-                NoInstance::Waited => "too many requests wait for an instance of the service",
-            },
-        )
     }
 
     /// What the parser said of a head.
@@ -47,7 +37,7 @@ impl Reject {
     }
 
     /// Writes the whole answer.
-    pub(crate) fn write(&self, method: Method, persistence: Persistence, out: &mut Vec<u8>) {
+    pub fn write(&self, method: Method, persistence: Persistence, out: &mut Vec<u8>) {
         let status = self.status.to_string();
         let length = (self.reason.len() + 1).to_string();
         extend(out, &["HTTP/1.1 ", &status, " ", phrase(self.status), "\r\n"]);
@@ -70,12 +60,22 @@ impl Reject {
 fn phrase(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
         408 => "Request Timeout",
         417 => "Expectation Failed",
+        413 => "Content Too Large",
+        416 => "Range Not Satisfiable",
+        421 => "Misdirected Request",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
-        _ => "HTTP Version Not Supported",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "",
     }
 }

@@ -1,8 +1,8 @@
 //! Where a body ends. Bodies pass as they came, chunks and trailers included, once each byte of their
 //! framing was looked at; a decoder keeps no bytes, so that it does not matter how they were cut.
 
-use super::head::Framing;
-use super::reject::Reject;
+use crate::head::Framing;
+use crate::reject::Reject;
 
 /// Longest extension of a chunk: nobody uses them, but they may be there.
 const EXTENSION: u16 = 256;
@@ -12,21 +12,25 @@ const TRAILERS: u16 = 8 * 1024;
 
 /// Reads a body as it passes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Body {
+pub struct Body {
     state: State,
 }
 
 /// A run of bytes of the same meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
-    pub(crate) length: usize,
-    pub(crate) what: What,
+pub struct Run {
+    /// How many bytes.
+    pub length: usize,
+    /// What they are.
+    pub what: What,
 }
 
 /// What a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub enum What {
+    /// The body itself.
     Data,
+    /// What tells its parts.
     Framing,
 }
 
@@ -53,7 +57,8 @@ enum State {
 }
 
 impl Body {
-    pub(crate) fn new(framing: Framing) -> Body {
+    /// A body of that framing, of which nothing was seen yet.
+    pub fn new(framing: Framing) -> Body {
         let state = match framing {
             Framing::None | Framing::Length(0) => State::Done,
             Framing::Length(length) => State::Length(length),
@@ -64,12 +69,12 @@ impl Body {
     }
 
     /// Whether the last byte was seen.
-    pub(crate) fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
     /// Whether the sender's end is the body's end.
-    pub(crate) fn ends_with_close(&self) -> bool {
+    pub fn ends_with_close(&self) -> bool {
         self.state == State::UntilClose
     }
 
@@ -77,7 +82,7 @@ impl Body {
     ///
     /// # Errors
     /// Framing that is not exactly as the standard has it.
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<usize, Reject> {
+    pub fn take(&mut self, bytes: &[u8]) -> Result<usize, Reject> {
         let mut taken = 0;
         while taken < bytes.len() && !self.is_done() {
             taken += self.run(&bytes[taken..])?.length;
@@ -86,7 +91,10 @@ impl Body {
     }
 
     /// The first run of `bytes`, which are not empty, in a body that is not done.
-    pub(crate) fn run(&mut self, bytes: &[u8]) -> Result<Run, Reject> {
+    ///
+    /// # Errors
+    /// As [`Body::take`].
+    pub fn run(&mut self, bytes: &[u8]) -> Result<Run, Reject> {
         let data = |left: u64| bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let (length, state) = match self.state {
             State::Length(left) => {

@@ -1,26 +1,32 @@
 //! An answer's head: read as strictly as a request's, and passed on untouched except for what concerns one
 //! connection only.
 
-use super::head::{self, FIELDS, Framing, Method, Persistence, RequestHead, Summary, Upgrade, Version};
-use super::reject::Reject;
+use crate::head::{self, FIELDS, Framing, Method, Persistence, Summary, Upgrade, Version};
+use crate::reject::Reject;
+use crate::request::RequestHead;
+use naru_model::FieldEdits;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
 /// An answer's head, understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ResponseHead {
-    pub(crate) status: u16,
-    pub(crate) framing: Framing,
+pub struct ResponseHead {
+    /// Its status.
+    pub status: u16,
+    /// How its body ends.
+    pub framing: Framing,
     /// What becomes of the instance's connection.
-    pub(crate) upstream: Keep,
+    pub upstream: Keep,
     /// What becomes of the client's.
-    pub(crate) client: Persistence,
-    pub(crate) nature: Nature,
+    pub client: Persistence,
+    /// What kind it is.
+    pub nature: Nature,
 }
 
 /// Whether a connection to an instance can be used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keep {
+pub enum Keep {
+    /// It cannot.
     No,
     /// For as long as the instance promised, where it did.
     For(Option<Duration>),
@@ -28,22 +34,36 @@ pub(crate) enum Keep {
 
 /// What an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Nature {
+pub enum Nature {
     /// Not the answer yet: another follows.
     Interim,
     /// The protocol changes.
     Upgraded,
     /// Server-sent events.
     Events,
+    /// Any other.
     Answer,
+}
+
+/// What is changed on the way to the client.
+#[derive(Clone, Copy, Default)]
+pub struct Answering<'a> {
+    /// Fields that are removed, set and added.
+    pub edits: Option<&'a FieldEdits>,
+    /// Whole lines that are added to what is not interim, each with its CRLF.
+    pub lines: &'a str,
 }
 
 /// Reads a whole head and writes into `out` what the client gets. `wanted` is what is to become of the
 /// client's connection, as far as it depends on the client and the listener.
-pub(crate) fn response(
+///
+/// # Errors
+/// What is invalid, or could be read in two ways.
+pub fn response(
     head: &[u8],
     request: &RequestHead,
     wanted: Persistence,
+    answering: &Answering<'_>,
     out: &mut Vec<u8>,
 ) -> Result<ResponseHead, Reject> {
     let mut room = [const { MaybeUninit::uninit() }; FIELDS];
@@ -73,7 +93,9 @@ pub(crate) fn response(
         _ => Keep::For(summary.keep_alive.and_then(promised)),
     };
     let dechunked = request.version == Version::Http10;
-    write(status, &parsed, &summary, client, dechunked.then_some(Unchunk), out);
+    let answering = if nature == Nature::Interim { &Answering::default() } else { answering };
+    let coding = Coding { client, unchunk: dechunked.then_some(Unchunk), answering };
+    write(status, &parsed, &summary, &coding, out);
     Ok(ResponseHead { status, framing, upstream, client, nature })
 }
 
@@ -104,27 +126,46 @@ fn framing(status: u16, method: Method, summary: &Summary<'_>) -> Framing {
 }
 
 /// The client knows no chunks: it gets the data alone.
+#[derive(Clone, Copy)]
 struct Unchunk;
+
+/// How an answer's head is written for this client.
+struct Coding<'a> {
+    client: Persistence,
+    unchunk: Option<Unchunk>,
+    answering: &'a Answering<'a>,
+}
+
+impl Coding<'_> {
+    fn passes(&self, field: &httparse::Header<'_>, status: u16) -> bool {
+        let of_chunks = field.name.eq_ignore_ascii_case("transfer-encoding");
+        let replaced = self.answering.edits.is_some_and(|edits| {
+            let set = edits.set.iter().map(|(name, _)| name);
+            edits.remove.iter().chain(set).any(|name| field.name.eq_ignore_ascii_case(name))
+        });
+        !replaced && !(of_chunks && (self.unchunk.is_some() || status < 200 || status == 204))
+    }
+}
 
 fn write(
     status: u16,
     parsed: &httparse::Response<'_, '_>,
     summary: &Summary<'_>,
-    client: Persistence,
-    unchunk: Option<Unchunk>,
+    coding: &Coding<'_>,
     out: &mut Vec<u8>,
 ) {
     let digits = [b'0' + (status / 100) as u8, b'0' + (status / 10 % 10) as u8, b'0' + (status % 10) as u8];
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(&digits);
     head::extend(out, &[" ", parsed.reason.unwrap_or_default(), "\r\n"]);
-    for field in parsed.headers.iter().filter(|field| summary.passes(field)) {
-        let of_chunks = field.name.eq_ignore_ascii_case("transfer-encoding");
-        if !(of_chunks && (unchunk.is_some() || status < 200 || status == 204)) {
-            head::write_field(out, field);
-        }
+    let passing = parsed.headers.iter().filter(|field| summary.passes(field) && coding.passes(field, status));
+    passing.for_each(|field| head::write_field(out, field));
+    let answering = coding.answering;
+    for (name, value) in answering.edits.into_iter().flat_map(|edits| edits.set.iter().chain(&edits.add)) {
+        head::extend(out, &[name, ": ", value, "\r\n"]);
     }
-    match client {
+    head::extend(out, &[answering.lines]);
+    match coding.client {
         _ if summary.upgrade == Upgrade::Asked => head::extend(out, &["Connection: Upgrade\r\n"]),
         Persistence::Close => head::extend(out, &["Connection: close\r\n"]),
         Persistence::KeepTold => head::extend(out, &["Connection: keep-alive\r\n"]),

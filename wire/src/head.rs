@@ -1,36 +1,36 @@
-//! Message heads: read strictly, written anew.
+//! What the heads of requests and answers have in common: read strictly, written anew.
 //!
 //! A head is taken only if every recipient must read it the same way (RFC 9112): anything that two parsers
 //! could take for different messages is refused, never repaired. What goes out is written from what was
 //! understood, so that no byte passes that was not looked at.
 
-use super::reject::Reject;
-use crate::pool::Repeat;
-use crate::route::Route;
-use std::mem::MaybeUninit;
-
-/// Longest request head.
-pub(crate) const REQUEST_HEAD: usize = 32 * 1024;
+use crate::reject::Reject;
 
 /// Most fields in a head.
-pub(super) const FIELDS: usize = 100;
+pub const FIELDS: usize = 100;
 
 /// Most names in all `Connection` fields of a head.
 const NAMED: usize = 16;
 
 /// How a body's end is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub enum Framing {
+    /// There is none.
     None,
+    /// So many bytes.
     Length(u64),
+    /// By chunks, each with its length.
     Chunked,
+    /// By the sender's end.
     UntilClose,
 }
 
 /// What the sender wants of its connection after this message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Persistence {
+pub enum Persistence {
+    /// It is closed.
     Close,
+    /// It takes another message.
     Keep,
     /// As `Keep`, and it must be told.
     KeepTold,
@@ -38,55 +38,46 @@ pub(crate) enum Persistence {
 
 /// The version that the client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Version {
+pub enum Version {
+    /// HTTP/1.0.
     Http10,
+    /// HTTP/1.1.
     Http11,
 }
 
 /// Whether the client asked for another protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Upgrade {
+pub enum Upgrade {
+    /// No.
     None,
+    /// Yes.
     Asked,
+}
+
+/// Whether a request may reach an instance twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// It is idempotent, by its method or its key.
+    Allowed,
+    /// It is not.
+    Forbidden,
 }
 
 /// What matters of the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
+pub enum Method {
+    /// HEAD, whose answer has no body.
     Head,
+    /// Any other.
     Other,
-}
-
-/// A request's head, understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RequestHead {
-    pub(crate) method: Method,
-    pub(crate) version: Version,
-    pub(crate) framing: Framing,
-    pub(crate) persistence: Persistence,
-    pub(crate) upgrade: Upgrade,
-    pub(crate) repeat: Repeat,
-}
-
-impl RequestHead {
-    /// What the client's connection is to become after an answer, as far as it is for the client and the
-    /// listener to say.
-    pub(crate) fn wanted(&self, route: &Route) -> Persistence {
-        if route.is_closed() { Persistence::Close } else { self.persistence }
-    }
-}
-
-/// Who sends the request, as instances are told.
-pub(crate) struct Sender<'a> {
-    /// The lines `X-Forwarded-For` and `X-Forwarded-Proto`.
-    pub(crate) forwarded: &'a str,
-    /// What a request without `Host` was sent to.
-    pub(crate) address: &'a str,
 }
 
 /// Where the head at the beginning of `bytes` ends, when it is there whole. The first `seen` bytes were
 /// looked at before.
-pub(crate) fn find_end(bytes: &[u8], seen: usize) -> Result<Option<usize>, Reject> {
+///
+/// # Errors
+/// A line that ends with LF alone.
+pub fn find_end(bytes: &[u8], seen: usize) -> Result<Option<usize>, Reject> {
     let from = seen.saturating_sub(3);
     for at in memchr::memchr_iter(b'\n', &bytes[from..]).map(|at| at + from) {
         if at == 0 || bytes[at - 1] != b'\r' {
@@ -99,65 +90,14 @@ pub(crate) fn find_end(bytes: &[u8], seen: usize) -> Result<Option<usize>, Rejec
     Ok(None)
 }
 
-/// Reads a request's whole head and writes into `out` what the instance gets.
-pub(crate) fn request(head: &[u8], sender: &Sender<'_>, out: &mut Vec<u8>) -> Result<RequestHead, Reject> {
-    let mut room = [const { MaybeUninit::uninit() }; FIELDS];
-    let mut parsed = httparse::Request::new(&mut []);
-    parsed.parse_with_uninit_headers(head, &mut room).map_err(Reject::parse)?;
-    let method = parsed.method.unwrap_or_default();
-    if method == "CONNECT" {
-        return Err(Reject::new(501, "CONNECT is not offered here"));
-    }
-    let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    let mut summary = Summary::of(parsed.headers)?;
-    let target = Target::of(parsed.path.unwrap_or_default(), method)?;
-    let framing = summary.request_framing(version)?;
-    summary.check_host(version)?;
-    summary.check_expect(version)?;
-    if framing != Framing::None || version == Version::Http10 {
-        summary.upgrade = Upgrade::None;
-    }
-    write_request(method, &target, &parsed, &summary, sender, out);
-    let idempotent = matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE");
-    Ok(RequestHead {
-        method: if method == "HEAD" { Method::Head } else { Method::Other },
-        version,
-        framing,
-        persistence: summary.persistence(version),
-        upgrade: summary.upgrade,
-        repeat: if idempotent || summary.has_key { Repeat::Allowed } else { Repeat::Forbidden },
-    })
-}
-
-fn write_request(
-    method: &str,
-    target: &Target<'_>,
-    parsed: &httparse::Request<'_, '_>,
-    summary: &Summary<'_>,
-    sender: &Sender<'_>,
-    out: &mut Vec<u8>,
-) {
-    let host = target.authority.or(summary.host).unwrap_or(sender.address);
-    extend(out, &[method, " ", target.path, " HTTP/1.1\r\nHost: ", host, "\r\n"]);
-    for field in parsed.headers.iter() {
-        if !matches!(Field::of(field.name), Field::Host) && summary.passes(field) {
-            write_field(out, field);
-        }
-    }
-    if summary.upgrade == Upgrade::Asked {
-        extend(out, &["Connection: Upgrade\r\n"]);
-    }
-    extend(out, &[sender.forwarded, "X-Forwarded-Host: ", host, "\r\n\r\n"]);
-}
-
 /// Appends all of `parts`.
-pub(super) fn extend(out: &mut Vec<u8>, parts: &[&str]) {
+pub fn extend(out: &mut Vec<u8>, parts: &[&str]) {
     parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
 /// Appends a field's line as it came; but the one coding that is understood in the spelling that everybody
 /// understands.
-pub(super) fn write_field(out: &mut Vec<u8>, field: &httparse::Header<'_>) {
+pub(crate) fn write_field(out: &mut Vec<u8>, field: &httparse::Header<'_>) {
     if Field::of(field.name) == Field::TransferEncoding {
         return extend(out, &["Transfer-Encoding: chunked\r\n"]);
     }
@@ -167,38 +107,15 @@ pub(super) fn write_field(out: &mut Vec<u8>, field: &httparse::Header<'_>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A request's target: a path, or `*`.
-struct Target<'a> {
-    /// The host, where the client wrote a whole address: it then counts instead of `Host`.
-    authority: Option<&'a str>,
-    path: &'a str,
-}
-
-impl<'a> Target<'a> {
-    fn of(text: &'a str, method: &str) -> Result<Target<'a>, Reject> {
-        if text.starts_with('/') || (text == "*" && method == "OPTIONS") {
-            return Ok(Target { authority: None, path: text });
-        }
-        let bad = Reject::bad("the request's target is neither a path nor an http address");
-        let scheme = text.get(..7).filter(|s| s.eq_ignore_ascii_case("http://")).ok_or(bad)?;
-        let rest = &text[scheme.len()..];
-        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if !is_host(authority.as_bytes()) || authority.is_empty() || path.starts_with('?') {
-            return Err(bad);
-        }
-        Ok(Target { authority: Some(authority), path: if path.is_empty() { "/" } else { path } })
-    }
-}
-
 /// What the fields of a head say together.
-pub(super) struct Summary<'a> {
-    pub(super) host: Option<&'a str>,
-    pub(super) length: Option<u64>,
-    pub(super) chunked: bool,
-    pub(super) upgrade: Upgrade,
-    pub(super) keep_alive: Option<&'a [u8]>,
-    pub(super) content_type: &'a [u8],
-    has_key: bool,
+pub(crate) struct Summary<'a> {
+    pub(crate) host: Option<&'a str>,
+    pub(crate) length: Option<u64>,
+    pub(crate) chunked: bool,
+    pub(crate) upgrade: Upgrade,
+    pub(crate) keep_alive: Option<&'a [u8]>,
+    pub(crate) content_type: &'a [u8],
+    pub(crate) has_key: bool,
     expect: Option<&'a [u8]>,
     wants: Option<Persistence>,
     named: [&'a [u8]; NAMED],
@@ -207,7 +124,7 @@ pub(super) struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    pub(super) fn of(fields: &[httparse::Header<'a>]) -> Result<Summary<'a>, Reject> {
+    pub(crate) fn of(fields: &[httparse::Header<'a>]) -> Result<Summary<'a>, Reject> {
         let mut summary = Summary {
             host: None,
             length: None,
@@ -282,7 +199,7 @@ impl<'a> Summary<'a> {
         Ok(())
     }
 
-    fn request_framing(&self, version: Version) -> Result<Framing, Reject> {
+    pub(crate) fn request_framing(&self, version: Version) -> Result<Framing, Reject> {
         match (self.length, self.chunked) {
             (_, true) if self.is_misplaced_chunked(version) => {
                 Err(Reject::bad("Transfer-Encoding in a message of HTTP/1.0"))
@@ -293,14 +210,14 @@ impl<'a> Summary<'a> {
         }
     }
 
-    fn check_host(&self, version: Version) -> Result<(), Reject> {
+    pub(crate) fn check_host(&self, version: Version) -> Result<(), Reject> {
         match self.host {
             None if version == Version::Http11 => Err(Reject::bad("no Host")),
             _ => Ok(()),
         }
     }
 
-    fn check_expect(&mut self, version: Version) -> Result<(), Reject> {
+    pub(crate) fn check_expect(&mut self, version: Version) -> Result<(), Reject> {
         match self.expect {
             Some(value) if version == Version::Http11 && !value.eq_ignore_ascii_case(b"100-continue") => {
                 Err(Reject::new(417, "an expectation other than 100-continue"))
@@ -310,12 +227,12 @@ impl<'a> Summary<'a> {
     }
 
     /// Whether chunks are in a version that has none.
-    pub(super) fn is_misplaced_chunked(&self, version: Version) -> bool {
+    pub(crate) fn is_misplaced_chunked(&self, version: Version) -> bool {
         self.chunked && version == Version::Http10
     }
 
     /// What the sender of this head wants of the connection.
-    pub(super) fn persistence(&self, version: Version) -> Persistence {
+    pub(crate) fn persistence(&self, version: Version) -> Persistence {
         match (version, self.wants) {
             (_, Some(Persistence::Close)) | (Version::Http10, None) => Persistence::Close,
             (Version::Http10, Some(wants)) => wants,
@@ -324,7 +241,7 @@ impl<'a> Summary<'a> {
     }
 
     /// Whether a field goes on to the other side.
-    pub(super) fn passes(&self, field: &httparse::Header<'_>) -> bool {
+    pub(crate) fn passes(&self, field: &httparse::Header<'_>) -> bool {
         match Field::of(field.name) {
             Field::Host | Field::ContentLength => true,
             Field::TransferEncoding => true,
@@ -339,7 +256,7 @@ impl<'a> Summary<'a> {
 
 /// The fields that mean something here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Field {
+pub(crate) enum Field {
     Host,
     ContentLength,
     TransferEncoding,
@@ -357,7 +274,7 @@ enum Field {
 }
 
 impl Field {
-    fn of(name: &str) -> Field {
+    pub(crate) fn of(name: &str) -> Field {
         let is = |wanted: &str, field: Field| name.eq_ignore_ascii_case(wanted).then_some(field);
         let found = match name.len() {
             2 => is("te", Field::OneHop),
@@ -384,7 +301,7 @@ fn content_length(value: &[u8]) -> Option<u64> {
 }
 
 /// The names and punctuation that a host, with or without a port, can have.
-fn is_host(text: &[u8]) -> bool {
+pub(crate) fn is_host(text: &[u8]) -> bool {
     text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(byte))
 }
 

@@ -1,0 +1,16 @@
+//! What is said on the wire, as bytes in and meaning out: no socket, no clock, no choices.
+//!
+//! Pure, so that each format can be tried with any bytes, cut anywhere. A message is taken only if every recipient
+//! must read it the same way; what could be read in two ways is refused with a [`Reject`], never repaired.
+
+mod body;
+mod head;
+mod reject;
+mod request;
+mod response;
+
+pub use body::{Body, Run, What};
+pub use head::{FIELDS, Framing, Method, Persistence, Repeat, Upgrade, Version, extend, find_end};
+pub use reject::Reject;
+pub use request::{Onward, REQUEST_HEAD, Request, RequestHead, Room, Sender, Trust};
+pub use response::{Answering, Keep, Nature, ResponseHead, response};
