@@ -6,6 +6,7 @@
 mod count;
 mod id;
 mod instance;
+mod latency;
 mod operation;
 mod order;
 mod phrase;
@@ -13,6 +14,7 @@ mod reason;
 mod record;
 mod report;
 mod route;
+mod snapshot;
 mod spec;
 mod time;
 mod traffic;
@@ -21,6 +23,7 @@ mod view;
 pub use count::{Counts, Durations, InProgress};
 pub use id::{EdgeId, Generation, InstanceId, NodeId, OperationId, ReleaseNo, ServiceName, StackName};
 pub use instance::{Desired, DesiredInstance, Exit, InstanceStatus, Intent, Phase};
+pub use latency::Latencies;
 pub use operation::{
     Ending, InstanceReceipt, LogEntry, Operation, OperationKind, OperationOutcome, OperationPhase, Receipt,
     ServiceProgress, Stage,
@@ -31,6 +34,9 @@ pub use reason::Reason;
 pub use record::{Duty, InstanceRecord, PastCounts, Release, ServiceRecord, StackRecord, Target};
 pub use report::{AgentReport, EdgeCounts, EdgeReport, JobRecord, ListenerFault, Outcome};
 pub use route::{Backend, Listener, Protocol, RouteTable, Split};
+pub use snapshot::{
+    EdgeSnapshot, InstanceSnapshot, ListenerSnapshot, LogCounts, MadeBy, OwnAnswers, RuleSnapshot, RuleTally,
+};
 pub use spec::{
     Action, AtLimit, CanaryStep, Check, Condition, Dependency, FailureAction, Health, HttpCall, Mode, Order,
     Port, Process, QuietCall, Resources, Restart, RestartPolicy, Rollout, Run, Service, Stack, Strategy,

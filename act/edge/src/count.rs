@@ -7,14 +7,15 @@
 //! A [`Claim`] is one piece of work. It counts from the moment its instance is chosen until it is dropped,
 //! exactly once, whichever way it ends: a path that forgets to say how counts as the client's will.
 
+use crate::observe::Histogram;
 use crate::pool::Pool;
 use crate::sheet::Slot;
-use naru_model::{Counts, Durations, EdgeCounts, InProgress, InstanceId, Span, Time};
+use naru_model::{Counts, Durations, EdgeCounts, InProgress, InstanceId, Latencies, Span, Time};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Says that something worth a report happened: a number that grows.
@@ -79,6 +80,9 @@ pub(crate) struct Entry {
     in_progress: Cell<InProgress>,
     counts: Cell<Counts>,
     durations: RefCell<Durations>,
+    /// Whole answers by status: 1xx to 5xx; and how long they took.
+    answers: [Cell<u64>; 5],
+    latencies: Histogram,
     began: RefCell<Beginnings>,
     news: News,
     copy: Option<Slot>,
@@ -94,6 +98,8 @@ impl Entry {
             in_progress: Cell::default(),
             counts: Cell::default(),
             durations: RefCell::default(),
+            answers: Default::default(),
+            latencies: Histogram::default(),
             began: RefCell::default(),
             news,
             copy,
@@ -125,6 +131,16 @@ impl Entry {
         }
     }
 
+    /// Whole answers by status: 1xx to 5xx.
+    pub(crate) fn answers(&self) -> [u64; 5] {
+        self.answers.each_ref().map(Cell::get)
+    }
+
+    /// How long they took.
+    pub(crate) fn latencies(&self) -> Latencies {
+        self.latencies.read()
+    }
+
     fn shift(&self, kind: Kind, by: impl Fn(u64) -> u64) {
         let mut now = self.in_progress.get();
         match kind {
@@ -137,7 +153,7 @@ impl Entry {
         }
     }
 
-    fn count(&self, kind: Kind, ending: Ending, took: Span) {
+    fn count(&self, kind: Kind, ending: Ending, took: Duration) {
         let mut counts = self.counts.get();
         match (kind, ending) {
             (_, Ending::Repeated) => {}
@@ -149,7 +165,10 @@ impl Entry {
             (Kind::Request, Ending::Full { status }) => {
                 counts.requests += 1;
                 counts.errors += u64::from(status >= 500);
-                self.durations.borrow_mut().record(took);
+                let class = &self.answers[usize::from(status / 100).clamp(1, 5) - 1];
+                class.set(class.get() + 1);
+                self.latencies.record(took);
+                self.durations.borrow_mut().record(Span(took.as_millis() as u64));
                 if let Some(copy) = &self.copy {
                     copy.put_durations(&self.durations.borrow());
                 }
@@ -195,8 +214,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let entry = &self.entry;
-        let took = Span(self.began.elapsed().as_millis() as u64);
-        entry.count(self.kind, self.ending, took);
+        entry.count(self.kind, self.ending, self.began.elapsed());
         entry.shift(self.kind, |n| n - 1);
         entry.began.borrow_mut().remove(self.slot);
         let before = entry.load.0.fetch_sub(1, Ordering::Relaxed);

@@ -7,6 +7,7 @@
 //!
 //! - `listen` opens sockets, `table` is what all workers get, `worker` adopts it and reports;
 //! - `route` chooses an instance and, in the same step, `count` begins to count; `sheet` keeps a copy of that;
+//! - `observe` counts what is seen from outside, by listener and rule;
 //! - `http1` and `tcp` carry the bytes, over `pool`'s connections, through `buffer`'s memory.
 //!
 //! Invariants: a generation is acknowledged only when no worker can choose by an older one. A piece of work
@@ -17,6 +18,7 @@ mod buffer;
 mod count;
 mod http1;
 mod listen;
+mod observe;
 mod pool;
 mod route;
 mod search;
@@ -32,7 +34,9 @@ pub use table::Refused;
 
 use count::News;
 use listen::{FaultsChanged, Listening};
-use naru_model::{EdgeId, EdgeReport, Generation, InProgress, InstanceId, NodeId, RouteTable, Time};
+use naru_model::{
+    EdgeId, EdgeReport, EdgeSnapshot, Generation, InProgress, InstanceId, NodeId, RouteTable, Time,
+};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -43,7 +47,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use table::{Loads, Plan};
 use tokio::sync::{mpsc, oneshot, watch};
-use worker::{Acks, Command, Told, Worker};
+use worker::{Acks, Command, Seen, Told, Worker};
 
 /// What an edge is, and its bounds.
 #[derive(Clone, Debug)]
@@ -118,6 +122,7 @@ struct Shared {
 struct Desk {
     commands: Vec<mpsc::UnboundedSender<Command>>,
     table: RouteTable,
+    origins: observe::Origins,
     loads: Loads,
     listening: Listening,
     seq: u64,
@@ -147,6 +152,7 @@ impl Edge {
         let desk = Desk {
             commands,
             table: RouteTable::default(),
+            origins: observe::Origins::default(),
             loads: Loads::new(),
             listening: Listening::default(),
             seq: 0,
@@ -200,6 +206,24 @@ impl Edge {
             told.extend(answer.await);
         }
         self.shared.assemble(told)
+    }
+
+    /// What is seen from outside, at `now`. No report: it may be taken at any time.
+    pub async fn snapshot(&self, now: Time) -> EdgeSnapshot {
+        let at = (Instant::now(), now);
+        let (asked, looked) = {
+            let mut desk = self.shared.desk();
+            (desk.ask(at), desk.look())
+        };
+        let (mut told, mut seen) = (Vec::with_capacity(asked.len()), Vec::with_capacity(looked.len()));
+        for (answer, part) in asked.into_iter().zip(looked) {
+            told.extend(answer.await);
+            seen.extend(part.await);
+        }
+        let mut desk = self.shared.desk();
+        let report = self.shared.sum(told, &desk);
+        let Desk { origins, table, .. } = &mut *desk;
+        observe::assemble(report, seen, origins, table, now)
     }
 
     /// The report `seq` was taken, and the server has no record of the instances `gone` any more: of those, what
@@ -269,6 +293,7 @@ impl Shared {
                 desk.ended.remove(&backend.instance);
             }
         }
+        desk.origins.learn(&table);
         desk.table = table;
         let plan = Arc::new(plan);
         desk.tell_all(|| Command::Adopt(plan.clone()));
@@ -305,6 +330,13 @@ impl Shared {
 
     fn assemble(&self, told: Vec<Told>) -> EdgeReport {
         let mut desk = self.desk();
+        desk.seq += 1;
+        let report = self.sum(told, &desk);
+        desk.settle(report.acked, report.instances.iter().map(|(id, counts)| (id, counts.in_progress)));
+        report
+    }
+
+    fn sum(&self, told: Vec<Told>, desk: &Desk) -> EdgeReport {
         let acked = told.iter().map(|told| told.generation).min().unwrap_or(self.acks.all());
         let mut instances: BTreeMap<InstanceId, naru_model::EdgeCounts> = BTreeMap::new();
         for (id, counts) in told.into_iter().flat_map(|told| told.instances) {
@@ -314,8 +346,6 @@ impl Shared {
             sum.request_durations.add(&counts.request_durations);
             sum.oldest = [sum.oldest, counts.oldest].into_iter().flatten().min();
         }
-        desk.seq += 1;
-        desk.settle(acked, instances.iter().map(|(id, counts)| (id, counts.in_progress)));
         EdgeReport {
             node: self.config.node.clone(),
             edge: self.config.edge.clone(),
@@ -341,6 +371,16 @@ impl Desk {
         for worker in &self.commands {
             let (to, answer) = oneshot::channel();
             let _ = worker.send(Command::Tell { now, to });
+            answers.push(answer);
+        }
+        answers
+    }
+
+    fn look(&mut self) -> Vec<oneshot::Receiver<Seen>> {
+        let mut answers = Vec::with_capacity(self.commands.len());
+        for worker in &self.commands {
+            let (to, answer) = oneshot::channel();
+            let _ = worker.send(Command::Look { to });
             answers.push(answer);
         }
         answers

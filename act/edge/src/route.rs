@@ -5,6 +5,7 @@
 //! generation does not name.
 
 use crate::count::{Claim, Entry, Kind};
+use crate::observe::Register;
 use crate::table::PlannedListener;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ pub(crate) struct Route {
     closed: Cell<bool>,
     /// How many wait for an instance.
     pub(crate) held: Cell<usize>,
+    pub(crate) register: Register,
 }
 
 /// A share of the traffic.
@@ -59,6 +61,7 @@ impl Route {
             closing: Notify::new(),
             closed: Cell::new(false),
             held: Cell::new(0),
+            register: Register::new(&listener.register),
         }
     }
 
@@ -73,6 +76,7 @@ impl Route {
         listener: &PlannedListener,
         mut entry: impl FnMut(&crate::table::PlannedBackend) -> Rc<Entry>,
     ) {
+        self.register.change(&listener.register);
         let mut changed = Vec::new();
         for split in listener.splits.iter() {
             // Every instance that is named gets its entry, the ones without a share too.

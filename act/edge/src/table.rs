@@ -3,6 +3,7 @@
 
 use crate::count::Load;
 use crate::listen::Sockets;
+use crate::observe::PlannedRegister;
 use naru_model::{Generation, InstanceId, Protocol, RouteTable};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -46,6 +47,7 @@ pub(crate) struct PlannedListener {
     /// `None` while they could not be opened.
     pub(crate) sockets: Option<Arc<Sockets>>,
     pub(crate) splits: Arc<[PlannedSplit]>,
+    pub(crate) register: Arc<PlannedRegister>,
 }
 
 /// A share of the traffic.
@@ -81,6 +83,7 @@ impl Plan {
                 protocol: listener.protocol,
                 sockets: None,
                 splits: splits.into(),
+                register: PlannedRegister::read(listener).into(),
             })
         };
         let listeners = table.listeners.iter().map(listener).collect::<Result<_, _>>()?;

@@ -10,7 +10,7 @@ use crate::route::Route;
 use crate::sheet::Sheet;
 use crate::table::{Plan, PlannedBackend};
 use crate::{http1, listen, tcp};
-use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
+use naru_model::{EdgeCounts, Generation, InstanceId, Latencies, ListenerSnapshot, Protocol, Time};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Adopt(Arc<Plan>),
     /// Tell all counts.
     Tell { now: (Instant, Time), to: oneshot::Sender<Told> },
+    /// Tell what is seen from outside.
+    Look { to: oneshot::Sender<Seen> },
     /// These were reported as ended, and the report was taken.
     Forget(Arc<[InstanceId]>),
     /// Accept no more, and end when the last connection has.
@@ -43,6 +45,12 @@ pub(crate) enum Command {
 pub(crate) struct Told {
     pub(crate) generation: Generation,
     pub(crate) instances: Vec<(InstanceId, EdgeCounts)>,
+}
+
+/// One worker's part of a snapshot.
+pub(crate) struct Seen {
+    pub(crate) listeners: Vec<ListenerSnapshot>,
+    pub(crate) instances: Vec<(InstanceId, [u64; 5], Latencies)>,
 }
 
 /// The generations that the workers choose by.
@@ -141,6 +149,9 @@ impl Worker {
                 Some(Command::Tell { now, to }) => {
                     // Whoever asked may have gone: then nobody needs the answer.
                     let _ = to.send(self.tell(now));
+                }
+                Some(Command::Look { to }) => {
+                    let _ = to.send(self.look());
                 }
                 Some(Command::Forget(instances)) => self.forget(&instances),
                 Some(Command::Finish) => self.finish(),
@@ -262,12 +273,13 @@ impl Worker {
     }
 
     fn serve(self: &Rc<Worker>, route: Rc<Route>, stream: TcpStream, peer: SocketAddr) {
-        self.connections.set(self.connections.get() + 1);
-        let open = Open(self.clone());
+        let open = Open::new(self.clone(), route.clone());
         tokio::task::spawn_local(async move {
             match route.protocol {
-                Protocol::Http | Protocol::Http2 => http1::serve(&open.0.config, &route, stream, peer).await,
-                Protocol::Tcp | Protocol::Udp => tcp::serve(&open.0.config, &route, stream).await,
+                Protocol::Http | Protocol::Http2 => {
+                    http1::serve(&open.worker.config, &route, stream, peer).await
+                }
+                Protocol::Tcp | Protocol::Udp => tcp::serve(&open.worker.config, &route, stream).await,
             }
         });
     }
@@ -276,6 +288,16 @@ impl Worker {
         let entries = self.entries.borrow();
         let instances = entries.values().map(|entry| (entry.id.clone(), entry.counts(now))).collect();
         Told { generation: self.generation.get(), instances }
+    }
+
+    fn look(&self) -> Seen {
+        let routes = self.routes.borrow();
+        let entries = self.entries.borrow();
+        let instances = entries.values().map(|entry| (entry.id.clone(), entry.answers(), entry.latencies()));
+        Seen {
+            listeners: routes.iter().map(|(name, route)| route.register.read(route, name)).collect(),
+            instances: instances.collect(),
+        }
     }
 
     fn forget(&self, instances: &[InstanceId]) {
@@ -298,12 +320,25 @@ impl Worker {
 }
 
 /// A connection that is open, counted.
-struct Open(Rc<Worker>);
+struct Open {
+    worker: Rc<Worker>,
+    route: Rc<Route>,
+}
+
+impl Open {
+    fn new(worker: Rc<Worker>, route: Rc<Route>) -> Open {
+        worker.connections.set(worker.connections.get() + 1);
+        route.register.opened();
+        Open { worker, route }
+    }
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.connections.set(self.0.connections.get() - 1);
-        self.0.room.notify_one();
-        self.0.ended.notify_one();
+        let worker = &self.worker;
+        self.route.register.closed();
+        worker.connections.set(worker.connections.get() - 1);
+        worker.room.notify_one();
+        worker.ended.notify_one();
     }
 }

@@ -9,6 +9,7 @@
 use super::wanted;
 use crate::buffer::{HeadText, SIZE};
 use crate::count::Claim;
+use crate::observe::Visit;
 use crate::route::Route;
 use crate::transfer::{Inbox, write_all};
 use naru_wire::{
@@ -35,6 +36,7 @@ pub(super) struct Exchange<'a> {
     /// What the instance sent and is not passed on yet.
     pub(super) answer: &'a mut Inbox,
     pub(super) sending: &'a Sending,
+    pub(super) visit: &'a Visit,
     pub(super) written: &'a Cell<u64>,
     pub(super) stall: Duration,
 }
@@ -111,6 +113,7 @@ impl Exchange<'_> {
             body: Body::new(self.head.framing),
             text: self.text,
             sending: self.sending,
+            visit: self.visit,
             written: self.written,
             stall: self.stall,
         };
@@ -139,6 +142,7 @@ struct Upward<'a> {
     body: Body,
     text: &'a [u8],
     sending: &'a Sending,
+    visit: &'a Visit,
     written: &'a Cell<u64>,
     stall: Duration,
 }
@@ -165,6 +169,7 @@ impl Upward<'_> {
             written.map_err(|_| Up::InstanceFailed)?;
             text = &[];
             sent += n;
+            self.visit.received(n);
             self.sending.in_inbox.set(sent);
             if self.body.is_done() {
                 let kept = self.sending.can_repeat();
@@ -232,10 +237,14 @@ impl Downward<'_> {
                 }
                 Nature::Upgraded => {
                     self.exchange.claim.become_stream();
+                    self.exchange.visit.became_stream();
                     let written = self.write(to, 0).await;
                     return if written.is_ok() { End::Upgraded } else { End::ClientGone };
                 }
-                Nature::Events => self.exchange.claim.become_stream(),
+                Nature::Events => {
+                    self.exchange.claim.become_stream();
+                    self.exchange.visit.became_stream();
+                }
                 Nature::Answer => {}
             }
             return match self.body(head, from, to).await {
@@ -254,9 +263,16 @@ impl Downward<'_> {
                 self.out.clear();
                 let wanted = wanted(self.exchange.head, self.exchange.route);
                 let head = &answer.bytes()[..end];
-                let head = response(head, self.exchange.head, wanted, &Answering::default(), &mut self.out);
+                let head = self.exchange.visit.with_answer_lines(|lines| {
+                    let answering = Answering { lines, ..Answering::default() };
+                    response(head, self.exchange.head, wanted, &answering, &mut self.out)
+                });
                 answer.consume(end);
-                return head.map_err(End::BadAnswer);
+                let head = head.map_err(End::BadAnswer)?;
+                if head.nature != Nature::Interim {
+                    self.exchange.visit.answered(head.status);
+                }
+                return Ok(head);
             }
             seen = answer.bytes().len();
             if answer.is_full() {
@@ -323,6 +339,7 @@ impl Downward<'_> {
         let data = &self.exchange.answer.bytes()[..n];
         let handed = Cell::new(0);
         write_all(to, [&self.out, data], self.exchange.stall, &handed).await?;
+        self.exchange.visit.sent(n);
         self.out.clear();
         self.exchange.answer.consume(n);
         Ok(())

@@ -3,6 +3,7 @@
 use super::exchange::{End, Exchange, Sending};
 use super::{After, Client, Request, wanted};
 use crate::count::{Claim, Ending, Kind};
+use crate::observe::{Again, Visit};
 use crate::pool::{Origin, Upstream};
 use crate::route::Chosen;
 use crate::search::{Failure, NoInstance, Search};
@@ -69,6 +70,7 @@ impl Client<'_> {
             };
             let before = upstream.written.get();
             let sending = Sending::default();
+            request.visit.handed(if search.is_first() { Again::No } else { Again::Yes });
             let mut at = Try { claim, address, upstream, answer: Inbox::default() };
             let end = self.exchange(request, &mut at, &sending).await;
             if end != End::NoAnswer {
@@ -116,6 +118,7 @@ impl Client<'_> {
             claim: &mut at.claim,
             answer: &mut at.answer,
             sending,
+            visit: &request.visit,
             written: &at.upstream.written,
             stall: self.config.stall_time,
         };
@@ -124,9 +127,12 @@ impl Client<'_> {
 
     async fn conclude(&mut self, request: &Request, at: Try, end: End, sending: &Sending) -> After {
         match end {
-            End::Complete(head) => self.complete(at, head, sending),
+            End::Complete(head) => {
+                request.visit.whole();
+                self.complete(at, head, sending)
+            }
             // Boxed: what is rare must not make every connection larger.
-            End::Upgraded => Box::pin(self.tunnel(at)).await,
+            End::Upgraded => Box::pin(self.tunnel(at, &request.visit)).await,
             End::ClientGone => {
                 at.claim.end(Ending::ClientLeft);
                 After::Drop
@@ -140,13 +146,14 @@ impl Client<'_> {
             }
             End::Broken(framing) => {
                 at.claim.end(Ending::Lost);
+                request.visit.broke();
                 let whole_by_close =
                     framing == Framing::UntilClose || request.head.version == Version::Http10;
                 if whole_by_close { After::Reset } else { After::Drop }
             }
             End::BadRequest(reject) => {
                 at.claim.end(Ending::ClientLeft);
-                self.refuse(reject, request.head.method, Persistence::Close).await
+                self.refuse(reject, request.head.method, Persistence::Close, &request.visit).await
             }
         }
     }
@@ -169,11 +176,16 @@ impl Client<'_> {
         if head.client == Persistence::Close { After::Close } else { After::Next }
     }
 
-    async fn tunnel(&mut self, mut at: Try) -> After {
+    async fn tunnel(&mut self, mut at: Try, visit: &Visit) -> After {
         let upstream = at.upstream.stream.split();
         let client = (&mut self.read, &mut self.write, &mut self.inbox);
         let (answer, closing) = (&mut at.answer, Closing::Together);
         let ended = tunnel::run(client, upstream, answer, at.address, closing, self.config).await;
+        match ended {
+            Ending::Full { .. } => visit.whole(),
+            Ending::Lost | Ending::Gone => visit.broke(),
+            _ => {}
+        }
         at.claim.end(ended);
         After::Drop
     }
@@ -182,6 +194,6 @@ impl Client<'_> {
         // A body that was not read cannot be skipped.
         let unread = request.head.framing != Framing::None;
         let persistence = if unread { Persistence::Close } else { wanted(&request.head, self.route) };
-        self.refuse(reject, request.head.method, persistence).await
+        self.refuse(reject, request.head.method, persistence, &request.visit).await
     }
 }

@@ -6,6 +6,7 @@ mod forward;
 
 use crate::Config;
 use crate::buffer::HeadText;
+use crate::observe::Visit;
 use crate::route::Route;
 use crate::transfer::{Inbox, linger, write_all};
 use naru_wire::{
@@ -54,6 +55,7 @@ struct Request {
     head: RequestHead,
     /// The head as the instance gets it.
     text: HeadText,
+    visit: Visit,
 }
 
 /// What the client's connection is to become after an answer, as far as it is for the client and the
@@ -89,7 +91,8 @@ impl Client<'_> {
                 Ok(request) => self.answer(&request).await,
                 Err(NoRequest::End) => After::Drop,
                 Err(NoRequest::Refused(reject)) => {
-                    self.refuse(reject, Method::Other, Persistence::Close).await
+                    let visit = Visit::begin(&self.route.register);
+                    self.refuse(reject, Method::Other, Persistence::Close, &visit).await
                 }
             };
             match after {
@@ -147,19 +150,26 @@ impl Client<'_> {
         request.write(&sender, &Onward::default(), &mut text);
         let head = request.head;
         self.inbox.consume(end);
-        Ok(Some(Request { head, text }))
+        Ok(Some(Request { head, text, visit: Visit::begin(&self.route.register) }))
     }
 
     /// Answers in the edge's own words.
-    async fn refuse(&mut self, reject: Reject, method: Method, persistence: Persistence) -> After {
+    async fn refuse(
+        &mut self,
+        reject: Reject,
+        method: Method,
+        persistence: Persistence,
+        visit: &Visit,
+    ) -> After {
+        visit.own(reject.status, reject.reason);
         let mut text = HeadText::borrow();
         reject.write(method, persistence, &mut text);
         let written = Cell::new(0);
         match write_all(&mut self.write, [&text, &[]], self.config.stall_time, &written).await {
-            Err(_) => After::Drop,
-            Ok(()) if persistence == Persistence::Close => After::Close,
-            Ok(()) => After::Next,
+            Err(_) => return After::Drop,
+            Ok(()) => visit.whole(),
         }
+        if persistence == Persistence::Close { After::Close } else { After::Next }
     }
 }
 

@@ -5,6 +5,7 @@ mod answers;
 mod cuts;
 mod lab;
 mod load;
+mod observed;
 mod retry;
 mod routes;
 mod sheets;

@@ -1,0 +1,84 @@
+//! What all workers have seen, put together.
+
+use super::register::service_of;
+use crate::worker::Seen;
+use naru_model::{
+    EdgeReport, EdgeSnapshot, InstanceId, InstanceSnapshot, ListenerSnapshot, MadeBy, RouteTable, Time,
+};
+use std::collections::BTreeMap;
+
+/// Where the instances come from that tables named.
+#[derive(Default)]
+pub(crate) struct Origins(BTreeMap<InstanceId, MadeBy>);
+
+impl Origins {
+    /// Takes what a table says.
+    pub(crate) fn learn(&mut self, table: &RouteTable) {
+        for listener in &table.listeners {
+            let own = listener.service.iter().map(|service| (service, &listener.splits));
+            let ruled = listener.rules.iter().filter_map(|rule| service_of(&rule.action));
+            for (service, splits) in own.chain(ruled) {
+                for backend in splits.iter().flat_map(|split| &split.backends) {
+                    let (stack, service) = (listener.stack.clone(), service.clone());
+                    let made_by = MadeBy { stack, service, release: backend.release };
+                    self.0.insert(backend.instance.clone(), made_by);
+                }
+            }
+        }
+    }
+}
+
+/// The workers' parts, and the books of the report.
+pub(crate) fn assemble(
+    report: EdgeReport,
+    seen: Vec<Seen>,
+    origins: &mut Origins,
+    table: &RouteTable,
+    at: Time,
+) -> EdgeSnapshot {
+    let of = |id: &InstanceId| InstanceSnapshot { made_by: origins.0.get(id).cloned(), ..Default::default() };
+    let mut instances: BTreeMap<_, _> = report.instances.keys().map(|id| (id.clone(), of(id))).collect();
+    for (id, counts) in report.instances {
+        instances.entry(id).and_modify(|instance| instance.counts = counts);
+    }
+    let mut listeners: BTreeMap<String, ListenerSnapshot> = BTreeMap::new();
+    for part in seen {
+        for (id, answers, latencies) in part.instances {
+            let sum = instances.entry(id).or_default();
+            sum.answers.iter_mut().zip(answers).for_each(|(mine, more)| *mine += more);
+            sum.latencies.add(&latencies);
+        }
+        for listener in part.listeners {
+            match listeners.get_mut(&listener.name) {
+                Some(sum) => join(sum, &listener),
+                None => drop(listeners.insert(listener.name.clone(), listener)),
+            }
+        }
+    }
+    // What is told no more, and named no more, is gone.
+    origins.0.retain(|id, _| instances.contains_key(id));
+    origins.learn(table);
+    EdgeSnapshot {
+        node: report.node,
+        edge: report.edge,
+        began: report.began,
+        at,
+        acked: report.acked,
+        listeners: listeners.into_values().collect(),
+        instances,
+        access_logs: BTreeMap::new(),
+    }
+}
+
+/// Two workers go by the same table, save for the moment of a change: then what only one has is its part alone.
+fn join(sum: &mut ListenerSnapshot, part: &ListenerSnapshot) {
+    sum.accepted += part.accepted;
+    sum.open += part.open;
+    sum.held += part.held;
+    for rule in &part.rules {
+        match sum.rules.iter_mut().find(|one| one.name == rule.name) {
+            Some(one) => one.tally += &rule.tally,
+            None => sum.rules.push(rule.clone()),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! One request, from its head to the last byte of its answer.
+
+use super::register::Register;
+use super::tally::{Tally, add};
+use std::cell::Cell;
+use std::io::Write;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// One request as it is seen. Counts when it is dropped.
+pub(crate) struct Visit {
+    tally: Rc<Tally>,
+    timing: bool,
+    began: Instant,
+    /// When it was handed to an instance, the last time.
+    handed: Cell<Option<Instant>>,
+    status: Cell<u16>,
+    own: Cell<Option<&'static str>>,
+    received: Cell<u64>,
+    sent: Cell<u64>,
+    kind: Cell<Kind>,
+    end: Cell<End>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Request,
+    Stream,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Left,
+    Whole,
+    Broken,
+}
+
+impl Visit {
+    /// A request whose head was understood, or could not be.
+    pub(crate) fn begin(register: &Register) -> Visit {
+        let tally = register.tally(None);
+        add(&tally.requests, 1);
+        Visit {
+            tally,
+            timing: register.tells_timing(),
+            began: Instant::now(),
+            handed: Cell::new(None),
+            status: Cell::new(0),
+            own: Cell::new(None),
+            received: Cell::new(0),
+            sent: Cell::new(0),
+            kind: Cell::new(Kind::Request),
+            end: Cell::new(End::Left),
+        }
+    }
+
+    /// The rule at this place of the table takes it.
+    #[allow(dead_code, reason = "the choice of a rule calls it")]
+    pub(crate) fn matched(&mut self, register: &Register, rule: usize) {
+        self.tally.requests.set(self.tally.requests.get() - 1);
+        self.tally = register.tally(Some(rule));
+        add(&self.tally.requests, 1);
+    }
+
+    /// It is handed to an instance, as the first or as one more.
+    pub(crate) fn handed(&self, again: Again) {
+        add(&self.tally.retries, u64::from(again == Again::Yes));
+        if self.timing {
+            self.handed.set(Some(Instant::now()));
+        }
+    }
+
+    /// The head of an instance's answer is there; one that is not interim.
+    pub(crate) fn answered(&self, status: u16) {
+        self.status.set(status);
+    }
+
+    /// Calls `then` with the lines that an instance's answer is given.
+    pub(crate) fn with_answer_lines<T>(&self, then: impl FnOnce(&str) -> T) -> T {
+        if !self.timing {
+            return then("");
+        }
+        let now = Instant::now();
+        let instance = self.handed.get().map_or(Duration::ZERO, |handed| now - handed);
+        let edge = (now - self.began).saturating_sub(instance);
+        let ms = |span: Duration| span.as_secs_f64() * 1000.0;
+        let mut line = [0; 128];
+        let mut rest = &mut line[..];
+        // Two durations of whole years have room.
+        let _ = write!(rest, "Server-Timing: edge;dur={:.3}, instance;dur={:.3}\r\n", ms(edge), ms(instance));
+        let length = 128 - rest.len();
+        then(std::str::from_utf8(&line[..length]).unwrap_or_default())
+    }
+
+    /// It has become a stream: a websocket, or server-sent events.
+    pub(crate) fn became_stream(&self) {
+        if self.kind.replace(Kind::Stream) == Kind::Request {
+            let tally = &self.tally;
+            tally.requests.set(tally.requests.get() - 1);
+            add(&tally.streams, 1);
+            self.count_answer();
+        }
+    }
+
+    /// Bytes of its body came.
+    pub(crate) fn received(&self, bytes: usize) {
+        add(&self.received, bytes as u64);
+    }
+
+    /// Bytes of the answer's body were handed to the client's socket.
+    pub(crate) fn sent(&self, bytes: usize) {
+        add(&self.sent, bytes as u64);
+    }
+
+    /// The edge itself answers it.
+    pub(crate) fn own(&self, status: u16, reason: &'static str) {
+        self.status.set(status);
+        self.own.set(Some(reason));
+    }
+
+    /// The answer was handed to the client whole.
+    pub(crate) fn whole(&self) {
+        self.end.set(End::Whole);
+    }
+
+    /// The answer broke off at the instance.
+    pub(crate) fn broke(&self) {
+        self.end.set(End::Broken);
+    }
+
+    fn count_answer(&self) {
+        let class = usize::from(self.status.get() / 100).min(5);
+        add(&self.tally.answers[class], 1);
+    }
+}
+
+/// Whether an instance had a request before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    No,
+    Yes,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let tally = &self.tally;
+        add(&tally.received, self.received.get());
+        add(&tally.sent, self.sent.get());
+        if let Some(reason) = self.own.get() {
+            tally.own(self.status.get(), reason);
+        }
+        match self.end.get() {
+            End::Left => add(&tally.left, 1),
+            End::Broken => add(&tally.broken, 1),
+            End::Whole if self.kind.get() == Kind::Request => tally.latencies.record(self.began.elapsed()),
+            End::Whole => {}
+        }
+        match self.kind.get() {
+            Kind::Request => {
+                self.count_answer();
+                tally.requests.set(tally.requests.get() - 1);
+            }
+            Kind::Stream => {
+                add(&tally.streams_over, 1);
+                tally.streams.set(tally.streams.get() - 1);
+            }
+        }
+    }
+}
