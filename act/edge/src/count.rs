@@ -10,7 +10,7 @@
 use crate::observe::Histogram;
 use crate::pool::Pool;
 use crate::sheet::Slot;
-use naru_model::{Counts, Durations, EdgeCounts, InProgress, InstanceId, Latencies, Span, Time};
+use naru_model::{Counts, Durations, EdgeCounts, InProgress, InstanceId, Latencies, ReleaseNo, Span, Time};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -73,6 +73,7 @@ pub(crate) enum Ending {
 /// One instance, at one worker.
 pub(crate) struct Entry {
     pub(crate) id: InstanceId,
+    pub(crate) release: ReleaseNo,
     pub(crate) load: Arc<Load>,
     /// Whether the worker's table names it.
     pub(crate) named: Cell<bool>,
@@ -89,9 +90,16 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(id: InstanceId, load: Arc<Load>, news: News, copy: Option<Slot>) -> Entry {
+    pub(crate) fn new(
+        id: InstanceId,
+        release: ReleaseNo,
+        load: Arc<Load>,
+        news: News,
+        copy: Option<Slot>,
+    ) -> Entry {
         Entry {
             id,
+            release,
             load,
             named: Cell::new(false),
             pool: Pool::default(),

@@ -103,6 +103,9 @@ impl Config {
     }
 }
 
+/// How long an edge that ends waits for the last lines of its access logs.
+const LOG_TIME: Duration = Duration::from_secs(2);
+
 /// An edge that runs. Dropped without [`Edge::shutdown`], it cuts what is in progress.
 pub struct Edge {
     shared: Arc<Shared>,
@@ -123,6 +126,7 @@ struct Desk {
     commands: Vec<mpsc::UnboundedSender<Command>>,
     table: RouteTable,
     origins: observe::Origins,
+    logs: observe::Logs,
     loads: Loads,
     listening: Listening,
     seq: u64,
@@ -153,6 +157,7 @@ impl Edge {
             commands,
             table: RouteTable::default(),
             origins: observe::Origins::default(),
+            logs: observe::Logs::default(),
             loads: Loads::new(),
             listening: Listening::default(),
             seq: 0,
@@ -222,8 +227,8 @@ impl Edge {
         }
         let mut desk = self.shared.desk();
         let report = self.shared.sum(told, &desk);
-        let Desk { origins, table, .. } = &mut *desk;
-        observe::assemble(report, seen, origins, table, now)
+        let Desk { origins, table, logs, .. } = &mut *desk;
+        EdgeSnapshot { access_logs: logs.counts(), ..observe::assemble(report, seen, origins, table, now) }
     }
 
     /// The report `seq` was taken, and the server has no record of the instances `gone` any more: of those, what
@@ -258,6 +263,14 @@ impl Edge {
         let workers = self.shared.acks.each.len();
         // The sender lives as long as this edge.
         let _ = finished.wait_for(|finished| *finished == workers).await;
+        let logs = self.shared.desk().logs.all();
+        let settled = async {
+            for log in &logs {
+                log.settle().await;
+            }
+        };
+        // A disk that does not answer holds up no end.
+        let _ = tokio::time::timeout(LOG_TIME, settled).await;
     }
 }
 
@@ -283,7 +296,11 @@ impl Shared {
     }
 
     fn publish(&self, desk: &mut Desk, table: RouteTable) -> Result<(), Refused> {
-        let mut plan = Plan::read(&table, &mut desk.loads)?;
+        let (loads, logs) = {
+            let desk = &mut *desk;
+            (&mut desk.loads, &mut desk.logs)
+        };
+        let mut plan = Plan::read(&table, loads, logs)?;
         let faults = match desk.phase {
             Phase::Serving => desk.listening.provide(&mut plan, self.acks.each.len(), Instant::now()),
             Phase::Finishing => FaultsChanged::No,

@@ -3,8 +3,8 @@
 
 use crate::count::Load;
 use crate::listen::Sockets;
-use crate::observe::PlannedRegister;
-use naru_model::{Generation, InstanceId, Protocol, RouteTable};
+use crate::observe::{Logs, PlannedRegister};
+use naru_model::{Generation, InstanceId, Protocol, ReleaseNo, RouteTable};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,6 +59,7 @@ pub(crate) struct PlannedSplit {
 /// An instance.
 pub(crate) struct PlannedBackend {
     pub(crate) instance: InstanceId,
+    pub(crate) release: ReleaseNo,
     pub(crate) address: SocketAddr,
     pub(crate) load: Arc<Load>,
 }
@@ -71,7 +72,7 @@ impl Plan {
     ///
     /// # Errors
     /// A backend's address that cannot be read.
-    pub(crate) fn read(table: &RouteTable, loads: &mut Loads) -> Result<Plan, Refused> {
+    pub(crate) fn read(table: &RouteTable, loads: &mut Loads, logs: &mut Logs) -> Result<Plan, Refused> {
         let listener = |listener: &naru_model::Listener| {
             let mut splits = Vec::new();
             for split in &listener.splits {
@@ -83,7 +84,7 @@ impl Plan {
                 protocol: listener.protocol,
                 sockets: None,
                 splits: splits.into(),
-                register: PlannedRegister::read(listener).into(),
+                register: PlannedRegister::read(listener, logs).into(),
             })
         };
         let listeners = table.listeners.iter().map(listener).collect::<Result<_, _>>()?;
@@ -102,6 +103,7 @@ impl PlannedSplit {
             };
             backends.push(PlannedBackend {
                 instance: backend.instance.clone(),
+                release: backend.release,
                 address: backend.address.parse().map_err(unreadable)?,
                 load: loads.entry(backend.instance.clone()).or_default().clone(),
             });

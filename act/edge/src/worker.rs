@@ -138,6 +138,7 @@ impl Worker {
                 () = self.ended.notified(), if self.phase.get() == Phase::Finishing => {
                     if self.connections.get() == 0 {
                         self.phase.set(Phase::Finished);
+                        self.routes.borrow().values().for_each(|route| route.register.flush());
                         self.acks.finished.send_modify(|n| *n += 1);
                     }
                     continue;
@@ -200,7 +201,7 @@ impl Worker {
         let new = || {
             let news = self.acks.news.clone();
             let slot = self.sheet.as_ref().and_then(|sheet| sheet.slot(&backend.instance));
-            Rc::new(Entry::new(backend.instance.clone(), backend.load.clone(), news, slot))
+            Rc::new(Entry::new(backend.instance.clone(), backend.release, backend.load.clone(), news, slot))
         };
         entries.entry(backend.instance.clone()).or_insert_with(new).clone()
     }

@@ -70,7 +70,8 @@ impl Client<'_> {
             };
             let before = upstream.written.get();
             let sending = Sending::default();
-            request.visit.handed(if search.is_first() { Again::No } else { Again::Yes });
+            let again = if search.is_first() { Again::No } else { Again::Yes };
+            request.visit.handed(claim.entry(), again);
             let mut at = Try { claim, address, upstream, answer: Inbox::default() };
             let end = self.exchange(request, &mut at, &sending).await;
             if end != End::NoAnswer {

@@ -6,11 +6,11 @@ mod forward;
 
 use crate::Config;
 use crate::buffer::HeadText;
-use crate::observe::Visit;
+use crate::observe::{Asked, Visit};
 use crate::route::Route;
 use crate::transfer::{Inbox, linger, write_all};
 use naru_wire::{
-    Method, Onward, Persistence, REQUEST_HEAD, Reject, RequestHead, Room, Sender, Trust, find_end,
+    Method, Onward, Persistence, REQUEST_HEAD, Reject, RequestHead, Room, Sender, Trust, Version, find_end,
 };
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -91,7 +91,7 @@ impl Client<'_> {
                 Ok(request) => self.answer(&request).await,
                 Err(NoRequest::End) => After::Drop,
                 Err(NoRequest::Refused(reject)) => {
-                    let visit = Visit::begin(&self.route.register);
+                    let visit = Visit::begin(&self.route.register, &self.address, None);
                     self.refuse(reject, Method::Other, Persistence::Close, &visit).await
                 }
             };
@@ -147,10 +147,23 @@ impl Client<'_> {
         let sender = Sender { client, scheme: "http", address, trust: Trust::Nothing };
         let (mut text, mut room) = (HeadText::borrow(), Room::default());
         let request = naru_wire::Request::read(&bytes[..end], &mut room)?;
-        request.write(&sender, &Onward::default(), &mut text);
+        let visit = self.visit(&request);
+        let onward = Onward { lines: visit.request_lines(), ..Onward::default() };
+        request.write(&sender, &onward, &mut text);
         let head = request.head;
         self.inbox.consume(end);
-        Ok(Some(Request { head, text, visit: Visit::begin(&self.route.register) }))
+        Ok(Some(Request { head, text, visit }))
+    }
+
+    fn visit(&self, request: &naru_wire::Request<'_, '_>) -> Visit {
+        let asked = Asked {
+            method: request.method,
+            host: request.host.unwrap_or_default(),
+            target: request.target,
+            protocol: if request.head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            field: &|name| request.field(name),
+        };
+        Visit::begin(&self.route.register, &self.address, Some(&asked))
     }
 
     /// Answers in the edge's own words.
@@ -162,6 +175,7 @@ impl Client<'_> {
         visit: &Visit,
     ) -> After {
         visit.own(reject.status, reject.reason);
+        visit.sent(if method == Method::Head { 0 } else { reject.reason.len() + 1 });
         let mut text = HeadText::borrow();
         reject.write(method, persistence, &mut text);
         let written = Cell::new(0);

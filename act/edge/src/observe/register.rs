@@ -1,21 +1,28 @@
 //! What is counted of one listener at one worker, and what is to be seen of it.
 
+use super::access::Outlet;
+use super::file::{LogFile, Logs};
 use super::tally::{Tally, add};
-use naru_model::{ListenerSnapshot, RuleAction, RuleSnapshot, ServiceName, Split, StackName};
+use naru_model::{AccessFormat, ListenerSnapshot, RuleAction, RuleSnapshot, ServiceName, Split, StackName};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// What a table says about how a listener is seen.
 pub(crate) struct PlannedRegister {
-    stack: StackName,
-    rules: Vec<PlannedRule>,
+    /// First what no rule takes, then the rules by their place.
+    rules: Vec<Arc<Named>>,
     timing: bool,
+    log: Option<(Arc<LogFile>, AccessFormat)>,
 }
 
-struct PlannedRule {
-    name: Arc<str>,
-    service: Option<ServiceName>,
+/// What a rule, or what no rule takes, is called.
+pub(super) struct Named {
+    pub(super) listener: Arc<str>,
+    /// Empty for what no rule takes.
+    pub(super) rule: Arc<str>,
+    pub(super) stack: StackName,
+    pub(super) service: Option<ServiceName>,
 }
 
 /// The counts of a listener.
@@ -23,21 +30,27 @@ pub(crate) struct Register {
     accepted: Cell<u64>,
     open: Cell<u64>,
     planned: RefCell<Arc<PlannedRegister>>,
+    outlet: RefCell<Option<Rc<Outlet>>>,
     /// As the planned rules are.
     tallies: RefCell<Vec<Rc<Tally>>>,
 }
 
 impl PlannedRegister {
-    pub(crate) fn read(listener: &naru_model::Listener) -> PlannedRegister {
-        let rest = PlannedRule { name: "".into(), service: listener.service.clone() };
-        let rules = listener.rules.iter().map(|rule| PlannedRule {
-            name: rule.name.as_str().into(),
-            service: service_of(&rule.action).map(|(service, _)| service.clone()),
+    pub(crate) fn read(listener: &naru_model::Listener, logs: &mut Logs) -> PlannedRegister {
+        let name: Arc<str> = listener.name.as_str().into();
+        let named = |rule: &str, service: Option<&ServiceName>| {
+            let (listener, stack) = (name.clone(), listener.stack.clone());
+            Arc::new(Named { listener, rule: rule.into(), stack, service: service.cloned() })
+        };
+        let ruled = listener.rules.iter().map(|rule| {
+            let service = service_of(&rule.action).map(|(service, _)| service);
+            named(&rule.name, service)
         });
+        let log = listener.entrance.access_log.as_ref();
         PlannedRegister {
-            stack: listener.stack.clone(),
-            rules: std::iter::once(rest).chain(rules).collect(),
+            rules: std::iter::once(named("", listener.service.as_ref())).chain(ruled).collect(),
             timing: listener.entrance.server_timing,
+            log: log.and_then(|log| Some((logs.file(&log.file)?, log.format))),
         }
     }
 }
@@ -56,6 +69,7 @@ impl Register {
             accepted: Cell::new(0),
             open: Cell::new(0),
             planned: RefCell::new(planned.clone()),
+            outlet: RefCell::default(),
             tallies: RefCell::default(),
         };
         register.change(planned);
@@ -64,12 +78,39 @@ impl Register {
 
     /// Takes what a newer table says. Rules that keep their name keep their counts.
     pub(crate) fn change(&self, planned: &Arc<PlannedRegister>) {
-        let (old, before) = (self.planned.replace(planned.clone()), self.tallies.take());
-        let kept = |rule: &PlannedRule| {
-            let at = old.rules.iter().position(|one| one.name == rule.name)?;
-            before.get(at).cloned()
+        let before = self.tallies.take();
+        let tally = |named: &Arc<Named>| {
+            let kept = before.iter().find(|tally| tally.named.borrow().rule == named.rule);
+            match kept {
+                Some(kept) => {
+                    kept.named.replace(named.clone());
+                    kept.clone()
+                }
+                None => Rc::new(Tally::new(named.clone())),
+            }
         };
-        self.tallies.replace(planned.rules.iter().map(|rule| kept(rule).unwrap_or_default()).collect());
+        self.tallies.replace(planned.rules.iter().map(tally).collect());
+        let same = |outlet: &Rc<Outlet>| {
+            let log = planned.log.as_ref();
+            log.is_some_and(|(file, format)| Arc::ptr_eq(file, &outlet.file) && *format == outlet.format)
+        };
+        if !self.outlet.borrow().as_ref().is_some_and(same) {
+            let log = planned.log.clone();
+            self.outlet.replace(log.map(|(file, format)| Rc::new(Outlet::new(file, format))));
+        }
+        self.planned.replace(planned.clone());
+    }
+
+    /// Where requests are written down.
+    pub(super) fn outlet(&self) -> Option<Rc<Outlet>> {
+        self.outlet.borrow().clone()
+    }
+
+    /// Hands on the lines that are there.
+    pub(crate) fn flush(&self) {
+        if let Some(outlet) = &*self.outlet.borrow() {
+            outlet.flush();
+        }
     }
 
     /// A connection is open.
@@ -98,7 +139,7 @@ impl Register {
         let planned = self.planned.borrow();
         let tallies = self.tallies.borrow();
         let rules = planned.rules.iter().zip(&*tallies).map(|(rule, tally)| RuleSnapshot {
-            name: rule.name.to_string(),
+            name: rule.rule.to_string(),
             service: rule.service.clone(),
             tally: tally.read(),
         });
@@ -106,7 +147,7 @@ impl Register {
             name: name.into(),
             address: route.address.to_string(),
             protocol: route.protocol,
-            stack: planned.stack.clone(),
+            stack: planned.rules[0].stack.clone(),
             accepted: self.accepted.get(),
             open: self.open.get(),
             held: route.held.get() as u64,

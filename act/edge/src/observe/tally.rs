@@ -1,15 +1,17 @@
 //! Counts of one rule, or of what no rule took, at one worker.
 
+use super::register::Named;
 use naru_model::{InProgress, Latencies, OwnAnswers, RuleTally};
 use std::cell::{Cell, OnceCell, RefCell};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Kinds of the edge's own answers that are told apart: more than there are sentences in the edge.
 const OWN: usize = 128;
 
 /// The counts.
-#[derive(Default)]
 pub(super) struct Tally {
+    pub(super) named: RefCell<Arc<Named>>,
     pub(super) requests: Cell<u64>,
     pub(super) streams: Cell<u64>,
     pub(super) answers: [Cell<u64>; 6],
@@ -50,6 +52,23 @@ impl Histogram {
 }
 
 impl Tally {
+    pub(super) fn new(named: Arc<Named>) -> Tally {
+        Tally {
+            named: RefCell::new(named),
+            requests: Cell::default(),
+            streams: Cell::default(),
+            answers: Default::default(),
+            left: Cell::default(),
+            broken: Cell::default(),
+            retries: Cell::default(),
+            streams_over: Cell::default(),
+            received: Cell::default(),
+            sent: Cell::default(),
+            latencies: Histogram::default(),
+            own: RefCell::default(),
+        }
+    }
+
     /// An answer of the edge's own. Sentences are few and fixed, so that they are compared by their place.
     pub(super) fn own(&self, status: u16, reason: &'static str) {
         let mut own = self.own.borrow_mut();

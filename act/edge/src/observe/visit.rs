@@ -1,7 +1,9 @@
 //! One request, from its head to the last byte of its answer.
 
+use super::access::{Asked, Noted, Went};
 use super::register::Register;
 use super::tally::{Tally, add};
+use crate::count::Entry;
 use std::cell::Cell;
 use std::io::Write;
 use std::rc::Rc;
@@ -10,10 +12,16 @@ use std::time::{Duration, Instant};
 /// One request as it is seen. Counts when it is dropped.
 pub(crate) struct Visit {
     tally: Rc<Tally>,
+    noted: Option<Noted>,
+    /// Lines for the instance.
+    lines: Option<String>,
     timing: bool,
     began: Instant,
     /// When it was handed to an instance, the last time.
     handed: Cell<Option<Instant>>,
+    /// When its answer began.
+    first: Cell<Option<Instant>>,
+    tries: Cell<u32>,
     status: Cell<u16>,
     own: Cell<Option<&'static str>>,
     received: Cell<u64>,
@@ -37,15 +45,20 @@ enum End {
 }
 
 impl Visit {
-    /// A request whose head was understood, or could not be.
-    pub(crate) fn begin(register: &Register) -> Visit {
+    /// A client's request whose head was understood, or could not be: then nothing is known of it.
+    pub(crate) fn begin(register: &Register, client: &str, asked: Option<&Asked<'_>>) -> Visit {
         let tally = register.tally(None);
         add(&tally.requests, 1);
+        let (noted, lines) = register.outlet().map(|outlet| Noted::new(outlet, client, asked)).unzip();
         Visit {
             tally,
+            noted,
+            lines: lines.flatten(),
             timing: register.tells_timing(),
             began: Instant::now(),
             handed: Cell::new(None),
+            first: Cell::new(None),
+            tries: Cell::new(0),
             status: Cell::new(0),
             own: Cell::new(None),
             received: Cell::new(0),
@@ -63,17 +76,29 @@ impl Visit {
         add(&self.tally.requests, 1);
     }
 
+    /// Lines that the instance gets beside those of the request: an id that the log has too, where it has none.
+    pub(crate) fn request_lines(&self) -> &str {
+        self.lines.as_deref().unwrap_or_default()
+    }
+
     /// It is handed to an instance, as the first or as one more.
-    pub(crate) fn handed(&self, again: Again) {
+    pub(crate) fn handed(&self, to: &Rc<Entry>, again: Again) {
         add(&self.tally.retries, u64::from(again == Again::Yes));
+        self.tries.set(self.tries.get() + 1);
         if self.timing {
             self.handed.set(Some(Instant::now()));
+        }
+        if let Some(noted) = &self.noted {
+            noted.handed(to);
         }
     }
 
     /// The head of an instance's answer is there; one that is not interim.
     pub(crate) fn answered(&self, status: u16) {
         self.status.set(status);
+        if self.noted.is_some() {
+            self.first.set(Some(Instant::now()));
+        }
     }
 
     /// Calls `then` with the lines that an instance's answer is given.
@@ -129,6 +154,24 @@ impl Visit {
         self.end.set(End::Broken);
     }
 
+    fn write_down(&self, noted: &Noted) {
+        let went = Went {
+            status: self.status.get(),
+            received: self.received.get(),
+            sent: self.sent.get(),
+            took: self.began.elapsed(),
+            first: self.first.get().map(|first| first - self.began),
+            tries: self.tries.get(),
+            reason: self.own.get(),
+            end: match self.end.get() {
+                End::Left => "client-left",
+                End::Whole => "whole",
+                End::Broken => "broken-off",
+            },
+        };
+        noted.write(&went, &self.tally.named.borrow());
+    }
+
     fn count_answer(&self) {
         let class = usize::from(self.status.get() / 100).min(5);
         add(&self.tally.answers[class], 1);
@@ -144,6 +187,9 @@ pub(crate) enum Again {
 
 impl Drop for Visit {
     fn drop(&mut self) {
+        if let Some(noted) = &self.noted {
+            self.write_down(noted);
+        }
         let tally = &self.tally;
         add(&tally.received, self.received.get());
         add(&tally.sent, self.sent.get());

@@ -228,7 +228,7 @@ impl Peer {
         loop {
             if let Some(end) = self.read.windows(4).position(|w| w == b"\r\n\r\n") {
                 let head = self.read.drain(..end + 4).collect::<Vec<_>>();
-                return Some(String::from_utf8(head[..end + 2].to_vec()).unwrap());
+                return Some(String::from_utf8_lossy(&head[..end + 2]).into_owned());
             }
             if self.stream.read_buf(&mut self.read).await.unwrap_or(0) == 0 {
                 return None;

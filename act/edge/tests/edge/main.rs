@@ -5,6 +5,7 @@ mod answers;
 mod cuts;
 mod lab;
 mod load;
+mod logged;
 mod observed;
 mod retry;
 mod routes;
