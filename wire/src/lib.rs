@@ -4,12 +4,16 @@
 //! must read it the same way; what could be read in two ways is refused with a [`Reject`], never repaired.
 
 mod body;
+mod coding;
+mod file;
 mod head;
 mod reject;
 mod request;
 mod response;
 
 pub use body::{Body, Run, What};
+pub use coding::{Coding, is_compressible};
+pub use file::{FileAnswer, FileAsk, Stored};
 pub use head::{FIELDS, Framing, Method, Persistence, Repeat, Upgrade, Version, extend, find_end};
 pub use reject::Reject;
 pub use request::{Onward, REQUEST_HEAD, Request, RequestHead, Room, Sender, Trust};
