@@ -14,10 +14,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("compose", &["model", "yaml"]),
     ("decide", &["model"]),
     ("wire", &["model"]),
+    ("traffic", &["model"]),
     ("act/store", &[]),
     ("act/process", &["model"]),
     ("act/work", &["model", "decide"]),
-    ("act/edge", &["model", "wire"]),
+    ("act/edge", &["model", "traffic", "wire"]),
     ("act/acme", &["model"]),
     ("act/api", &["model"]),
     ("sim", &["model", "decide"]),
@@ -35,6 +36,7 @@ const EVERYTHING_BELOW: &[&str] = &[
     "compose",
     "decide",
     "wire",
+    "traffic",
     "act/store",
     "act/process",
     "act/work",
@@ -47,7 +49,7 @@ const EVERYTHING_BELOW: &[&str] = &[
 ];
 
 /// The crates whose sources have no clock, chance, input or output, threads, or order that varies.
-const PURE: &[&str] = &["model", "decide", "wire", "sim"];
+const PURE: &[&str] = &["model", "decide", "wire", "traffic", "sim"];
 
 /// Libraries that pure crates may use: plain data and its forms, nothing that runs.
 const PURE_LIBRARIES: &[&str] = &["httparse", "memchr", "serde", "serde_json", "sha2", "thiserror", "utoipa"];

@@ -1,0 +1,242 @@
+//! Which rule takes a request: the first of those that fit, found without looking at all of them.
+//!
+//! Rules are filed under the hosts that they name (a name, a domain, or any), and there under the literal beginning of
+//! their paths. A request is compared only with what stands under one of its own few keys: its host, the domains that
+//! it is in, any; and each beginning of its path. Under a key the order is the rules' own, so that the least number
+//! that fits is the first rule of all.
+
+use crate::ask::Ask;
+use crate::network::Network;
+use crate::path::{Captures, fits, is_below};
+use naru_model::{FieldMatch, Match, PathMatch, Rule, ValueMatch};
+use std::collections::BTreeMap;
+
+/// A rule that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("rule {rule}: {what}")]
+pub struct Bad {
+    /// Its name.
+    pub rule: String,
+    /// What is the matter.
+    pub what: String,
+}
+
+/// The rule that takes a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its place among the rules.
+    pub index: usize,
+    /// What the names of its path stand for.
+    pub captures: Captures,
+}
+
+/// The rules of one listener.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    conditions: Vec<Conditions>,
+    any_host: Paths,
+    by_host: BTreeMap<String, Paths>,
+    /// By what follows the `*.`
+    by_domain: BTreeMap<String, Paths>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Conditions {
+    pub(crate) when: Match,
+    pub(crate) sources: Vec<Network>,
+}
+
+/// Rules by the literal beginning of their paths.
+#[derive(Clone, Debug, Default)]
+struct Paths {
+    any: Vec<u32>,
+    exact: BTreeMap<String, Vec<u32>>,
+    /// The beginning ends at a slash, which is left out.
+    below: BTreeMap<String, Vec<u32>>,
+}
+
+impl Rules {
+    /// Files the rules. Their order is their priority.
+    ///
+    /// # Errors
+    /// A network that is none.
+    pub fn compile(rules: &[Rule]) -> Result<Rules, Bad> {
+        let mut filed = Rules::default();
+        for (index, rule) in rules.iter().enumerate() {
+            let conditions = Conditions::read(rule)?;
+            filed.file(index as u32, &conditions.when);
+            filed.conditions.push(conditions);
+        }
+        Ok(filed)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.conditions.is_empty()
+    }
+
+    fn file(&mut self, index: u32, when: &Match) {
+        if when.hosts.is_empty() {
+            self.any_host.file(index, when);
+        }
+        for host in &when.hosts {
+            let paths = match host.strip_prefix("*.") {
+                Some(domain) => self.by_domain.entry(domain.to_ascii_lowercase()),
+                None => self.by_host.entry(host.to_ascii_lowercase()),
+            };
+            paths.or_default().file(index, when);
+        }
+    }
+
+    /// The first rule that fits.
+    pub fn find(&self, ask: &Ask<'_>) -> Option<Found> {
+        let mut best = Best { rules: self, ask, found: None };
+        best.try_all(&self.any_host);
+        if !(self.by_host.is_empty() && self.by_domain.is_empty()) {
+            // A name has at most 253 characters; what is longer is none.
+            let mut lower = [0u8; 256];
+            let host = ask.host.strip_suffix('.').unwrap_or(ask.host).as_bytes();
+            if let Some(room) = lower.get_mut(..host.len()) {
+                room.copy_from_slice(host);
+                room.make_ascii_lowercase();
+                best.try_hosts(std::str::from_utf8(room).unwrap_or_default());
+            }
+        }
+        best.found
+    }
+}
+
+/// The best rule so far.
+struct Best<'a> {
+    rules: &'a Rules,
+    ask: &'a Ask<'a>,
+    found: Option<Found>,
+}
+
+impl Best<'_> {
+    fn try_hosts(&mut self, host: &str) {
+        if let Some(paths) = self.rules.by_host.get(host) {
+            self.try_all(paths);
+        }
+        let mut rest = host;
+        while let Some((_, domain)) = rest.split_once('.') {
+            if let Some(paths) = self.rules.by_domain.get(domain) {
+                self.try_all(paths);
+            }
+            rest = domain;
+        }
+    }
+
+    fn try_all(&mut self, paths: &Paths) {
+        self.try_each(&paths.any);
+        let path = self.ask.path;
+        if let Some(rules) = paths.exact.get(path) {
+            self.try_each(rules);
+        }
+        if paths.below.is_empty() {
+            return;
+        }
+        let ends = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/').map(|(at, _)| at);
+        for end in ends.chain([path.len()]) {
+            if let Some(rules) = paths.below.get(&path[..end]) {
+                self.try_each(rules);
+            }
+        }
+    }
+
+    fn try_each(&mut self, rules: &[u32]) {
+        for index in rules.iter().map(|index| *index as usize) {
+            if self.found.as_ref().is_some_and(|found| found.index <= index) {
+                return;
+            }
+            if let Some(captures) = self.rules.conditions[index].fit(self.ask) {
+                self.found = Some(Found { index, captures });
+                return;
+            }
+        }
+    }
+}
+
+impl Paths {
+    fn file(&mut self, index: u32, when: &Match) {
+        if when.paths.is_empty() {
+            self.any.push(index);
+        }
+        for path in &when.paths {
+            let (map, key) = match path {
+                PathMatch::Exact(path) => (&mut self.exact, path.as_str()),
+                PathMatch::Prefix(path) => (&mut self.below, path.strip_suffix('/').unwrap_or(path)),
+                PathMatch::Pattern(pattern) => (&mut self.below, literal(pattern)),
+            };
+            let filed = map.entry(key.into()).or_default();
+            if filed.last() != Some(&index) {
+                filed.push(index);
+            }
+        }
+    }
+}
+
+/// The whole segments before the first one that is not literal.
+fn literal(pattern: &str) -> &str {
+    let is_open = |segment: &&str| *segment == "*" || *segment == "**" || segment.starts_with('{');
+    match pattern.split('/').find(is_open) {
+        Some(open) => {
+            let at = open.as_ptr() as usize - pattern.as_ptr() as usize;
+            pattern[..at].strip_suffix('/').unwrap_or_default()
+        }
+        None => pattern.strip_suffix('/').unwrap_or(pattern),
+    }
+}
+
+impl Conditions {
+    pub(crate) fn read(rule: &Rule) -> Result<Conditions, Bad> {
+        let network = |text: &String| {
+            text.parse::<Network>().map_err(|bad| Bad { rule: rule.name.clone(), what: bad.to_string() })
+        };
+        let sources = rule.when.sources.iter().map(network).collect::<Result<_, _>>()?;
+        Ok(Conditions { when: rule.when.clone(), sources })
+    }
+
+    /// Whether all hold; the host too, since a rule stands under each of its hosts with all of its paths.
+    pub(crate) fn fit(&self, ask: &Ask<'_>) -> Option<Captures> {
+        let when = &self.when;
+        let fits = (when.hosts.is_empty() || when.hosts.iter().any(|host| is_host(ask.host, host)))
+            && (when.methods.is_empty() || when.methods.iter().any(|method| method == ask.method))
+            && (self.sources.is_empty() || self.sources.iter().any(|source| source.contains(ask.source)))
+            && when.headers.iter().all(|field| holds(field, ask.fields.field(&field.name)))
+            && when.query.iter().all(|field| holds(field, ask.parameter(&field.name).map(str::as_bytes)));
+        if fits { fit_path(&when.paths, ask.path) } else { None }
+    }
+}
+
+/// Whether a host is the one that is meant, or in the domain.
+pub(crate) fn is_host(host: &str, wanted: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    match wanted.strip_prefix('*') {
+        Some(domain) => {
+            let split = host.len().checked_sub(domain.len()).filter(|at| *at > 0);
+            split.and_then(|at| host.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(domain))
+        }
+        None => host.eq_ignore_ascii_case(wanted),
+    }
+}
+
+pub(crate) fn fit_path(paths: &[PathMatch], path: &str) -> Option<Captures> {
+    if paths.is_empty() {
+        return Some(Captures::default());
+    }
+    paths.iter().find_map(|wanted| match wanted {
+        PathMatch::Exact(wanted) => (wanted == path).then(Captures::default),
+        PathMatch::Prefix(prefix) => is_below(path, prefix).then(Captures::default),
+        PathMatch::Pattern(pattern) => fits(path, pattern),
+    })
+}
+
+pub(crate) fn holds(field: &FieldMatch, value: Option<&[u8]>) -> bool {
+    match (&field.value, value) {
+        (ValueMatch::Present(wanted), value) => *wanted == value.is_some(),
+        (ValueMatch::Equals(wanted), Some(value)) => value == wanted.as_bytes(),
+        (ValueMatch::Prefix(wanted), Some(value)) => value.starts_with(wanted.as_bytes()),
+        (_, None) => false,
+    }
+}
