@@ -6,6 +6,9 @@ use core::net::IpAddr;
 pub trait Fields {
     /// The first value of a field, by its name in any case.
     fn field(&self, name: &str) -> Option<&[u8]>;
+
+    /// Hands each field over, as it was written, in order.
+    fn each(&self, to: &mut dyn FnMut(&str, &[u8]));
 }
 
 /// A request, as far as rules look at it.

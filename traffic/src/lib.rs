@@ -17,4 +17,4 @@ pub use explain::{Considered, Why, explain};
 pub use network::{BadNetwork, Network};
 pub use path::{Captures, Invalid, normal};
 pub use rate::{Rates, Wait};
-pub use rules::{Bad, Found, Rules};
+pub use rules::{Bad, Found, Rules, captures};

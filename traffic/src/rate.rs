@@ -92,6 +92,8 @@ mod tests {
         fn field(&self, _: &str) -> Option<&[u8]> {
             None
         }
+
+        fn each(&self, _: &mut dyn FnMut(&str, &[u8])) {}
     }
 
     fn ask(source: u32) -> Ask<'static> {

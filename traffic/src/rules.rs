@@ -221,6 +221,11 @@ pub(crate) fn is_host(host: &str, wanted: &str) -> bool {
     }
 }
 
+/// What the names of a rule's paths stand for in a path. `None`: it fits none of them.
+pub fn captures(paths: &[PathMatch], path: &str) -> Option<Captures> {
+    fit_path(paths, path)
+}
+
 pub(crate) fn fit_path(paths: &[PathMatch], path: &str) -> Option<Captures> {
     if paths.is_empty() {
         return Some(Captures::default());

@@ -9,6 +9,10 @@ impl Fields for Headers {
     fn field(&self, name: &str) -> Option<&[u8]> {
         self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_bytes())
     }
+
+    fn each(&self, to: &mut dyn FnMut(&str, &[u8])) {
+        self.0.iter().for_each(|(name, value)| to(name, value.as_bytes()));
+    }
 }
 
 /// A stream of numbers from a seed.

@@ -36,6 +36,17 @@ pub enum Persistence {
     KeepTold,
 }
 
+impl Persistence {
+    /// The line that says so; none where nothing has to be said.
+    pub fn line(self) -> &'static str {
+        match self {
+            Persistence::Close => "Connection: close\r\n",
+            Persistence::Keep => "",
+            Persistence::KeepTold => "Connection: keep-alive\r\n",
+        }
+    }
+}
+
 /// The version that the client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {

@@ -44,11 +44,7 @@ impl Reject {
         if self.status == 503 {
             extend(out, &["Retry-After: 1\r\n"]);
         }
-        match persistence {
-            Persistence::Close => extend(out, &["Connection: close\r\n"]),
-            Persistence::Keep => {}
-            Persistence::KeepTold => extend(out, &["Connection: keep-alive\r\n"]),
-        }
+        extend(out, &[persistence.line()]);
         extend(out, &["X-Naru-Reason: ", self.reason, "\r\nContent-Type: text/plain\r\n"]);
         extend(out, &["Content-Length: ", &length, "\r\n\r\n"]);
         if method != Method::Head {
@@ -57,7 +53,32 @@ impl Reject {
     }
 }
 
-fn phrase(status: u16) -> &'static str {
+/// The usual words beside a status; none where they are not known.
+pub fn phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400..500 => client_phrase(status),
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}
+
+fn client_phrase(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
         401 => "Unauthorized",
@@ -65,17 +86,16 @@ fn phrase(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
-        417 => "Expectation Failed",
+        410 => "Gone",
+        412 => "Precondition Failed",
         413 => "Content Too Large",
         416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        418 => "I'm a Teapot",
         421 => "Misdirected Request",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
+        451 => "Unavailable For Legal Reasons",
         _ => "",
     }
 }

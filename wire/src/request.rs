@@ -131,6 +131,11 @@ impl<'b, 'r> Request<'b, 'r> {
         self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
+    /// Every field, as it came.
+    pub fn each(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> {
+        self.fields.iter().map(|field| (field.name, field.value))
+    }
+
     /// All values of a field.
     pub fn fields(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
         self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)

@@ -1,6 +1,7 @@
 //! An answer's head: read as strictly as a request's, and passed on untouched except for what concerns one
 //! connection only.
 
+use crate::coding::{Coding, is_compressible};
 use crate::head::{self, FIELDS, Framing, Method, Persistence, Summary, Upgrade, Version};
 use crate::reject::Reject;
 use crate::request::RequestHead;
@@ -21,6 +22,8 @@ pub struct ResponseHead {
     pub client: Persistence,
     /// What kind it is.
     pub nature: Nature,
+    /// How the body is to be coded on its way. Its framing toward the client is then chunks.
+    pub coding: Option<Coding>,
 }
 
 /// Whether a connection to an instance can be used again.
@@ -52,6 +55,8 @@ pub struct Answering<'a> {
     pub edits: Option<&'a FieldEdits>,
     /// Whole lines that are added to what is not interim, each with its CRLF.
     pub lines: &'a str,
+    /// How the body may be coded, where that is worth it: what the client takes.
+    pub coding: Option<Coding>,
 }
 
 /// Reads a whole head and writes into `out` what the client gets. `wanted` is what is to become of the
@@ -94,9 +99,15 @@ pub fn response(
     };
     let dechunked = request.version == Version::Http10;
     let answering = if nature == Nature::Interim { &Answering::default() } else { answering };
-    let coding = Coding { client, unchunk: dechunked.then_some(Unchunk), answering };
-    write(status, &parsed, &summary, &coding, out);
-    Ok(ResponseHead { status, framing, upstream, client, nature })
+    let coding = answering.coding.filter(|_| {
+        let told = Told { status, framing, request, nature };
+        told.is_worth_coding(&parsed)
+    });
+    // Chunks end where they end: the connection can stay.
+    let client = if coding.is_some() && framing == Framing::UntilClose { wanted } else { client };
+    let form = Form { client, unchunk: dechunked.then_some(Unchunk), answering, coding };
+    write(status, &parsed, &summary, &form, out);
+    Ok(ResponseHead { status, framing, upstream, client, nature, coding })
 }
 
 fn nature(status: u16, request: &RequestHead, summary: &Summary<'_>) -> Result<Nature, Reject> {
@@ -129,21 +140,77 @@ fn framing(status: u16, method: Method, summary: &Summary<'_>) -> Framing {
 #[derive(Clone, Copy)]
 struct Unchunk;
 
+/// Shortest body that is worth coding: below it, the fields alone take what is gained.
+const WORTH: u64 = 512;
+
+/// What an answer's head says, as far as coding goes.
+struct Told<'a> {
+    status: u16,
+    framing: Framing,
+    request: &'a RequestHead,
+    nature: Nature,
+}
+
+impl Told<'_> {
+    fn is_worth_coding(&self, parsed: &httparse::Response<'_, '_>) -> bool {
+        let field = |name: &str| {
+            let field = parsed.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+            field.map(|field| field.value)
+        };
+        let long = match self.framing {
+            Framing::Length(length) => length >= WORTH,
+            Framing::Chunked | Framing::UntilClose => true,
+            Framing::None => false,
+        };
+        // Of a part, the client could not tell which bytes it is of.
+        long && self.status != 206
+            && self.nature == Nature::Answer
+            && self.request.version == Version::Http11
+            && field("content-encoding").is_none()
+            && !field("cache-control").is_some_and(|value| contains(value, b"no-transform"))
+            && field("content-type").is_some_and(is_compressible)
+    }
+}
+
+fn contains(value: &[u8], word: &[u8]) -> bool {
+    value.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word))
+}
+
 /// How an answer's head is written for this client.
-struct Coding<'a> {
+struct Form<'a> {
     client: Persistence,
     unchunk: Option<Unchunk>,
     answering: &'a Answering<'a>,
+    coding: Option<Coding>,
 }
 
-impl Coding<'_> {
+impl Form<'_> {
     fn passes(&self, field: &httparse::Header<'_>, status: u16) -> bool {
         let of_chunks = field.name.eq_ignore_ascii_case("transfer-encoding");
         let replaced = self.answering.edits.is_some_and(|edits| {
             let set = edits.set.iter().map(|(name, _)| name);
             edits.remove.iter().chain(set).any(|name| field.name.eq_ignore_ascii_case(name))
         });
-        !replaced && !(of_chunks && (self.unchunk.is_some() || status < 200 || status == 204))
+        let of_coding = self.coding.is_some()
+            && ["content-length", "accept-ranges", "content-md5", "etag", "transfer-encoding"]
+                .iter()
+                .any(|name| field.name.eq_ignore_ascii_case(name));
+        !replaced && !of_coding && !(of_chunks && (self.unchunk.is_some() || status < 200 || status == 204))
+    }
+
+    /// What the coding changes. The same body in another coding is equal only weakly.
+    fn write_coding(&self, parsed: &httparse::Response<'_, '_>, out: &mut Vec<u8>) {
+        let Some(coding) = self.coding else { return };
+        if let Some(tag) = parsed.headers.iter().find(|field| field.name.eq_ignore_ascii_case("etag")) {
+            head::extend(out, &["ETag: ", if tag.value.starts_with(b"W/") { "" } else { "W/" }]);
+            out.extend_from_slice(tag.value);
+            head::extend(out, &["\r\n"]);
+        }
+        let name = coding.name();
+        head::extend(
+            out,
+            &["Content-Encoding: ", name, "\r\nVary: Accept-Encoding\r\nTransfer-Encoding: chunked\r\n"],
+        );
     }
 }
 
@@ -151,25 +218,24 @@ fn write(
     status: u16,
     parsed: &httparse::Response<'_, '_>,
     summary: &Summary<'_>,
-    coding: &Coding<'_>,
+    form: &Form<'_>,
     out: &mut Vec<u8>,
 ) {
     let digits = [b'0' + (status / 100) as u8, b'0' + (status / 10 % 10) as u8, b'0' + (status % 10) as u8];
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(&digits);
     head::extend(out, &[" ", parsed.reason.unwrap_or_default(), "\r\n"]);
-    let passing = parsed.headers.iter().filter(|field| summary.passes(field) && coding.passes(field, status));
+    let passing = parsed.headers.iter().filter(|field| summary.passes(field) && form.passes(field, status));
     passing.for_each(|field| head::write_field(out, field));
-    let answering = coding.answering;
+    form.write_coding(parsed, out);
+    let answering = form.answering;
     for (name, value) in answering.edits.into_iter().flat_map(|edits| edits.set.iter().chain(&edits.add)) {
         head::extend(out, &[name, ": ", value, "\r\n"]);
     }
     head::extend(out, &[answering.lines]);
-    match coding.client {
+    match form.client {
         _ if summary.upgrade == Upgrade::Asked => head::extend(out, &["Connection: Upgrade\r\n"]),
-        Persistence::Close => head::extend(out, &["Connection: close\r\n"]),
-        Persistence::KeepTold => head::extend(out, &["Connection: keep-alive\r\n"]),
-        Persistence::Keep => {}
+        client => head::extend(out, &[client.line()]),
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -16,6 +16,8 @@
 
 mod buffer;
 mod count;
+mod encode;
+mod gate;
 mod http1;
 mod listen;
 mod observe;
@@ -306,7 +308,7 @@ impl Shared {
             Phase::Finishing => FaultsChanged::No,
         };
         for listener in &plan.listeners {
-            for backend in listener.splits.iter().flat_map(|split| &split.backends) {
+            for backend in listener.all_splits().flat_map(|split| &split.backends) {
                 desk.ended.remove(&backend.instance);
             }
         }

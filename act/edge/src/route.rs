@@ -1,12 +1,14 @@
-//! A listener at one worker, and the choice of an instance behind it.
+//! A listener at one worker, and the choice of an instance: behind the listener itself, or behind one of its rules.
 //!
 //! Choosing and counting are one step on the worker's thread. A table's change is another. Neither waits in
 //! between, so that after a worker has acknowledged a generation, nothing can reach an instance that this
 //! generation does not name.
 
 use crate::count::{Claim, Entry, Kind};
+use crate::gate::Gate;
 use crate::observe::Register;
-use crate::table::PlannedListener;
+use crate::table::{PlannedBackend, PlannedListener, PlannedSplit};
+use naru_model::Policy;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -17,15 +19,26 @@ use tokio::sync::Notify;
 pub(crate) struct Route {
     pub(crate) address: std::sync::Arc<str>,
     pub(crate) protocol: naru_model::Protocol,
-    choices: RefCell<Vec<Choice>>,
-    /// Told when the choices changed, to those that wait for an instance.
-    pub(crate) changed: Notify,
+    /// The listener's own instances.
+    pub(crate) own: Rc<Set>,
+    pub(crate) gate: RefCell<Rc<Gate>>,
     /// Told when the listener is removed, to connections that wait for their next request.
     pub(crate) closing: Notify,
     closed: Cell<bool>,
+    pub(crate) register: Register,
+}
+
+/// The instances among which one is chosen: a listener's own, or a rule's. Requests share it, and it outlives its
+/// removal for as long as they do.
+#[derive(Default)]
+pub(crate) struct Set {
+    choices: RefCell<Vec<Choice>>,
+    /// Told when the choices changed, to those that wait for an instance.
+    pub(crate) changed: Notify,
+    removed: Cell<bool>,
     /// How many wait for an instance.
     pub(crate) held: Cell<usize>,
-    pub(crate) register: Register,
+    pub(crate) policy: RefCell<std::sync::Arc<Policy>>,
 }
 
 /// A share of the traffic.
@@ -56,11 +69,10 @@ impl Route {
         Route {
             address: listener.address.clone(),
             protocol: listener.protocol,
-            choices: RefCell::default(),
-            changed: Notify::new(),
+            own: Rc::default(),
+            gate: RefCell::default(),
             closing: Notify::new(),
             closed: Cell::new(false),
-            held: Cell::new(0),
             register: Register::new(&listener.register),
         }
     }
@@ -74,11 +86,50 @@ impl Route {
     pub(crate) fn change(
         &self,
         listener: &PlannedListener,
-        mut entry: impl FnMut(&crate::table::PlannedBackend) -> Rc<Entry>,
+        workers: usize,
+        mut entry: impl FnMut(&PlannedBackend) -> Rc<Entry>,
     ) {
         self.register.change(&listener.register);
+        self.own.change(&listener.splits, &listener.policy, &mut entry);
+        let gate = Gate::next(&self.gate.borrow(), listener, workers, &mut entry);
+        self.gate.replace(gate);
+    }
+
+    /// The listener is in no table any more: nothing can be chosen, and idle connections close.
+    pub(crate) fn close(&self) {
+        self.own.remove();
+        self.gate.take().remove();
+        self.finish();
+    }
+
+    /// No more connections come: those that are idle close, and the others once their work is done.
+    pub(crate) fn finish(&self) {
+        self.closed.set(true);
+        self.closing.notify_waiters();
+    }
+
+    /// Whether connections are to close once their work is done.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// How many requests wait for an instance.
+    pub(crate) fn held(&self) -> usize {
+        self.own.held.get() + self.gate.borrow().held()
+    }
+}
+
+impl Set {
+    /// Chooses among these from now on; `entry` gives the worker's entry of an instance.
+    pub(crate) fn change(
+        &self,
+        splits: &[PlannedSplit],
+        policy: &std::sync::Arc<Policy>,
+        entry: &mut impl FnMut(&PlannedBackend) -> Rc<Entry>,
+    ) {
+        self.policy.replace(policy.clone());
         let mut changed = Vec::new();
-        for split in listener.splits.iter() {
+        for split in splits {
             // Every instance that is named gets its entry, the ones without a share too.
             let backends = split.backends.iter();
             let backends: Vec<_> = backends.map(|b| Target { entry: entry(b), address: b.address }).collect();
@@ -99,27 +150,16 @@ impl Route {
         self.changed.notify_waiters();
     }
 
-    /// The listener is in no table any more: nothing can be chosen, and idle connections close.
-    pub(crate) fn close(&self) {
+    /// No table names it any more: nothing can be chosen, and nobody waits.
+    pub(crate) fn remove(&self) {
         self.choices.borrow_mut().clear();
-        self.finish();
+        self.removed.set(true);
         self.changed.notify_waiters();
     }
 
-    /// No more connections come: those that are idle close, and the others once their work is done.
-    pub(crate) fn finish(&self) {
-        self.closed.set(true);
-        self.closing.notify_waiters();
-    }
-
-    /// Whether connections are to close once their work is done.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
-    }
-
-    /// Whether anything can be chosen.
-    pub(crate) fn has_choices(&self) -> bool {
-        !self.choices.borrow().is_empty()
+    /// Whether there is nothing to wait for.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.get()
     }
 
     /// Chooses an instance and counts the work on it: the split by weight, then the least loaded there that

@@ -3,7 +3,7 @@
 
 use crate::Config;
 use crate::count::{Claim, Ending, Entry, Kind};
-use crate::route::{Chosen, Route};
+use crate::route::{Chosen, Set};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ const LAST_WAIT: Duration = Duration::from_millis(250);
 /// A search, from the first choice to the last.
 pub(crate) struct Search<'a> {
     config: &'a Config,
-    route: &'a Route,
+    set: &'a Set,
     kind: Kind,
     tried: Vec<Rc<Entry>>,
     /// The claim of the instance that failed last: how it ends shows only when the next is chosen.
@@ -51,10 +51,10 @@ pub(crate) enum Failure {
 }
 
 impl<'a> Search<'a> {
-    pub(crate) fn new(config: &'a Config, route: &'a Route, kind: Kind) -> Search<'a> {
+    pub(crate) fn new(config: &'a Config, set: &'a Set, kind: Kind) -> Search<'a> {
         Search {
             config,
-            route,
+            set,
             kind,
             tried: Vec::new(),
             failed: None,
@@ -104,10 +104,10 @@ impl<'a> Search<'a> {
     }
 
     fn choose(&self) -> Option<Chosen> {
-        let untried = self.route.choose(self.kind, &self.tried);
+        let untried = self.set.choose(self.kind, &self.tried);
         match self.failed {
             // It may be the only one: a new connection to it is worth a try.
-            Some((_, Failure::BrokeOff)) => untried.or_else(|| self.route.choose(self.kind, &[])),
+            Some((_, Failure::BrokeOff)) => untried.or_else(|| self.set.choose(self.kind, &[])),
             _ => untried,
         }
     }
@@ -122,11 +122,11 @@ impl<'a> Search<'a> {
     async fn hold(&mut self) -> Result<(), NoInstance> {
         let now = Instant::now();
         let until = *self.until.get_or_insert(now + self.config.hold_time);
-        if now >= until || (self.route.is_closed() && !self.route.has_choices()) {
+        if now >= until || (self.set.is_removed()) {
             return Err(if self.failed.is_some() { NoInstance::Reached } else { NoInstance::Named });
         }
         if self.held.is_none() {
-            let held = Held::enter(self.route, self.config.max_held);
+            let held = Held::enter(self.set, self.config.max_held);
             self.held = Some(held.ok_or(NoInstance::Waited)?);
         }
         let again = match self.failed {
@@ -135,19 +135,19 @@ impl<'a> Search<'a> {
         };
         self.wait = (self.wait * 2).min(LAST_WAIT);
         // It was told of a change, or it is time: both mean to look again.
-        let _ = tokio::time::timeout_at(again.into(), self.route.changed.notified()).await;
+        let _ = tokio::time::timeout_at(again.into(), self.set.changed.notified()).await;
         Ok(())
     }
 }
 
 /// A place among those that wait.
-struct Held<'a>(&'a Route);
+struct Held<'a>(&'a Set);
 
 impl<'a> Held<'a> {
-    fn enter(route: &'a Route, max: usize) -> Option<Held<'a>> {
-        (route.held.get() < max).then(|| {
-            route.held.set(route.held.get() + 1);
-            Held(route)
+    fn enter(set: &'a Set, max: usize) -> Option<Held<'a>> {
+        (set.held.get() < max).then(|| {
+            set.held.set(set.held.get() + 1);
+            Held(set)
         })
     }
 }

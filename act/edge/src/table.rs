@@ -4,7 +4,8 @@
 use crate::count::Load;
 use crate::listen::Sockets;
 use crate::observe::{Logs, PlannedRegister};
-use naru_model::{Generation, InstanceId, Protocol, ReleaseNo, RouteTable};
+use naru_model::{Generation, InstanceId, Policy, Protocol, ReleaseNo, RouteTable, Rule, RuleAction};
+use naru_traffic::{Network, Rules};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,6 +31,14 @@ pub enum Refused {
         /// What its address says.
         address: String,
     },
+    /// A rule or a network makes no sense.
+    #[error("listener {listener}: {what}")]
+    Rule {
+        /// The listener's name.
+        listener: String,
+        /// What is the matter.
+        what: String,
+    },
 }
 
 /// A route table that can be carried out.
@@ -47,7 +56,39 @@ pub(crate) struct PlannedListener {
     /// `None` while they could not be opened.
     pub(crate) sockets: Option<Arc<Sockets>>,
     pub(crate) splits: Arc<[PlannedSplit]>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) entrance: Arc<PlannedEntrance>,
+    pub(crate) rules: Arc<PlannedRules>,
     pub(crate) register: Arc<PlannedRegister>,
+}
+
+impl PlannedListener {
+    /// The splits of the listener itself and of its rules.
+    pub(crate) fn all_splits(&self) -> impl Iterator<Item = &PlannedSplit> {
+        self.splits.iter().chain(self.rules.each.iter().flat_map(|rule| &rule.splits))
+    }
+}
+
+/// What holds for all that comes in.
+pub(crate) struct PlannedEntrance {
+    /// Networks that are believed about who asks.
+    pub(crate) trusted: Vec<Network>,
+}
+
+/// A listener's rules.
+pub(crate) struct PlannedRules {
+    pub(crate) filed: Rules,
+    pub(crate) each: Vec<PlannedRule>,
+    /// Whether what no rule takes goes to the listener's own instances.
+    pub(crate) has_own: bool,
+}
+
+/// A rule, and the instances that it goes to, if it does.
+pub(crate) struct PlannedRule {
+    /// Its forward has no splits: they stand beside it, so that rules can be compared without them.
+    pub(crate) rule: Rule,
+    pub(crate) splits: Vec<PlannedSplit>,
+    pub(crate) policy: Arc<Policy>,
 }
 
 /// A share of the traffic.
@@ -84,11 +125,50 @@ impl Plan {
                 protocol: listener.protocol,
                 sockets: None,
                 splits: splits.into(),
+                policy: listener.policy.clone().into(),
+                entrance: PlannedEntrance::read(listener)?.into(),
+                rules: PlannedRules::read(listener, loads)?.into(),
                 register: PlannedRegister::read(listener, logs).into(),
             })
         };
         let listeners = table.listeners.iter().map(listener).collect::<Result<_, _>>()?;
         Ok(Plan { generation: table.generation, listeners })
+    }
+}
+
+impl PlannedEntrance {
+    fn read(listener: &naru_model::Listener) -> Result<PlannedEntrance, Refused> {
+        let network = |text: &String| {
+            let what = |bad: naru_traffic::BadNetwork| bad.to_string();
+            text.parse().map_err(what).map_err(|what| Refused::Rule { listener: listener.name.clone(), what })
+        };
+        Ok(PlannedEntrance {
+            trusted: listener.entrance.trusted.iter().map(network).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl PlannedRules {
+    fn read(listener: &naru_model::Listener, loads: &mut Loads) -> Result<PlannedRules, Refused> {
+        let filed = Rules::compile(&listener.rules);
+        let filed =
+            filed.map_err(|bad| Refused::Rule { listener: listener.name.clone(), what: bad.to_string() })?;
+        let each = listener.rules.iter().map(|rule| PlannedRule::read(rule, &listener.name, loads));
+        let has_own = listener.service.is_some();
+        Ok(PlannedRules { filed, each: each.collect::<Result<_, _>>()?, has_own })
+    }
+}
+
+impl PlannedRule {
+    fn read(rule: &Rule, listener: &str, loads: &mut Loads) -> Result<PlannedRule, Refused> {
+        let mut rule = rule.clone();
+        let mut planned = (Vec::new(), Arc::default());
+        if let RuleAction::Forward(forward) = &mut rule.action {
+            let splits = std::mem::take(&mut forward.splits);
+            let splits = splits.iter().map(|split| PlannedSplit::read(split, listener, loads));
+            planned = (splits.collect::<Result<_, _>>()?, forward.policy.clone().into());
+        }
+        Ok(PlannedRule { rule, splits: planned.0, policy: planned.1 })
     }
 }
 

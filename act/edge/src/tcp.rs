@@ -14,7 +14,7 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut client: TcpStream)
     if client.set_nodelay(true).is_err() {
         return;
     }
-    let mut search = Search::new(config, route, Kind::Stream);
+    let mut search = Search::new(config, &route.own, Kind::Stream);
     let (claim, mut upstream, address) = loop {
         let Ok(Chosen { claim, address }) = search.next().await else { return };
         match Upstream::connect(address, config.connect_time).await {

@@ -172,7 +172,7 @@ impl Worker {
                 same
             });
             let route = kept.unwrap_or_else(|| Rc::new(Route::new(listener)));
-            route.change(listener, |backend| {
+            route.change(listener, self.config.workers, |backend| {
                 let entry = self.entry(backend);
                 named.insert(entry.id.clone());
                 entry

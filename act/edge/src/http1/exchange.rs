@@ -9,11 +9,13 @@
 use super::wanted;
 use crate::buffer::{HeadText, SIZE};
 use crate::count::Claim;
+use crate::encode::Encoder;
 use crate::observe::Visit;
 use crate::route::Route;
 use crate::transfer::{Inbox, write_all};
 use naru_wire::{
-    Answering, Body, Framing, Nature, Reject, RequestHead, ResponseHead, Version, What, find_end, response,
+    Answering, Body, Coding, Framing, Nature, Reject, RequestHead, ResponseHead, Version, What, find_end,
+    response,
 };
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
@@ -39,6 +41,8 @@ pub(super) struct Exchange<'a> {
     pub(super) visit: &'a Visit,
     pub(super) written: &'a Cell<u64>,
     pub(super) stall: Duration,
+    /// What is changed of the answer.
+    pub(super) answering: &'a Answering<'a>,
 }
 
 /// How far the request is.
@@ -264,7 +268,7 @@ impl Downward<'_> {
                 let wanted = wanted(self.exchange.head, self.exchange.route);
                 let head = &answer.bytes()[..end];
                 let head = self.exchange.visit.with_answer_lines(|lines| {
-                    let answering = Answering { lines, ..Answering::default() };
+                    let answering = Answering { lines, ..*self.exchange.answering };
                     response(head, self.exchange.head, wanted, &answering, &mut self.out)
                 });
                 answer.consume(end);
@@ -293,6 +297,10 @@ impl Downward<'_> {
         from: &mut ReadHalf<'_>,
         to: &mut WriteHalf<'_>,
     ) -> Result<(), End> {
+        if let Some(coding) = head.coding {
+            // Boxed: what is rare must not make every connection larger.
+            return Box::pin(self.coded(head, coding, from, to)).await;
+        }
         let mut body = Body::new(head.framing);
         let unchunk = head.framing == Framing::Chunked && self.exchange.head.version == Version::Http10;
         loop {
@@ -313,6 +321,52 @@ impl Downward<'_> {
                 Ok(_) | Err(_) => return Err(End::Broken(head.framing)),
             }
         }
+    }
+
+    /// Passes the body on in another coding, in chunks.
+    async fn coded(
+        &mut self,
+        head: ResponseHead,
+        coding: Coding,
+        from: &mut ReadHalf<'_>,
+        to: &mut WriteHalf<'_>,
+    ) -> Result<(), End> {
+        let broken = |_: io::Error| End::Broken(Framing::Chunked);
+        let mut body = Body::new(head.framing);
+        let mut encoder = Encoder::new(coding).map_err(broken)?;
+        loop {
+            let mut data = Vec::new();
+            while !body.is_done() && !self.exchange.answer.bytes().is_empty() {
+                let bytes = self.exchange.answer.bytes();
+                let run = body.run(bytes).map_err(|_| End::Broken(Framing::Chunked))?;
+                if run.what == What::Data {
+                    data.extend(encoder.encode(&bytes[..run.length]).map_err(broken)?);
+                }
+                self.exchange.answer.consume(run.length);
+            }
+            self.chunk(&data, to).await?;
+            if body.is_done() {
+                break;
+            }
+            match self.exchange.answer.fill(from).await {
+                Ok(1..) => {}
+                Ok(_) if body.ends_with_close() => break,
+                Ok(_) | Err(_) => return Err(End::Broken(Framing::Chunked)),
+            }
+        }
+        self.chunk(&encoder.finish().map_err(broken)?, to).await?;
+        self.out.extend_from_slice(b"0\r\n\r\n");
+        self.write(to, 0).await.map_err(|_| End::ClientGone)
+    }
+
+    /// Writes the head, if it is still to be written, and a chunk; an empty one would be the last.
+    async fn chunk(&mut self, data: &[u8], to: &mut WriteHalf<'_>) -> Result<(), End> {
+        if !data.is_empty() {
+            self.out.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+            self.out.extend_from_slice(data);
+            self.out.extend_from_slice(b"\r\n");
+        }
+        self.write(to, 0).await.map_err(|_| End::ClientGone)
     }
 
     async fn pass(&mut self, body: &mut Body, to: &mut WriteHalf<'_>) -> Result<(), Passing> {

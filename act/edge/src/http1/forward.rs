@@ -1,7 +1,8 @@
 //! A request's way: to an instance, to another where that is safe, and what the books say of it.
 
 use super::exchange::{End, Exchange, Sending};
-use super::{After, Client, Request, wanted};
+use super::take::Request;
+use super::{After, Client, wanted};
 use crate::count::{Claim, Ending, Kind};
 use crate::observe::{Again, Visit};
 use crate::pool::{Origin, Upstream};
@@ -47,7 +48,7 @@ struct Try {
 impl Client<'_> {
     /// Has one request answered.
     pub(super) async fn answer(&mut self, request: &Request) -> After {
-        let mut search = Search::new(self.config, self.route, Kind::Request);
+        let mut search = Search::new(self.config, &request.set, Kind::Request);
         loop {
             let chosen = match search.next().await {
                 Ok(chosen) => chosen,
@@ -122,6 +123,7 @@ impl Client<'_> {
             visit: &request.visit,
             written: &at.upstream.written,
             stall: self.config.stall_time,
+            answering: &request.answering(),
         };
         exchange.run((&mut self.read, &mut self.write, &mut self.inbox), (read, write)).await
     }

@@ -3,20 +3,21 @@
 
 mod exchange;
 mod forward;
+mod local;
+mod take;
 
 use crate::Config;
 use crate::buffer::HeadText;
-use crate::observe::{Asked, Visit};
+use crate::observe::Visit;
 use crate::route::Route;
 use crate::transfer::{Inbox, linger, write_all};
-use naru_wire::{
-    Method, Onward, Persistence, REQUEST_HEAD, Reject, RequestHead, Room, Sender, Trust, Version, find_end,
-};
+use naru_wire::{Method, Persistence, Reject, RequestHead};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use take::Taken;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::futures::Notified;
@@ -29,7 +30,8 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut stream: TcpStream,
     }
     let address = peer.ip().to_canonical().to_string();
     let (read, write) = stream.split();
-    let mut client = Client { config, route, address, read, write, inbox: Inbox::default() };
+    let source = peer.ip().to_canonical();
+    let mut client = Client { config, route, source, address, read, write, inbox: Inbox::default() };
     let closing = pin!(route.closing.notified());
     let idle = tokio::time::sleep(config.idle_time);
     let wait = Wait { deadline: idle.deadline(), sleep: Box::pin(idle), closing };
@@ -44,18 +46,12 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut stream: TcpStream,
 struct Client<'a> {
     config: &'a Config,
     route: &'a Route,
+    /// The client's address, and as a text.
+    source: IpAddr,
     address: String,
     read: ReadHalf<'a>,
     write: WriteHalf<'a>,
     inbox: Inbox,
-}
-
-/// A request whose head is there; its body may still be under way.
-struct Request {
-    head: RequestHead,
-    /// The head as the instance gets it.
-    text: HeadText,
-    visit: Visit,
 }
 
 /// What the client's connection is to become after an answer, as far as it is for the client and the
@@ -88,7 +84,8 @@ impl Client<'_> {
     async fn serve_all(&mut self, mut wait: Wait<'_, '_>) -> After {
         loop {
             let after = match self.next_request(&mut wait).await {
-                Ok(request) => self.answer(&request).await,
+                Ok(Taken::Request(request)) => self.answer(&request).await,
+                Ok(Taken::Other(other)) => Box::pin(self.other(*other)).await,
                 Err(NoRequest::End) => After::Drop,
                 Err(NoRequest::Refused(reject)) => {
                     let visit = Visit::begin(&self.route.register, &self.address, None);
@@ -106,7 +103,7 @@ impl Client<'_> {
         }
     }
 
-    async fn next_request(&mut self, wait: &mut Wait<'_, '_>) -> Result<Request, NoRequest> {
+    async fn next_request(&mut self, wait: &mut Wait<'_, '_>) -> Result<Taken, NoRequest> {
         let mut seen = 0;
         // Who comes while the listener closes may still have a request under way.
         let closed = self.route.is_closed();
@@ -128,42 +125,6 @@ impl Client<'_> {
                 Arrived::TooLate | Arrived::End => return Err(NoRequest::End),
             }
         }
-    }
-
-    /// Takes the next request's head, if it is there whole.
-    fn take_request(&mut self, seen: &mut usize) -> Result<Option<Request>, Reject> {
-        // Empty lines before a request are tolerated, as the standard asks.
-        while self.inbox.bytes().starts_with(b"\r\n") {
-            self.inbox.consume(2);
-            *seen = 0;
-        }
-        let bytes = self.inbox.bytes();
-        let end = find_end(bytes, *seen)?;
-        if end.unwrap_or(bytes.len()) > REQUEST_HEAD {
-            return Err(Reject::new(431, "the head is too long"));
-        }
-        let Some(end) = end else { return Ok(None) };
-        let (client, address) = (&*self.address, &*self.route.address);
-        let sender = Sender { client, scheme: "http", address, trust: Trust::Nothing };
-        let (mut text, mut room) = (HeadText::borrow(), Room::default());
-        let request = naru_wire::Request::read(&bytes[..end], &mut room)?;
-        let visit = self.visit(&request);
-        let onward = Onward { lines: visit.request_lines(), ..Onward::default() };
-        request.write(&sender, &onward, &mut text);
-        let head = request.head;
-        self.inbox.consume(end);
-        Ok(Some(Request { head, text, visit }))
-    }
-
-    fn visit(&self, request: &naru_wire::Request<'_, '_>) -> Visit {
-        let asked = Asked {
-            method: request.method,
-            host: request.host.unwrap_or_default(),
-            target: request.target,
-            protocol: if request.head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" },
-            field: &|name| request.field(name),
-        };
-        Visit::begin(&self.route.register, &self.address, Some(&asked))
     }
 
     /// Answers in the edge's own words.

@@ -150,7 +150,7 @@ impl Register {
             stack: planned.rules[0].stack.clone(),
             accepted: self.accepted.get(),
             open: self.open.get(),
-            held: route.held.get() as u64,
+            held: route.held() as u64,
             rules: rules.collect(),
         }
     }

@@ -69,7 +69,6 @@ impl Visit {
     }
 
     /// The rule at this place of the table takes it.
-    #[allow(dead_code, reason = "the choice of a rule calls it")]
     pub(crate) fn matched(&mut self, register: &Register, rule: usize) {
         self.tally.requests.set(self.tally.requests.get() - 1);
         self.tally = register.tally(Some(rule));

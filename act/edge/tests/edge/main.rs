@@ -9,5 +9,6 @@ mod logged;
 mod observed;
 mod retry;
 mod routes;
+mod rules;
 mod sheets;
 mod streams;

@@ -1,0 +1,184 @@
+//! The gate: what becomes of a request before any instance is looked for.
+//!
+//! A listener's rules are tried in order; the one that takes the request says what is asked of it (a rate, a
+//! password, another service's leave) and what becomes of it: it goes to a set of instances, changed perhaps, or is
+//! answered here. The same gate serves every version of HTTP: it sees a request as [`Asked`], and its answers are
+//! whole [`Answer`]s.
+//!
+//! Whatever can be decided at once is ([`Gate::look`]); only what has to wait for somebody is a future
+//! ([`Pending::leave`]), so that a request without such a rule costs nothing for it.
+
+mod answer;
+mod ask;
+mod basic;
+mod files;
+mod way;
+
+pub(crate) use answer::{Answer, Content};
+pub(crate) use way::{Pending, Way};
+
+use crate::count::Entry;
+use crate::route::Set;
+use crate::table::{PlannedBackend, PlannedEntrance, PlannedListener, PlannedRules};
+use naru_traffic::{Ask, Captures, Fields, normal};
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use way::Action;
+
+/// A request, as far as the gate looks at it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a str,
+    /// Host and port, as the client wrote them.
+    pub(crate) host: Option<&'a str>,
+    /// Path and query, or `*`.
+    pub(crate) target: &'a str,
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
+    /// Who asks: the client, or whom a trusted proxy names.
+    pub(crate) source: IpAddr,
+    pub(crate) fields: &'a dyn Fields,
+}
+
+/// What becomes of a request.
+pub(crate) enum Verdict {
+    /// The listener's own instances answer it.
+    Own,
+    /// The instances of a rule answer it.
+    Forward(Passage),
+    /// It is answered here.
+    Answer(Answer),
+    /// Somebody has to be waited for first.
+    Wait(Pending),
+}
+
+/// A request's way to the instances of a rule.
+pub(crate) struct Passage {
+    pub(crate) way: Rc<Way>,
+    pub(crate) set: Rc<Set>,
+    /// Path and query as the instance gets them, where they are changed.
+    pub(crate) path: Option<String>,
+    /// Fields that were found out on the way, each a line with its CRLF.
+    pub(crate) lines: String,
+}
+
+/// The rules of a listener at one worker.
+#[derive(Default)]
+pub(crate) struct Gate {
+    planned: Option<(Arc<PlannedRules>, Arc<PlannedEntrance>)>,
+    ways: Vec<Rc<Way>>,
+}
+
+/// The path and query of a request, the path in the form that rules see.
+pub(crate) struct Target<'a> {
+    pub(crate) path: Cow<'a, str>,
+    pub(crate) query: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// # Errors
+    /// The answer to a path that is none.
+    fn split(&self) -> Result<Target<'a>, Answer> {
+        let (path, query) = match self.target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (self.target, None),
+        };
+        match normal(path) {
+            Ok(path) => Ok(Target { path, query }),
+            Err(_) => Err(Answer::told(400, "the path cannot be read, or leads above the root")),
+        }
+    }
+
+    fn ask(&self, target: &'a Target<'a>) -> Ask<'a> {
+        Ask {
+            method: self.method,
+            host: Ask::host_of(self.host.unwrap_or_default()),
+            path: &target.path,
+            query: target.query,
+            source: self.source,
+            fields: self.fields,
+        }
+    }
+}
+
+impl Gate {
+    /// The gate by a newer table. A rule that is as it was keeps its state; its instances may be others.
+    pub(crate) fn next(
+        before: &Gate,
+        listener: &PlannedListener,
+        workers: usize,
+        entry: &mut impl FnMut(&PlannedBackend) -> Rc<Entry>,
+    ) -> Rc<Gate> {
+        let mut ways = Vec::with_capacity(listener.rules.each.len());
+        for planned in &listener.rules.each {
+            let kept = before.ways.iter().find(|way| way.rule == planned.rule);
+            let way = kept.cloned().unwrap_or_else(|| Rc::new(Way::new(&planned.rule, workers)));
+            if let Action::Forward(set) = &way.action {
+                set.change(&planned.splits, &planned.policy, entry);
+            }
+            ways.push(way);
+        }
+        let gone = before.ways.iter().filter(|way| !ways.iter().any(|kept| Rc::ptr_eq(kept, way)));
+        gone.for_each(|way| way.remove());
+        Rc::new(Gate { planned: Some((listener.rules.clone(), listener.entrance.clone())), ways })
+    }
+
+    /// No table names the listener any more.
+    pub(crate) fn remove(&self) {
+        self.ways.iter().for_each(|way| way.remove());
+    }
+
+    /// How many requests wait for an instance of a rule.
+    pub(crate) fn held(&self) -> usize {
+        self.ways.iter().map(|way| way.held()).sum()
+    }
+
+    /// Whether `peer` is believed about who asks.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        let trusted = self.planned.as_ref().map(|(_, entrance)| &entrance.trusted);
+        trusted.is_some_and(|trusted| trusted.iter().any(|network| network.contains(peer)))
+    }
+
+    /// Who asks: the last of those whom trusted proxies name that is no such proxy itself.
+    pub(crate) fn source(&self, peer: IpAddr, forwarded: Option<&[u8]>) -> IpAddr {
+        let mut source = peer;
+        let text = std::str::from_utf8(forwarded.unwrap_or_default()).unwrap_or_default();
+        for named in text.rsplit(',').map(str::trim) {
+            let Ok(named) = named.parse() else { break };
+            if !self.trusts(source) {
+                break;
+            }
+            source = named;
+        }
+        source
+    }
+
+    /// What becomes of a request, and the place of the rule that took it, if one did.
+    pub(crate) fn look(&self, asked: &Asked<'_>, now: Instant) -> (Verdict, Option<usize>) {
+        let Some((rules, _)) = &self.planned else { return (Verdict::Own, None) };
+        if rules.each.is_empty() && rules.has_own {
+            return (Verdict::Own, None);
+        }
+        let target = match asked.split() {
+            Ok(target) => target,
+            Err(answer) => return (Verdict::Answer(answer), None),
+        };
+        let ask = asked.ask(&target);
+        match rules.filed.find(&ask) {
+            Some(found) => {
+                let way = &self.ways[found.index];
+                (way.look(asked, &ask, &found.captures, now), Some(found.index))
+            }
+            None if rules.has_own => (Verdict::Own, None),
+            None => (Verdict::Answer(Answer::told(404, "no rule of this address takes the request")), None),
+        }
+    }
+}
+
+/// What `captures` stand for belongs to one path: both are found again from the request itself.
+fn captures_of(way: &Way, target: &Target<'_>) -> Captures {
+    naru_traffic::captures(&way.rule.when.paths, &target.path).unwrap_or_default()
+}

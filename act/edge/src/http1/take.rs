@@ -1,0 +1,199 @@
+//! The next request of a connection: understood, looked at by the gate, and written for its instance.
+
+use super::{After, Client};
+use crate::buffer::HeadText;
+use crate::gate::{self, Answer, Pending, Verdict, Way};
+use crate::observe::{self, Visit};
+use crate::route::Set;
+use naru_traffic::Fields;
+use naru_wire::{
+    Answering, Coding, Onward, REQUEST_HEAD, Reject, RequestHead, Room, Sender, Trust, Version, find_end,
+};
+use std::rc::Rc;
+use std::time::Instant;
+
+/// A request that goes to an instance; its body may still be under way.
+pub(super) struct Request {
+    pub(super) head: RequestHead,
+    /// The head as the instance gets it.
+    pub(super) text: HeadText,
+    pub(super) visit: Visit,
+    /// Among whom an instance is chosen.
+    pub(super) set: Rc<Set>,
+    /// The rule that took it.
+    way: Option<Rc<Way>>,
+    /// How its answer may be coded.
+    coding: Option<Coding>,
+}
+
+/// A request that was taken.
+pub(super) enum Taken {
+    Request(Request),
+    // Boxed: what is rarer must not make every connection larger.
+    Other(Box<Other>),
+}
+
+/// A request that no instance answers, or not yet.
+pub(super) struct Other {
+    head: RequestHead,
+    visit: Visit,
+    what: What,
+}
+
+enum What {
+    Answer(Answer),
+    /// Leave is waited for; then the head is read once more.
+    Wait(Pending, Vec<u8>),
+}
+
+/// A request's fields, as rules see them.
+struct Lines<'a>(&'a naru_wire::Request<'a, 'a>);
+
+impl Fields for Lines<'_> {
+    fn field(&self, name: &str) -> Option<&[u8]> {
+        self.0.field(name)
+    }
+
+    fn each(&self, to: &mut dyn FnMut(&str, &[u8])) {
+        self.0.each().for_each(|(name, value)| to(name, value));
+    }
+}
+
+impl Request {
+    /// What is changed of its answer.
+    pub(super) fn answering(&self) -> Answering<'_> {
+        let edits = self.way.as_ref().and_then(|way| way.answer_edits());
+        Answering { edits, coding: self.coding, lines: "" }
+    }
+}
+
+impl Client<'_> {
+    /// Takes the next request's head, if it is there whole.
+    pub(super) fn take_request(&mut self, seen: &mut usize) -> Result<Option<Taken>, Reject> {
+        // Empty lines before a request are tolerated, as the standard asks.
+        while self.inbox.bytes().starts_with(b"\r\n") {
+            self.inbox.consume(2);
+            *seen = 0;
+        }
+        let bytes = self.inbox.bytes();
+        let end = find_end(bytes, *seen)?;
+        if end.unwrap_or(bytes.len()) > REQUEST_HEAD {
+            return Err(Reject::new(431, "the head is too long"));
+        }
+        let Some(end) = end else { return Ok(None) };
+        let taken = self.look(&bytes[..end])?;
+        self.inbox.consume(end);
+        Ok(Some(taken))
+    }
+
+    fn look(&self, head: &[u8]) -> Result<Taken, Reject> {
+        let mut room = Room::default();
+        let request = naru_wire::Request::read(head, &mut room)?;
+        let mut visit = self.visit(&request);
+        let gate = self.route.gate.borrow().clone();
+        let lines = Lines(&request);
+        let (verdict, rule) = gate.look(&self.asked(&request, &lines), Instant::now());
+        if let Some(rule) = rule {
+            visit.matched(&self.route.register, rule);
+        }
+        Ok(self.taken(&request, verdict, visit, head))
+    }
+
+    fn taken(
+        &self,
+        request: &naru_wire::Request<'_, '_>,
+        verdict: Verdict,
+        visit: Visit,
+        bytes: &[u8],
+    ) -> Taken {
+        let mut text = HeadText::borrow();
+        let sender = self.sender();
+        let (set, way) = match verdict {
+            Verdict::Own => {
+                let onward = Onward { lines: visit.request_lines(), ..Onward::default() };
+                request.write(&sender, &onward, &mut text);
+                (self.route.own.clone(), None)
+            }
+            Verdict::Forward(passage) => {
+                let lines = passage.lines.clone() + visit.request_lines();
+                request.write(&sender, &passage.way.onward(&passage, &lines), &mut text);
+                (passage.set, Some(passage.way))
+            }
+            Verdict::Answer(answer) => return Taken::other(request.head, visit, What::Answer(answer)),
+            Verdict::Wait(pending) => {
+                return Taken::other(request.head, visit, What::Wait(pending, bytes.to_vec()));
+            }
+        };
+        let compress = set.policy.borrow().compress;
+        let accept = request.field("accept-encoding").filter(|_| compress);
+        let coding = accept.and_then(|accept| Coding::accepted(accept, &Coding::ALL));
+        Taken::Request(Request { head: request.head, text, visit, set, way, coding })
+    }
+
+    fn visit(&self, request: &naru_wire::Request<'_, '_>) -> Visit {
+        let asked = observe::Asked {
+            method: request.method,
+            host: request.host.unwrap_or_default(),
+            target: request.target,
+            protocol: if request.head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            field: &|name| request.field(name),
+        };
+        Visit::begin(&self.route.register, &self.address, Some(&asked))
+    }
+
+    fn asked<'a>(&self, request: &'a naru_wire::Request<'a, 'a>, lines: &'a Lines<'a>) -> gate::Asked<'a> {
+        let gate = self.route.gate.borrow();
+        let forwarded = request.fields("x-forwarded-for").last();
+        gate::Asked {
+            method: request.method,
+            host: request.host,
+            target: request.target,
+            scheme: "http",
+            source: if forwarded.is_some() { gate.source(self.source, forwarded) } else { self.source },
+            fields: lines,
+        }
+    }
+
+    fn sender(&self) -> Sender<'_> {
+        let trusted = self.route.gate.borrow().trusts(self.source);
+        let trust = if trusted { Trust::Forwarded } else { Trust::Nothing };
+        Sender { client: &self.address, scheme: "http", address: &self.route.address, trust }
+    }
+
+    /// Sees to a request that no instance answers, or not yet.
+    pub(super) async fn other(&mut self, other: Other) -> After {
+        let Other { head, visit, what } = other;
+        let (mut pending, bytes) = match what {
+            What::Answer(answer) => return self.give(&answer, &head, &visit).await,
+            What::Wait(pending, bytes) => (pending, bytes),
+        };
+        let lines = match pending.leave().await {
+            Ok(lines) => lines,
+            Err(answer) => return self.give(&answer, &head, &visit).await,
+        };
+        let mut room = Room::default();
+        let taken = match naru_wire::Request::read(&bytes, &mut room) {
+            Ok(request) => {
+                let verdict = pending.go(&self.asked(&request, &Lines(&request)), lines);
+                self.taken(&request, verdict, visit, &bytes)
+            }
+            // It was read before, and is what it was.
+            Err(reject) => {
+                return self.give(&Answer::told(reject.status, reject.reason), &head, &visit).await;
+            }
+        };
+        match taken {
+            Taken::Request(request) => self.answer(&request).await,
+            Taken::Other(other) => match other.what {
+                What::Answer(answer) => self.give(&answer, &other.head, &other.visit).await,
+                What::Wait(..) => unreachable!("leave is asked for once"),
+            },
+        }
+    }
+}
+
+impl Taken {
+    fn other(head: RequestHead, visit: Visit, what: What) -> Taken {
+        Taken::Other(Box::new(Other { head, visit, what }))
+    }
+}
