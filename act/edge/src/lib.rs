@@ -16,7 +16,6 @@
 
 mod buffer;
 mod count;
-mod encode;
 mod gate;
 mod http1;
 mod listen;

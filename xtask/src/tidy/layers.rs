@@ -7,7 +7,8 @@ use super::{Finding, Tree};
 /// What of Naru a crate may depend on, tests included. A crate that is not here has to be added, with thought.
 ///
 /// `model` and `decide` know nothing of `act`; the parts of `act` do not know each other. `decide` is pure,
-/// so the part that needs a judgement at its own side of a wire (the work ledger) may use it.
+/// so the part that needs a judgement at its own side of a wire (the work ledger) may use it. The edge is too large for one
+/// crate: what it answers by itself knows nothing of it.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("yaml", &[]),
@@ -18,7 +19,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("act/store", &[]),
     ("act/process", &["model"]),
     ("act/work", &["model", "decide"]),
-    ("act/edge", &["model", "traffic", "wire"]),
+    ("act/answers", &["model", "wire"]),
+    ("act/edge", &["model", "traffic", "wire", "act/answers"]),
     ("act/acme", &["model"]),
     ("act/api", &["model"]),
     ("sim", &["model", "decide"]),
@@ -53,6 +55,7 @@ const EVERYTHING_BELOW: &[&str] = &[
     "act/store",
     "act/process",
     "act/work",
+    "act/answers",
     "act/edge",
     "act/acme",
     "act/api",

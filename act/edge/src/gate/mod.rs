@@ -8,18 +8,15 @@
 //! Whatever can be decided at once is ([`Gate::look`]); only what has to wait for somebody is a future
 //! ([`Pending::leave`]), so that a request without such a rule costs nothing for it.
 
-mod answer;
 mod ask;
-mod basic;
-mod files;
 mod way;
 
-pub(crate) use answer::{Answer, Content};
 pub(crate) use way::{Pending, Way};
 
 use crate::count::Entry;
 use crate::route::Set;
 use crate::table::{PlannedBackend, PlannedEntrance, PlannedListener, PlannedRules};
+use naru_answers::Answer;
 use naru_traffic::{Ask, Captures, Fields, normal};
 use std::borrow::Cow;
 use std::net::IpAddr;

@@ -1,11 +1,9 @@
 //! A rule at one worker: what it asks of a request, and what it makes of it.
 
-use super::answer::{Answer, Content};
 use super::ask::{Judge, Question};
-use super::basic::{Basic, Claimed, Shown};
-use super::files::{Folder, Wanted};
 use super::{Asked, Passage, Target, Verdict, captures_of};
 use crate::route::Set;
+use naru_answers::{Answer, Basic, Claimed, Content, Folder, Shown, Wanted};
 use naru_model::{Edits, FieldEdits, Redirect, Rule, RuleAction};
 use naru_traffic::{Ask, Captures, Parts, Rates, edit_path, location};
 use naru_wire::Onward;

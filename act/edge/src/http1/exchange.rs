@@ -9,10 +9,10 @@
 use super::wanted;
 use crate::buffer::{HeadText, SIZE};
 use crate::count::Claim;
-use crate::encode::Encoder;
 use crate::observe::Visit;
 use crate::route::Route;
 use crate::transfer::{Inbox, write_all};
+use naru_answers::Encoder;
 use naru_wire::{
     Answering, Body, Coding, Framing, Nature, Reject, RequestHead, ResponseHead, Version, What, find_end,
     response,

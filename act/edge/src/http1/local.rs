@@ -2,9 +2,9 @@
 
 use super::{After, Client, wanted};
 use crate::buffer::{Buffer, HeadText};
-use crate::gate::{Answer, Content};
 use crate::observe::Visit;
 use crate::transfer::write_all;
+use naru_answers::{Answer, Content};
 use naru_wire::{Framing, Method, Persistence, RequestHead};
 use std::cell::Cell;
 use std::fs::File;

@@ -2,9 +2,10 @@
 
 use super::{After, Client};
 use crate::buffer::HeadText;
-use crate::gate::{self, Answer, Pending, Verdict, Way};
+use crate::gate::{self, Pending, Verdict, Way};
 use crate::observe::{self, Visit};
 use crate::route::Set;
+use naru_answers::Answer;
 use naru_traffic::Fields;
 use naru_wire::{
     Answering, Coding, Onward, REQUEST_HEAD, Reject, RequestHead, Room, Sender, Trust, Version, find_end,

@@ -5,7 +5,7 @@
 //! folder, whoever changes it meanwhile. Names that begin with a dot are not there, `.well-known` excepted: they
 //! are where tools keep what is nobody's business.
 
-use super::answer::{Answer, Content};
+use crate::answer::{Answer, Content};
 use naru_wire::{Coding, FileAnswer, FileAsk, Stored, is_compressible};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use std::fs::{File, Metadata};
@@ -15,18 +15,20 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A folder whose files are answers.
-pub(crate) struct Folder {
+pub struct Folder {
     files: naru_model::Files,
     /// `Cache-Control`, whole, where clients may keep answers.
     keep: String,
 }
 
 /// The fields of a request that matter here.
-pub(crate) struct Wanted<'a> {
-    pub(crate) method: &'a str,
+pub struct Wanted<'a> {
+    /// Its method.
+    pub method: &'a str,
     /// Path and query, as they came.
-    pub(crate) target: &'a str,
-    pub(crate) field: &'a dyn Fn(&str) -> Option<&'a [u8]>,
+    pub target: &'a str,
+    /// The first value of a field, by its name in any case.
+    pub field: &'a dyn Fn(&str) -> Option<&'a [u8]>,
 }
 
 /// A file that was found, as it is stored.
@@ -37,13 +39,14 @@ struct Found {
 }
 
 impl Folder {
-    pub(crate) fn new(files: &naru_model::Files) -> Folder {
+    /// A folder as a rule describes it.
+    pub fn new(files: &naru_model::Files) -> Folder {
         let age = files.max_age.map(|age| format!("Cache-Control: max-age={}\r\n", age.0 / 1000));
         Folder { files: files.clone(), keep: age.unwrap_or_default() }
     }
 
     /// What the client gets.
-    pub(crate) fn answer(&self, wanted: &Wanted<'_>) -> Answer {
+    pub fn answer(&self, wanted: &Wanted<'_>) -> Answer {
         if !matches!(wanted.method, "GET" | "HEAD") {
             return Answer::told(405, "files can be read only").with("Allow", "GET, HEAD");
         }

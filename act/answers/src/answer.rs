@@ -6,29 +6,37 @@ use std::fs::File;
 use std::rc::Rc;
 
 /// A whole answer of the edge's own.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
     /// Why, where the edge says so.
-    pub(crate) reason: &'static str,
+    pub reason: &'static str,
     /// Its fields, each a line with its CRLF; the body's length and the connection's are not among them.
-    pub(crate) lines: String,
-    pub(crate) body: Content,
+    pub lines: String,
+    /// Its body.
+    pub body: Content,
 }
 
 /// An answer's body.
-pub(crate) enum Content {
+pub enum Content {
+    /// There is none.
     None,
+    /// These bytes.
     Text(Rc<[u8]>),
     /// A part of a file, which is read as it is sent.
     File {
+        /// The file, open.
         file: File,
+        /// The first byte.
         start: u64,
+        /// How many.
         length: u64,
     },
 }
 
 impl Content {
-    pub(crate) fn length(&self) -> u64 {
+    /// Its bytes.
+    pub fn length(&self) -> u64 {
         match self {
             Content::None => 0,
             Content::Text(text) => text.len() as u64,
@@ -39,24 +47,24 @@ impl Content {
 
 impl Answer {
     /// An answer without a body.
-    pub(crate) fn bare(status: u16, lines: String) -> Answer {
+    pub fn bare(status: u16, lines: String) -> Answer {
         Answer { status, reason: "", lines, body: Content::None }
     }
 
     /// A sentence, and the same as a reason for programs.
-    pub(crate) fn told(status: u16, reason: &'static str) -> Answer {
+    pub fn told(status: u16, reason: &'static str) -> Answer {
         let lines = format!("X-Naru-Reason: {reason}\r\nContent-Type: text/plain\r\n");
         Answer { status, reason, lines, body: Content::Text(format!("{reason}\n").into_bytes().into()) }
     }
 
     /// With one more field.
-    pub(crate) fn with(mut self, name: &str, value: &str) -> Answer {
+    pub fn with(mut self, name: &str, value: &str) -> Answer {
         self.lines.extend([name, ": ", value, "\r\n"]);
         self
     }
 
     /// With fields removed, set and added.
-    pub(crate) fn edited(mut self, edits: &FieldEdits) -> Answer {
+    pub fn edited(mut self, edits: &FieldEdits) -> Answer {
         if *edits == FieldEdits::default() {
             return self;
         }
@@ -74,7 +82,7 @@ impl Answer {
     }
 
     /// Writes the head as HTTP/1.1 has it, and the body too where it is a text.
-    pub(crate) fn write(&self, method: Method, persistence: Persistence, out: &mut Vec<u8>) {
+    pub fn write(&self, method: Method, persistence: Persistence, out: &mut Vec<u8>) {
         let status = self.status.to_string();
         extend(out, &["HTTP/1.1 ", &status, " ", phrase(self.status), "\r\n", &self.lines]);
         if !matches!(self.status, 204 | 304) {

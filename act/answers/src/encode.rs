@@ -18,7 +18,9 @@ const BROTLI_WINDOW: u32 = 19;
 const BROTLI_BUFFER: usize = 4096;
 
 /// One body's encoder.
-pub(crate) enum Encoder {
+pub struct Encoder(Kind);
+
+enum Kind {
     Gzip(flate2::write::GzEncoder<Vec<u8>>),
     // Large: boxed.
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
@@ -26,37 +28,39 @@ pub(crate) enum Encoder {
 }
 
 impl Encoder {
+    /// One for a body that is to be coded so.
+    ///
     /// # Errors
     /// The library has no memory.
-    pub(crate) fn new(coding: Coding) -> io::Result<Encoder> {
-        Ok(match coding {
+    pub fn new(coding: Coding) -> io::Result<Encoder> {
+        Ok(Encoder(match coding {
             Coding::Gzip => {
-                Encoder::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP)))
+                Kind::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP)))
             }
             Coding::Brotli => {
                 let writer = brotli::CompressorWriter::new(Vec::new(), BROTLI_BUFFER, BROTLI, BROTLI_WINDOW);
-                Encoder::Brotli(Box::new(writer))
+                Kind::Brotli(Box::new(writer))
             }
-            Coding::Zstd => Encoder::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD)?),
-        })
+            Coding::Zstd => Kind::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD)?),
+        }))
     }
 
     /// Encodes a piece, and yields all that the client can decode by now.
     ///
     /// # Errors
     /// The library failed.
-    pub(crate) fn encode(&mut self, piece: &[u8]) -> io::Result<Vec<u8>> {
-        let writer: &mut dyn Write = match self {
-            Encoder::Gzip(writer) => writer,
-            Encoder::Brotli(writer) => writer,
-            Encoder::Zstd(writer) => writer,
+    pub fn encode(&mut self, piece: &[u8]) -> io::Result<Vec<u8>> {
+        let writer: &mut dyn Write = match &mut self.0 {
+            Kind::Gzip(writer) => writer,
+            Kind::Brotli(writer) => writer,
+            Kind::Zstd(writer) => writer,
         };
         writer.write_all(piece)?;
         writer.flush()?;
-        Ok(std::mem::take(match self {
-            Encoder::Gzip(writer) => writer.get_mut(),
-            Encoder::Brotli(writer) => writer.get_mut(),
-            Encoder::Zstd(writer) => writer.get_mut(),
+        Ok(std::mem::take(match &mut self.0 {
+            Kind::Gzip(writer) => writer.get_mut(),
+            Kind::Brotli(writer) => writer.get_mut(),
+            Kind::Zstd(writer) => writer.get_mut(),
         }))
     }
 
@@ -64,11 +68,11 @@ impl Encoder {
     ///
     /// # Errors
     /// The library failed.
-    pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
-        match self {
-            Encoder::Gzip(writer) => writer.finish(),
-            Encoder::Brotli(writer) => Ok(writer.into_inner()),
-            Encoder::Zstd(writer) => writer.finish(),
+    pub fn finish(self) -> io::Result<Vec<u8>> {
+        match self.0 {
+            Kind::Gzip(writer) => writer.finish(),
+            Kind::Brotli(writer) => Ok(writer.into_inner()),
+            Kind::Zstd(writer) => writer.finish(),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! what was right is remembered, as a keyed digest, until the file changes. A name that is not in the file takes as
 //! long as a wrong password.
 
-use super::answer::Answer;
+use crate::answer::Answer;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
@@ -24,7 +24,7 @@ const LONGEST: usize = 1024;
 const NOBODY: &str = "$2y$10$0FNLHNg0UJbpofRp6vXhDOU/tjBraJGFxPByoxZvVUUrLCGDuXvp6";
 
 /// A file of names.
-pub(crate) struct Basic {
+pub struct Basic {
     realm: String,
     path: String,
     known: RefCell<Known>,
@@ -38,7 +38,7 @@ struct Known {
 }
 
 /// What is to be compared, elsewhere.
-pub(crate) struct Claimed {
+pub struct Claimed {
     digest: [u8; 32],
     password: Vec<u8>,
     hash: String,
@@ -47,16 +47,18 @@ pub(crate) struct Claimed {
 }
 
 /// What a request is found to be.
-pub(crate) enum Shown {
+pub enum Shown {
     /// Right, as was seen before.
     Right,
+    /// Wrong, or not there.
     Wrong,
     /// It has to be compared.
     Compare(Claimed),
 }
 
 impl Basic {
-    pub(crate) fn new(auth: &naru_model::BasicAuth) -> Basic {
+    /// The file that a rule names. It is read when it is first needed.
+    pub fn new(auth: &naru_model::BasicAuth) -> Basic {
         Basic {
             realm: auth.realm.replace(['"', '\\'], ""),
             path: auth.file.clone(),
@@ -68,7 +70,7 @@ impl Basic {
     ///
     /// # Errors
     /// The file of names cannot be read: nobody gets in.
-    pub(crate) fn look(&self, authorization: Option<&[u8]>) -> Result<Shown, Answer> {
+    pub fn look(&self, authorization: Option<&[u8]>) -> Result<Shown, Answer> {
         let mut known = self.known.borrow_mut();
         if let Err(error) = known.refresh(&self.path) {
             tracing::error!(%error, file = self.path, "the names and passwords cannot be read; nobody gets in");
@@ -89,7 +91,7 @@ impl Basic {
     }
 
     /// Compares.
-    pub(crate) async fn is_right(&self, claimed: Claimed) -> bool {
+    pub async fn is_right(&self, claimed: Claimed) -> bool {
         let Claimed { digest, password, hash, is_known } = claimed;
         let compared = tokio::task::spawn_blocking(move || bcrypt::verify(&password, &hash).unwrap_or(false));
         let right = compared.await.unwrap_or(false) && is_known;
@@ -101,7 +103,7 @@ impl Basic {
     }
 
     /// The answer to who is not right.
-    pub(crate) fn refusal(&self) -> Answer {
+    pub fn refusal(&self) -> Answer {
         let challenge = format!("Basic realm=\"{}\", charset=\"UTF-8\"", self.realm);
         Answer::told(401, "a name and a password are needed").with("WWW-Authenticate", &challenge)
     }
