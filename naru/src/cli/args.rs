@@ -96,6 +96,10 @@ pub enum Verb {
     Work(verb::work::Work),
     /// List the addresses of services
     Routes(verb::routes::Routes),
+    /// Show what goes through the edge now: requests, errors, how long answers take
+    Top(verb::top::Top),
+    /// Print what the edge has counted, for Prometheus
+    Metrics(verb::metrics::Metrics),
     /// List stacks
     Ls(verb::ls::Ls),
     /// Set the number of instances

@@ -6,6 +6,7 @@ use super::args::Cli;
 use clap::CommandFactory;
 use naru_api::ClientError;
 use naru_model::Refusal;
+use naru_roles::edge::admin::LookError;
 use naru_roles::keeper::StartError;
 use std::fmt;
 use std::process::ExitCode;
@@ -129,6 +130,15 @@ impl From<ClientError> for Fail {
                 ..Fail::new(unknown)
             },
         }
+    }
+}
+
+impl From<LookError> for Fail {
+    fn from(error: LookError) -> Fail {
+        let help = matches!(error, LookError::NoEdge { .. }).then(|| {
+            "`naru up` starts one, and so does `naru serve`; `naru ls` tells whether a server runs".into()
+        });
+        Fail { code: Code::NoServer, help, ..Fail::new(error) }
     }
 }
 

@@ -13,9 +13,11 @@ mod moment;
 mod order;
 mod paint;
 mod printer;
+mod rates;
 mod reference;
 #[cfg(test)]
 mod sample;
+mod screen;
 mod session;
 mod settings;
 mod table;
@@ -82,6 +84,8 @@ fn run(verb: Verb, session: &Session) -> Result<ExitCode, Fail> {
         Verb::Logs(logs) => Box::pin(logs.run(session)),
         Verb::Work(work) => Box::pin(work.run(session)),
         Verb::Routes(routes) => Box::pin(routes.run(session)),
+        Verb::Top(top) => Box::pin(top.run(session)),
+        Verb::Metrics(metrics) => Box::pin(metrics.run(session)),
         Verb::Ls(ls) => Box::pin(ls.run(session)),
         Verb::Scale(scale) => Box::pin(scale.run(session)),
         Verb::Stop(stop) => Box::pin(stop.run(session)),
@@ -121,6 +125,7 @@ fn project(verb: &Verb) -> Option<&ProjectArgs> {
         Verb::Logs(logs) => Some(&logs.project),
         Verb::Work(work) => Some(&work.project),
         Verb::Routes(routes) => Some(&routes.project),
+        Verb::Top(top) => Some(&top.project),
         Verb::Scale(scale) => Some(&scale.project),
         Verb::Stop(stop) => Some(&stop.project),
         Verb::Start(start) => Some(&start.project),
@@ -135,6 +140,7 @@ fn project(verb: &Verb) -> Option<&ProjectArgs> {
         Verb::Receipt(receipt) => Some(&receipt.project),
         Verb::Config(config) => Some(&config.project),
         Verb::Ls(_)
+        | Verb::Metrics(_)
         | Verb::Schema
         | Verb::Demo(_)
         | Verb::Serve

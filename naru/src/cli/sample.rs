@@ -1,8 +1,9 @@
 //! Values for the tests of what people are shown.
 
 use naru_model::{
-    Duty, Ending, InProgress, InstanceId, InstanceStatus, InstanceView, Intent, Operation, OperationId,
-    OperationKind, OperationPhase, Phase, ReleaseNo, Span, StackName, Target, Time,
+    Duty, EdgeSnapshot, Ending, Generation, InProgress, InstanceId, InstanceSnapshot, InstanceStatus,
+    InstanceView, Intent, Latencies, ListenerSnapshot, MadeBy, Operation, OperationId, OperationKind,
+    OperationPhase, Phase, Protocol, ReleaseNo, RuleSnapshot, RuleTally, Span, StackName, Target, Time,
 };
 
 /// An instance, made at minute 1. One that retires has a job left.
@@ -82,5 +83,38 @@ pub fn deploy(stack: &str) -> Operation {
         services: Default::default(),
         log: vec![],
         receipt: Default::default(),
+    }
+}
+
+/// An edge that began at 10 s, with `n` requests answered by an instance and `n` by the edge itself, with 503.
+pub fn traffic(at: Time, n: u64) -> EdgeSnapshot {
+    let mut counts = [0; Latencies::BUCKETS];
+    counts[Latencies::bucket(3_100)] = n;
+    let latencies = Latencies::new(counts, n * 3_100);
+    let tally =
+        RuleTally { answers: [0, 0, n, 0, 0, n], latencies: latencies.clone(), ..RuleTally::default() };
+    let listener = ListenerSnapshot {
+        name: "shop/api:80@0.0.0.0:8080".into(),
+        address: "0.0.0.0:8080".into(),
+        protocol: Protocol::Http,
+        stack: "shop".into(),
+        accepted: 1,
+        open: 1,
+        held: 3,
+        rules: vec![RuleSnapshot { name: String::new(), service: Some("api".into()), tally }],
+    };
+    let made_by = MadeBy { stack: "shop".into(), service: "api".into(), release: ReleaseNo(2) };
+    let answers = [0, n, 0, 0, 0];
+    let instance =
+        InstanceSnapshot { made_by: Some(made_by), answers, latencies, ..InstanceSnapshot::default() };
+    EdgeSnapshot {
+        node: "node".into(),
+        edge: "edge".into(),
+        began: Time(10_000),
+        at,
+        acked: Generation(1),
+        listeners: vec![listener],
+        instances: [("shop.api.2.1".into(), instance)].into(),
+        access_logs: Default::default(),
     }
 }

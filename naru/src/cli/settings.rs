@@ -85,6 +85,11 @@ impl Settings {
         })
     }
 
+    /// Whether the terminal can do nothing but show lines.
+    pub fn is_dumb(&self) -> bool {
+        self.environment.get(TERM).is_some_and(|term| term == "dumb")
+    }
+
     /// The stack's name, where arguments or environment say it.
     pub fn stated_name(&self) -> Option<&str> {
         let from_environment = || self.environment.get(NAME).filter(|name| !name.is_empty());

@@ -4,6 +4,7 @@
 //! `NARU_HOME` and ports of its own, and ends all that it started.
 
 mod example;
+mod observed;
 mod taken;
 
 use naru_bench::deploys::{Deploys, small_load};

@@ -4,9 +4,12 @@
 //! restarted edge serves at once, server or not. What it counts goes out whole, at once where somebody waits
 //! for it (a table acknowledged, an instance's work at zero) and every second otherwise.
 
+pub mod admin;
 mod keep;
+mod metrics;
 
 use crate::role::{EndSignals, Failure, Home, Rest, wall};
+use admin::Admin;
 use keep::Keep;
 use naru_api::{Client, ClientError, Taken};
 use naru_edge::{Config, Edge};
@@ -39,13 +42,17 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     {
         tracing::warn!(%refused, "the table of the edge before is of no use");
     }
+    let admin = Admin::open(home);
+    let admin = admin.inspect_err(|error| tracing::error!(%error, "nobody can look at this edge")).ok();
     tokio::select! {
         () = take_tables(&client, &node, &edge, &keep) => {}
         () = hand_in(&client, &edge, &keep, began) => {}
+        () = admin::serve(admin.as_ref(), &edge) => {}
         () = signals.next() => {}
     }
     tokio::select! {
         () = edge.shutdown() => {}
+        () = admin::serve(admin.as_ref(), &edge) => {}
         () = hand_in(&client, &edge, &keep, began) => {}
         () = signals.next() => tracing::warn!("told to end a second time: what is in progress is cut"),
     }

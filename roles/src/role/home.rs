@@ -47,6 +47,9 @@ pub struct Home {
 /// The longest path that a Unix socket's address holds, with its NUL.
 const SOCKET_PATH_MAX: usize = 108;
 
+/// What may follow a socket's name while it is not at its place yet: a dot and a process's number.
+const OWN_NAME: usize = 11;
+
 impl Home {
     /// The home at `dir`, which is made if it is missing.
     ///
@@ -67,7 +70,7 @@ impl Home {
             fs::set_permissions(&dir, Permissions::from_mode(0o700)).map_err(system)?;
         }
         make_folder(&dir.join("log")).map_err(system)?;
-        let socket = socket(&dir).map_err(system)?;
+        let socket = socket(&dir, "api.sock").map_err(system)?;
         Ok(Home { socket, dir })
     }
 
@@ -80,6 +83,15 @@ impl Home {
     /// `/proc/self/fd`, and is good for this process only.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// The path of another socket of the home, as [`Home::socket`]: to be asked for once, since a long one takes a
+    /// file descriptor for good.
+    ///
+    /// # Errors
+    /// The folder cannot be opened.
+    pub fn socket_at(&self, name: &str) -> io::Result<PathBuf> {
+        socket(&self.dir, name)
     }
 
     /// A file or folder of the home.
@@ -148,15 +160,15 @@ fn make_folder(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-fn socket(dir: &Path) -> io::Result<PathBuf> {
-    let plain = dir.join("api.sock");
-    if plain.as_os_str().len() < SOCKET_PATH_MAX {
+fn socket(dir: &Path, name: &str) -> io::Result<PathBuf> {
+    let plain = dir.join(name);
+    if plain.as_os_str().len() + OWN_NAME < SOCKET_PATH_MAX {
         return Ok(plain);
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(dir, flags, Mode::empty())?;
     // Never closed: the path has to be good for as long as anyone in this process has it.
-    Ok(format!("/proc/self/fd/{}/api.sock", folder.into_raw_fd()).into())
+    Ok(format!("/proc/self/fd/{}/{name}", folder.into_raw_fd()).into())
 }
 
 #[cfg(test)]
