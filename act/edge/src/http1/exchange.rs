@@ -366,7 +366,9 @@ impl Downward<'_> {
             self.out.extend_from_slice(data);
             self.out.extend_from_slice(b"\r\n");
         }
-        self.write(to, 0).await.map_err(|_| End::ClientGone)
+        self.write(to, 0).await.map_err(|_| End::ClientGone)?;
+        self.exchange.visit.sent(data.len());
+        Ok(())
     }
 
     async fn pass(&mut self, body: &mut Body, to: &mut WriteHalf<'_>) -> Result<(), Passing> {

@@ -1,7 +1,10 @@
 //! What is seen from outside: counts against a client's own, and what answers say of the time they took.
 
 use crate::lab::{Instance, Lab, Peer, get, http, ok, soon};
-use naru_model::{InProgress, InstanceSnapshot, ListenerSnapshot, OwnAnswers, RuleTally, Time};
+use naru_model::{
+    InProgress, InstanceSnapshot, Listener, ListenerSnapshot, Match, OwnAnswers, PathMatch, Respond, Rule,
+    RuleAction, RuleTally, Time,
+};
 
 impl Lab {
     async fn listener(&self) -> ListenerSnapshot {
@@ -180,17 +183,46 @@ async fn a_second_instance_is_a_retry() {
     assert_eq!(tally.retries, handed_over);
 }
 
+fn fixed(name: &str, status: u16) -> Rule {
+    let when = Match { paths: vec![PathMatch::Prefix(format!("/{name}"))], ..Match::default() };
+    let respond = Respond { status, content_type: "text/plain".into(), body: name.into() };
+    let action = RuleAction::Respond(respond);
+    Rule { name: name.into(), when, guard: Default::default(), edits: Default::default(), action }
+}
+
 #[tokio::test]
 async fn rules_keep_their_counts_while_they_keep_their_name() {
-    let mut instance = Instance::new("s.web.1.1").await;
-    instance.answer_all();
     let mut lab = Lab::new();
-    lab.serve(&[&instance]).await;
-    lab.client().await.ask(&get("/")).await;
-    lab.seen(|tally| tally.answers[2] == 1).await;
-    lab.serve(&[&instance]).await;
-    lab.client().await.ask(&get("/")).await;
-    assert_eq!(lab.seen(|tally| tally.answers[2] == 2).await.latencies.count(), 2);
+    let with = |rules: &[(&str, u16)]| Listener {
+        rules: rules.iter().map(|(name, status)| fixed(name, *status)).collect(),
+        ..http(&[])
+    };
+    lab.route(vec![with(&[("one", 200), ("two", 410)])]).await;
+    let mut client = lab.client().await;
+    for path in ["/one", "/two", "/two"] {
+        client.ask(&get(path)).await;
+    }
+    lab.route(vec![with(&[("two", 410), ("new", 200)])]).await;
+    client.ask(&get("/two")).await;
+    let of_rules = || async { lab.listener().await.rules };
+    let wait = async {
+        loop {
+            let rules = of_rules().await;
+            if rules[1].tally.answers[4] == 3 {
+                return rules;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let rules = soon("the counts", wait).await;
+    let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(names, ["", "two", "new"]);
+    let two = &rules[1].tally;
+    assert_eq!((two.answers, two.sent, two.latencies.count()), ([0, 0, 0, 0, 3, 0], 9, 3));
+    assert_eq!((two.own.len(), two.own[0].status, two.own[0].count), (1, 410, 3));
+    for untouched in [&rules[0], &rules[2]] {
+        assert_eq!(untouched.tally, RuleTally::default(), "{}", untouched.name);
+    }
 }
 
 #[tokio::test]
