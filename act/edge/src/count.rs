@@ -119,7 +119,7 @@ impl Entry {
         self.load.0.fetch_add(1, Ordering::Relaxed);
         self.shift(kind, |n| n + 1);
         let slot = self.began.borrow_mut().insert(now);
-        Claim { entry: self.clone(), kind, began: now, slot, ending: Ending::ClientLeft }
+        Claim { entry: self.clone(), kind, began: now, slot, ending: Ending::ClientLeft, ended: None }
     }
 
     /// Whether nothing is in progress here.
@@ -196,6 +196,8 @@ pub(crate) struct Claim {
     began: Instant,
     slot: usize,
     ending: Ending,
+    /// When it ended, where that was looked at.
+    ended: Option<Instant>,
 }
 
 impl Claim {
@@ -213,6 +215,12 @@ impl Claim {
         }
     }
 
+    /// Ends it, now.
+    pub(crate) fn end_at(mut self, ending: Ending, now: Instant) {
+        self.ended = Some(now);
+        self.end(ending);
+    }
+
     /// Ends it.
     pub(crate) fn end(mut self, ending: Ending) {
         self.ending = ending;
@@ -222,7 +230,8 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let entry = &self.entry;
-        entry.count(self.kind, self.ending, self.began.elapsed());
+        let ended = self.ended.unwrap_or_else(Instant::now);
+        entry.count(self.kind, self.ending, ended - self.began);
         entry.shift(self.kind, |n| n - 1);
         entry.began.borrow_mut().remove(self.slot);
         let before = entry.load.0.fetch_sub(1, Ordering::Relaxed);

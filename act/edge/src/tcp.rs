@@ -2,6 +2,7 @@
 
 use crate::Config;
 use crate::count::{Ending, Kind};
+use crate::observe::Passing;
 use crate::pool::Upstream;
 use crate::route::{Chosen, Route};
 use crate::search::{Failure, Search};
@@ -22,6 +23,7 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut client: TcpStream)
             Err(_) => search.fail(claim, Failure::Unreachable),
         }
     };
+    let _seen = Passing::begin(&route.register);
     let ended = {
         let (mut read, mut write) = client.split();
         let mut inbox = Inbox::default();

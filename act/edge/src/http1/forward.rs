@@ -131,8 +131,8 @@ impl Client<'_> {
     async fn conclude(&mut self, request: &Request, at: Try, end: End, sending: &Sending) -> After {
         match end {
             End::Complete(head) => {
-                request.visit.whole();
-                self.complete(at, head, sending)
+                let now = request.visit.whole();
+                self.complete(at, head, sending, now)
             }
             // Boxed: what is rare must not make every connection larger.
             End::Upgraded => Box::pin(self.tunnel(at, &request.visit)).await,
@@ -162,9 +162,9 @@ impl Client<'_> {
     }
 
     /// The answer was handed to the client whole.
-    fn complete(&mut self, at: Try, head: ResponseHead, sending: &Sending) -> After {
+    fn complete(&mut self, at: Try, head: ResponseHead, sending: &Sending, now: Instant) -> After {
         let entry = at.claim.entry().clone();
-        at.claim.end(Ending::Full { status: head.status });
+        at.claim.end_at(Ending::Full { status: head.status }, now);
         if !sending.is_complete() {
             // What is left of the request would be taken for the next one, on both sides.
             return After::Close;
@@ -185,7 +185,7 @@ impl Client<'_> {
         let (answer, closing) = (&mut at.answer, Closing::Together);
         let ended = tunnel::run(client, upstream, answer, at.address, closing, self.config).await;
         match ended {
-            Ending::Full { .. } => visit.whole(),
+            Ending::Full { .. } => drop(visit.whole()),
             Ending::Lost | Ending::Gone => visit.broke(),
             _ => {}
         }

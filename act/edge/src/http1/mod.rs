@@ -142,7 +142,7 @@ impl Client<'_> {
         let written = Cell::new(0);
         match write_all(&mut self.write, [&text, &[]], self.config.stall_time, &written).await {
             Err(_) => return After::Drop,
-            Ok(()) => visit.whole(),
+            Ok(()) => drop(visit.whole()),
         }
         if persistence == Persistence::Close { After::Close } else { After::Next }
     }

@@ -11,7 +11,6 @@ use naru_wire::{
     Answering, Coding, Onward, REQUEST_HEAD, Reject, RequestHead, Room, Sender, Trust, Version, find_end,
 };
 use std::rc::Rc;
-use std::time::Instant;
 
 /// A request that goes to an instance; its body may still be under way.
 pub(super) struct Request {
@@ -93,7 +92,7 @@ impl Client<'_> {
         let mut visit = self.visit(&request);
         let gate = self.route.gate.borrow().clone();
         let lines = Lines(&request);
-        let (verdict, rule) = gate.look(&self.asked(&request, &lines), Instant::now());
+        let (verdict, rule) = gate.look(&self.asked(&request, &lines), visit.began());
         if let Some(rule) = rule {
             visit.matched(&self.route.register, rule);
         }

@@ -47,6 +47,8 @@ pub(super) struct Noted {
     /// All texts, one after the other.
     text: HeadText,
     ends: [usize; FIELDS],
+    /// What the instance gets beside the request's own lines.
+    lines: String,
     instance: RefCell<Option<Rc<Entry>>>,
 }
 
@@ -79,25 +81,21 @@ pub(super) struct Went {
 }
 
 impl Noted {
-    /// Notes a request; `None` for one whose head could not be understood. Also the lines that its instance is to
-    /// get beside its own: an id, where it has none.
-    pub(super) fn new(
-        outlet: Rc<Outlet>,
-        client: &str,
-        asked: Option<&Asked<'_>>,
-    ) -> (Noted, Option<String>) {
+    /// Notes a request; `None` for one whose head could not be understood. One without an id gets one.
+    pub(super) fn new(outlet: Rc<Outlet>, client: &str, asked: Option<&Asked<'_>>) -> Noted {
         let mut noted = Noted {
             outlet,
             at: SystemTime::now(),
             protocol: asked.map_or("", |asked| asked.protocol),
             text: HeadText::borrow(),
             ends: [0; FIELDS],
+            lines: String::new(),
             instance: RefCell::default(),
         };
         noted.add(Field::Client, client.as_bytes(), SHORT);
         let Some(asked) = asked else {
             noted.ends[1..].fill(noted.text.len());
-            return (noted, None);
+            return noted;
         };
         noted.add(Field::Method, asked.method.as_bytes(), SHORT);
         noted.add(Field::Host, asked.host.as_bytes(), MIDDLE);
@@ -111,7 +109,13 @@ impl Noted {
         let made = (id.is_empty() && trace.is_empty()).then(request_id);
         noted.add(Field::RequestId, made.as_ref().map_or(id, String::as_bytes), SHORT);
         noted.add(Field::TraceId, trace, SHORT);
-        (noted, made.map(|id| format!("X-Request-Id: {id}\r\n")))
+        noted.lines = made.map(|id| format!("X-Request-Id: {id}\r\n")).unwrap_or_default();
+        noted
+    }
+
+    /// What the instance gets beside the request's own lines: the id that it was given here.
+    pub(super) fn lines(&self) -> &str {
+        &self.lines
     }
 
     fn add(&mut self, field: Field, value: &[u8], most: usize) {

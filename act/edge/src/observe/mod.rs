@@ -20,4 +20,4 @@ pub(crate) use file::Logs;
 pub(crate) use register::{PlannedRegister, Register};
 pub(crate) use snapshot::{Origins, assemble};
 pub(crate) use tally::Histogram;
-pub(crate) use visit::{Again, Visit};
+pub(crate) use visit::{Again, Passing, Visit};

@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 /// One request as it is seen. Counts when it is dropped.
 pub(crate) struct Visit {
     tally: Rc<Tally>,
-    noted: Option<Noted>,
-    /// Lines for the instance.
-    lines: Option<String>,
+    /// Boxed: a log is rare, and must not make every connection larger.
+    noted: Option<Box<Noted>>,
     timing: bool,
     began: Instant,
     /// When it was handed to an instance, the last time.
@@ -28,6 +27,8 @@ pub(crate) struct Visit {
     sent: Cell<u64>,
     kind: Cell<Kind>,
     end: Cell<End>,
+    /// When, where that was looked at.
+    ended: Cell<Option<Instant>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,11 +50,10 @@ impl Visit {
     pub(crate) fn begin(register: &Register, client: &str, asked: Option<&Asked<'_>>) -> Visit {
         let tally = register.tally(None);
         add(&tally.requests, 1);
-        let (noted, lines) = register.outlet().map(|outlet| Noted::new(outlet, client, asked)).unzip();
+        let noted = register.outlet().map(|outlet| Box::new(Noted::new(outlet, client, asked)));
         Visit {
             tally,
             noted,
-            lines: lines.flatten(),
             timing: register.tells_timing(),
             began: Instant::now(),
             handed: Cell::new(None),
@@ -65,6 +65,7 @@ impl Visit {
             sent: Cell::new(0),
             kind: Cell::new(Kind::Request),
             end: Cell::new(End::Left),
+            ended: Cell::new(None),
         }
     }
 
@@ -77,7 +78,7 @@ impl Visit {
 
     /// Lines that the instance gets beside those of the request: an id that the log has too, where it has none.
     pub(crate) fn request_lines(&self) -> &str {
-        self.lines.as_deref().unwrap_or_default()
+        self.noted.as_ref().map_or("", |noted| noted.lines())
     }
 
     /// It is handed to an instance, as the first or as one more.
@@ -143,9 +144,21 @@ impl Visit {
         self.own.set(Some(reason));
     }
 
-    /// The answer was handed to the client whole.
-    pub(crate) fn whole(&self) {
+    /// The answer was handed to the client whole: at the moment that this returns.
+    pub(crate) fn whole(&self) -> Instant {
+        let now = Instant::now();
         self.end.set(End::Whole);
+        self.ended.set(Some(now));
+        now
+    }
+
+    /// When it began.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    fn took(&self) -> Duration {
+        self.ended.get().unwrap_or_else(Instant::now) - self.began
     }
 
     /// The answer broke off at the instance.
@@ -158,7 +171,7 @@ impl Visit {
             status: self.status.get(),
             received: self.received.get(),
             sent: self.sent.get(),
-            took: self.began.elapsed(),
+            took: self.took(),
             first: self.first.get().map(|first| first - self.began),
             tries: self.tries.get(),
             reason: self.own.get(),
@@ -174,6 +187,25 @@ impl Visit {
     fn count_answer(&self) {
         let class = usize::from(self.status.get() / 100).min(5);
         add(&self.tally.answers[class], 1);
+    }
+}
+
+/// A connection that is a stream as a whole, as it is seen. Counts when it is dropped.
+pub(crate) struct Passing(Rc<Tally>);
+
+impl Passing {
+    /// It has begun.
+    pub(crate) fn begin(register: &Register) -> Passing {
+        let tally = register.tally(None);
+        add(&tally.streams, 1);
+        Passing(tally)
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        add(&self.0.streams_over, 1);
+        self.0.streams.set(self.0.streams.get() - 1);
     }
 }
 
@@ -198,7 +230,7 @@ impl Drop for Visit {
         match self.end.get() {
             End::Left => add(&tally.left, 1),
             End::Broken => add(&tally.broken, 1),
-            End::Whole if self.kind.get() == Kind::Request => tally.latencies.record(self.began.elapsed()),
+            End::Whole if self.kind.get() == Kind::Request => tally.latencies.record(self.took()),
             End::Whole => {}
         }
         match self.kind.get() {

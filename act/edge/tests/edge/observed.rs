@@ -1,9 +1,9 @@
 //! What is seen from outside: counts against a client's own, and what answers say of the time they took.
 
-use crate::lab::{Instance, Lab, Peer, get, http, ok, soon};
+use crate::lab::{Instance, Lab, Peer, get, http, listener, ok, soon};
 use naru_model::{
-    InProgress, InstanceSnapshot, Listener, ListenerSnapshot, Match, OwnAnswers, PathMatch, Respond, Rule,
-    RuleAction, RuleTally, Time,
+    InProgress, InstanceSnapshot, Listener, ListenerSnapshot, Match, OwnAnswers, PathMatch, Protocol,
+    Respond, Rule, RuleAction, RuleTally, Time,
 };
 
 impl Lab {
@@ -159,6 +159,20 @@ async fn a_stream_counts_as_answered_when_it_begins() {
     let tally = lab.seen(is_idle).await;
     assert_eq!((tally.answers, tally.streams), ([0, 1, 0, 0, 0, 0], 1));
     assert_eq!(tally.latencies.count(), 0);
+}
+
+#[tokio::test]
+async fn a_tcp_connection_is_a_stream() {
+    let instance = Instance::new("s.db.1.1").await;
+    let mut lab = Lab::new();
+    lab.route(vec![listener("web", Protocol::Tcp, &[(1, &[&instance])])]).await;
+    let client = lab.client().await;
+    let server = instance.accept().await;
+    let streaming = InProgress { requests: 0, streams: 1, jobs: 0 };
+    lab.seen(|tally| tally.in_progress == streaming).await;
+    drop((client, server));
+    let tally = lab.seen(is_idle).await;
+    assert_eq!(tally, RuleTally { streams: 1, ..RuleTally::default() });
 }
 
 #[tokio::test]
