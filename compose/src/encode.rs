@@ -1,8 +1,7 @@
 //! The merged tree in its canonical form: every value as its key's kind says, empty ones left out.
 
 use crate::shape::{Empty, Field, Kind};
-use crate::units;
-use naru_yaml::{Map, Node, Path, Report, Value, boolean};
+use naru_yaml::{Map, Node, Path, Report, Value, boolean, units};
 
 /// `node` in the form of `fields`. What cannot be read is reported, and left out.
 pub(crate) fn encode(report: &mut Report, fields: &'static [Field], node: &Node, path: &Path) -> Node {

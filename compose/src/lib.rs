@@ -37,7 +37,6 @@ mod shape;
 mod short;
 mod support;
 mod unique;
-mod units;
 mod unix_path;
 mod xnaru;
 

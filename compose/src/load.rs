@@ -9,7 +9,8 @@ use crate::read::{Lacks, Reader};
 use crate::schema::Unknown;
 use crate::service::{Setting, service};
 use crate::support::Teller;
-use naru_model::Stack;
+use naru_model::{Service, ServiceName, Stack};
+use naru_routing::Traffic;
 use naru_yaml::{Diagnostic, Errors, Node, Pos, Report};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -143,7 +144,28 @@ fn stack(report: &mut Report, project: &Project, start: &Start, unsupported: Uns
     published_once(report, &project.root);
     short_names(report, &project.root);
     distinct_addresses(report, &project.root);
-    Stack { name: start.name.as_str().into(), project_dir: start.folder.clone(), services }
+    let traffic = traffic(report, &project.root, &start.folder, &services);
+    Stack {
+        name: start.name.as_str().into(),
+        project_dir: start.folder.clone(),
+        services,
+        listeners: traffic.listeners,
+        routes: traffic.routes,
+    }
+}
+
+fn traffic(
+    report: &mut Report,
+    root: &Node,
+    folder: &str,
+    services: &BTreeMap<ServiceName, Service>,
+) -> Traffic {
+    let ports = |service: &Service| {
+        let spoken = service.template.targets.iter().filter(|target| target.protocol.is_http());
+        spoken.map(|target| target.port).collect()
+    };
+    let services = services.iter().map(|(name, service)| (name.clone(), ports(service))).collect();
+    naru_routing::traffic(report, root, &naru_routing::Setting { folder, services: &services })
 }
 
 fn short_names(report: &mut Report, root: &Node) {

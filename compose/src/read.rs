@@ -1,9 +1,8 @@
 //! Reading single values of one service into the model's types, with an error at the value where one does
 //! not fit.
 
-use crate::units;
 use naru_model::{Process, Span};
-use naru_yaml::{Node, Pos, Report, Value, boolean};
+use naru_yaml::{Node, Pos, Report, Value, boolean, units};
 
 /// Reads the values of one service.
 pub(crate) struct Reader<'a> {

@@ -4,12 +4,12 @@ use crate::health;
 use crate::network::{self, Runs};
 use crate::read::Reader;
 use crate::rollout::{self, Together};
-use crate::{units, unix_path};
+use crate::unix_path;
 use naru_model::{
     Action, AtLimit, Condition, Dependency, HttpCall, Mode, Process, QuietCall, Resources, Restart,
     RestartPolicy, Run, Service, ServiceName, Span, TargetPort, Template, Volume, WorkPolicy,
 };
-use naru_yaml::{Node, Value};
+use naru_yaml::{Node, Value, units};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -47,6 +47,7 @@ pub(crate) fn service(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_
         rollout,
         work: work_policy(reader, own.and_then(|own| own.get("work"))),
         singleton,
+        policy: naru_routing::policy(reader.report, reader.service, own.and_then(|own| own.get("traffic"))),
         template,
     }
 }

@@ -1,5 +1,7 @@
 //! What a deploy would change, and why.
 
+mod routes;
+
 use crate::World;
 use crate::admit::{check_runnable, contents};
 use naru_model::{
@@ -26,7 +28,9 @@ pub fn plan(world: &World, stack: &Stack, only: &[ServiceName]) -> Result<Plan, 
     let planner = Planner { world, record, present };
     let wanted = |name: &ServiceName| new.stack.services.get(name).filter(|_| !new.stopped.contains(name));
     let services: Vec<_> = names.into_iter().map(|name| planner.service(name, wanted(name))).collect();
-    let mut plan = Plan { stack: stack.name.clone(), release: Default::default(), services, notes: vec![] };
+    let routes = routes::changes(present.map(|release| &release.stack), &new.stack);
+    let mut plan =
+        Plan { stack: stack.name.clone(), release: Default::default(), services, routes, notes: vec![] };
     let newest = record.map(|record| record.newest).unwrap_or_default();
     let same = present.filter(|_| !plan.changes()).map(|release| release.number);
     plan.release = same.unwrap_or(newest.next());

@@ -5,7 +5,8 @@ use crate::World;
 use crate::draft::Draft;
 use naru_model::{
     Backend, Duty, Entrance, Generation, InstanceId, InstanceRecord, Listener, Operation, Phase, Policy,
-    Port, Protocol, RouteTable, Service, ServiceName, Split, StackName, Stage,
+    Port, Protocol, RouteTable, Rule, RuleAction, Service, ServiceName, Split, StackListener, StackName,
+    Stage,
 };
 use std::collections::BTreeMap;
 
@@ -45,7 +46,7 @@ fn mark(
 }
 
 fn derive(draft: &Draft) -> Vec<Listener> {
-    let mut by_service: BTreeMap<(StackName, ServiceName), Vec<&InstanceRecord>> = BTreeMap::new();
+    let mut by_service: ByService = BTreeMap::new();
     for stack in draft.world.stacks.keys() {
         for service in wanted_services(draft, stack) {
             by_service.insert((stack.clone(), service), Vec::new());
@@ -54,10 +55,13 @@ fn derive(draft: &Draft) -> Vec<Listener> {
     for one in draft.instances() {
         by_service.entry((one.stack.clone(), one.service.clone())).or_default().push(one);
     }
-    let all = by_service
+    let own = by_service
         .iter()
         .flat_map(|((stack, service), instances)| Serving::new(draft, stack, service, instances).listeners());
-    let mut all: Vec<_> = all.collect();
+    let mut all: Vec<_> = own.collect();
+    for stack in draft.world.stacks.keys() {
+        all.extend(stack_listeners(draft, stack, &by_service));
+    }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all.dedup_by(|a, b| a.address == b.address);
     all
@@ -68,6 +72,52 @@ fn wanted_services(draft: &Draft, stack: &StackName) -> Vec<ServiceName> {
     let Some(target) = &record.target else { return vec![] };
     let Some(release) = draft.world.release(stack, target.release) else { return vec![] };
     release.stack.services.keys().filter(|name| !target.stopped.contains(*name)).cloned().collect()
+}
+
+type ByService<'a> = BTreeMap<(StackName, ServiceName), Vec<&'a InstanceRecord>>;
+
+/// The addresses of a stack itself, with its rules. Those of the release that serves, until another has come to
+/// serve: a rule of a new release may lead to what is not ready yet.
+fn stack_listeners(draft: &Draft, stack: &StackName, by_service: &ByService) -> Vec<Listener> {
+    let record = draft.stack(stack);
+    let Some(target) = &record.target else { return vec![] };
+    let number = record.serving.unwrap_or(target.release);
+    let release = draft.world.release(stack, number).or_else(|| draft.world.release(stack, target.release));
+    let Some(contents) = release.map(|release| &release.stack) else { return vec![] };
+    let listener = |own: &StackListener| {
+        let address = match own.host_ip.contains(':') {
+            true => format!("[{}]:{}", own.host_ip, own.port),
+            false => format!("{}:{}", own.host_ip, own.port),
+        };
+        let name = format!("{stack}/{}@{address}", own.name);
+        let rules = contents.routes.iter().filter(|route| route.listeners.contains(&own.name));
+        Listener {
+            rules: rules.map(|route| rule(draft, stack, &route.rule, &name, by_service)).collect(),
+            name,
+            address,
+            protocol: Protocol::Http,
+            stack: stack.clone(),
+            service: None,
+            splits: vec![],
+            policy: Policy::default(),
+            entrance: own.entrance.clone(),
+        }
+    };
+    contents.listeners.iter().map(listener).collect()
+}
+
+/// A rule with the instances that it leads to.
+fn rule(draft: &Draft, stack: &StackName, rule: &Rule, listener: &str, by_service: &ByService) -> Rule {
+    let mut rule = rule.clone();
+    if let RuleAction::Forward(forward) = &mut rule.action {
+        let none = Vec::new();
+        let key = (stack.clone(), forward.service.clone());
+        let instances = by_service.get(&key).unwrap_or(&none);
+        let serving = Serving::new(draft, stack, &key.1, instances);
+        forward.splits = serving.splits(forward.target, listener);
+        forward.policy = serving.policy();
+    }
+    rule
 }
 
 /// One service: who of it serves, and on what.
@@ -190,9 +240,15 @@ impl<'a> Serving<'a> {
         let (stack, service) = (self.stack.clone(), self.service.clone());
         let name = format!("{stack}/{service}{suffix}");
         let splits = self.splits(target, &name);
-        let (policy, entrance) = (Policy::default(), Entrance::default());
+        let (policy, entrance) = (self.policy(), Entrance::default());
         let service = Some(service);
         Listener { name, address, protocol, stack, service, splits, policy, entrance, rules: vec![] }
+    }
+
+    /// How requests are treated: as the definition that is wanted says, or where none is, the one that serves.
+    fn policy(&self) -> Policy {
+        let definition = self.wanted.or_else(|| self.definitions().first().copied());
+        definition.map(|service| service.policy.clone()).unwrap_or_default()
     }
 
     /// Shares as the canary's step says; otherwise all alike.

@@ -106,6 +106,9 @@ pub struct Plan {
     pub release: ReleaseNo,
     /// Each service of the present and the new contents, by name.
     pub services: Vec<ServicePlan>,
+    /// What would change of the stack's own addresses and routes, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
     /// What else a person should know.
     pub notes: Vec<String>,
 }
@@ -113,7 +116,7 @@ pub struct Plan {
 impl Plan {
     /// Whether a deploy would change anything.
     pub fn changes(&self) -> bool {
-        self.services.iter().any(|service| service.action != PlanAction::Keep)
+        !self.routes.is_empty() || self.services.iter().any(|service| service.action != PlanAction::Keep)
     }
 }
 

@@ -4,7 +4,7 @@
 //! changes, instances are replaced. The rest says how many there are, who reaches them and how they are
 //! replaced: a change of it touches no instance.
 
-use crate::{Protocol, ServiceName, Span, StackName};
+use crate::{Policy, Protocol, ServiceName, Span, StackListener, StackName, StackRoute};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -19,6 +19,12 @@ pub struct Stack {
     pub project_dir: String,
     /// Services, without those whose profile is not active.
     pub services: BTreeMap<ServiceName, Service>,
+    /// Addresses of the stack itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<StackListener>,
+    /// What becomes of requests there, by priority.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<StackRoute>,
 }
 
 /// One entry of a stack's services.
@@ -41,6 +47,9 @@ pub struct Service {
     pub work: WorkPolicy,
     /// At most one instance at any time, across releases: replacement is hand-over by stop-first.
     pub singleton: bool,
+    /// How requests to it are treated.
+    #[serde(default, skip_serializing_if = "Policy::is_default")]
+    pub policy: Policy,
 }
 
 /// Whether the number of instances is for the stack or for each node.

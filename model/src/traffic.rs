@@ -8,6 +8,32 @@ use crate::{ServiceName, Span, Split};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// An address of the stack itself, at which its routes stand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StackListener {
+    /// The file's name for it.
+    pub name: String,
+    /// The address that the edge listens on.
+    pub host_ip: String,
+    /// The port.
+    pub port: u16,
+    /// What holds for all that comes in.
+    #[serde(default, skip_serializing_if = "Entrance::is_default")]
+    pub entrance: Entrance,
+    /// Whether what no route that names it takes is led to HTTPS.
+    #[serde(default)]
+    pub to_https: bool,
+}
+
+/// A rule of a stack, and the listeners at which it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StackRoute {
+    /// Names of listeners.
+    pub listeners: Vec<String>,
+    /// The rule; a forward's splits are empty, and are filled in as the table is derived.
+    pub rule: Rule,
+}
+
 /// Requests, and what becomes of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Rule {

@@ -125,7 +125,13 @@ impl Draft {
     /// The model's form of it.
     pub(crate) fn stack(&self) -> Stack {
         let services = self.services.iter().map(|(kind, sketch)| (kind.name(), self.service(*kind, sketch)));
-        Stack { name: self.name.clone(), project_dir: "/sim".into(), services: services.collect() }
+        Stack {
+            name: self.name.clone(),
+            project_dir: "/sim".into(),
+            services: services.collect(),
+            listeners: vec![],
+            routes: vec![],
+        }
     }
 
     pub(crate) fn has(&self, kind: Kind) -> bool {
@@ -217,6 +223,7 @@ fn policies(kind: Kind, number: u16, dice: &mut Dice) -> Service {
             at_limit: if dice.hits(250) { AtLimit::Cut } else { AtLimit::Wait },
         },
         singleton: kind == Kind::Base,
+        policy: Default::default(),
     }
 }
 

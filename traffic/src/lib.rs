@@ -15,6 +15,6 @@ pub use ask::{Ask, Fields};
 pub use expand::{Parts, edit_path, location};
 pub use explain::{Considered, Why, explain};
 pub use network::{BadNetwork, Network};
-pub use path::{Captures, Invalid, normal};
+pub use path::{Captures, Invalid, NAMED, normal};
 pub use rate::{Rates, Wait};
-pub use rules::{Bad, Found, Rules, captures};
+pub use rules::{Bad, Found, Rules, captures, specificity};

@@ -221,6 +221,28 @@ pub(crate) fn is_host(host: &str, wanted: &str) -> bool {
     }
 }
 
+/// How narrow a rule is, to put narrow ones before wide ones: hosts count before paths, and paths before the rest. A
+/// name is narrower than a domain, and a domain with more labels than one with fewer; a path is narrower than a
+/// pattern, and a pattern than a prefix, each the more segments it has. Of several, the widest counts.
+pub fn specificity(when: &Match) -> [usize; 3] {
+    let host = |host: &String| match host.strip_prefix("*.") {
+        Some(domain) => domain.split('.').count(),
+        None => usize::MAX,
+    };
+    let depth = |path: &str| path.split('/').filter(|segment| !segment.is_empty()).count();
+    let path = |path: &PathMatch| match path {
+        PathMatch::Exact(path) => 30_000 + depth(path),
+        PathMatch::Pattern(pattern) => 10 * depth(pattern) + 5,
+        PathMatch::Prefix(prefix) => 10 * depth(prefix),
+    };
+    let others = usize::from(!when.methods.is_empty())
+        + when.headers.len()
+        + when.query.len()
+        + usize::from(!when.sources.is_empty());
+    let widest = |all: &mut dyn Iterator<Item = usize>| all.min().unwrap_or(0);
+    [widest(&mut when.hosts.iter().map(host)), widest(&mut when.paths.iter().map(path)), others]
+}
+
 /// What the names of a rule's paths stand for in a path. `None`: it fits none of them.
 pub fn captures(paths: &[PathMatch], path: &str) -> Option<Captures> {
     fit_path(paths, path)

@@ -8,6 +8,7 @@ mod emit;
 mod parse;
 mod scalar;
 mod tree;
+pub mod units;
 
 pub use diagnostic::{Diagnostic, Errors, Place, Pos, Report, Severity, Style};
 pub use emit::to_yaml;

@@ -10,7 +10,13 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 fn stack(name: &str) -> Stack {
-    Stack { name: name.into(), project_dir: "/srv".into(), services: BTreeMap::new() }
+    Stack {
+        name: name.into(),
+        project_dir: "/srv".into(),
+        services: BTreeMap::new(),
+        listeners: vec![],
+        routes: vec![],
+    }
 }
 
 fn demand(name: &str) -> Demand {

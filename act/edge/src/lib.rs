@@ -71,10 +71,6 @@ pub struct Config {
     pub stall_time: Duration,
     /// How long to try to connect to an instance.
     pub connect_time: Duration,
-    /// How long a request waits for an instance, when none is there or none can be connected to.
-    pub hold_time: Duration,
-    /// How many requests of one listener wait at once, at one worker; more are answered 503 at once.
-    pub max_held: usize,
     /// How long a closing connection waits for the client's end, so that the client reads its answer.
     pub linger_time: Duration,
     /// A folder, of this life alone, where a copy of the counts outlives the process; see [`recover`]. `None`:
@@ -96,8 +92,6 @@ impl Config {
             idle_time: Duration::from_secs(120),
             stall_time: Duration::from_secs(300),
             connect_time: Duration::from_secs(2),
-            hold_time: Duration::from_secs(5),
-            max_held: 1024usize.div_ceil(workers),
             linger_time: Duration::from_secs(1),
             sheets: None,
         }

@@ -121,12 +121,14 @@ impl<'a> Search<'a> {
 
     async fn hold(&mut self) -> Result<(), NoInstance> {
         let now = Instant::now();
-        let until = *self.until.get_or_insert(now + self.config.hold_time);
+        let queue = self.set.policy.borrow().queue.clone();
+        let until = *self.until.get_or_insert(now + Duration::from_millis(queue.time.0));
         if now >= until || (self.set.is_removed()) {
             return Err(if self.failed.is_some() { NoInstance::Reached } else { NoInstance::Named });
         }
         if self.held.is_none() {
-            let held = Held::enter(self.set, self.config.max_held);
+            // Each worker keeps an equal part of the queue.
+            let held = Held::enter(self.set, (queue.max as usize).div_ceil(self.config.workers));
             self.held = Some(held.ok_or(NoInstance::Waited)?);
         }
         let again = match self.failed {

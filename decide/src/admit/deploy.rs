@@ -3,7 +3,7 @@
 use super::{Admission, Answer, check_count, unchanged};
 use crate::{World, Write};
 use naru_model::{
-    OperationId, OperationKind, Port, Refusal, Release, ReleaseNo, Run, ServiceName, ServiceRecord, Stack,
+    OperationId, OperationKind, Refusal, Release, ReleaseNo, Run, ServiceName, ServiceRecord, Stack,
     StackName, StackRecord, Target,
 };
 use std::collections::btree_map::Entry;
@@ -105,20 +105,18 @@ impl Admission<'_> {
         for other in self.world.stacks.values().filter(|other| other.name != *self.name()) {
             let Some(target) = &other.target else { continue };
             let Some(release) = self.world.release(&other.name, target.release) else { continue };
-            for (name, port) in published(&release.stack) {
-                let Some(number) = port.published else { continue };
-                let whose = format!("service `{name}` of stack `{}`", other.name);
-                taken.entry(number).or_default().push((port.host_ip.clone(), whose));
+            for one in published(&release.stack) {
+                let whose = format!("{} of stack `{}`", one.whose, other.name);
+                taken.entry(one.number).or_default().push((one.host_ip, whose));
             }
         }
-        for (name, port) in published(stack) {
-            let Some(number) = port.published else { continue };
-            let there = taken.entry(number).or_default();
-            if let Some((_, whose)) = there.iter().find(|(ip, _)| overlaps(ip, &port.host_ip)) {
-                let error = format!("service `{name}` publishes port {number}, which {whose} publishes");
+        for one in published(stack) {
+            let there = taken.entry(one.number).or_default();
+            if let Some((_, other)) = there.iter().find(|(ip, _)| overlaps(ip, &one.host_ip)) {
+                let error = format!("{} publishes port {}, which {other} publishes", one.whose, one.number);
                 return Err(Refusal::new(error, "publish another port, or take the other one down first"));
             }
-            there.push((port.host_ip.clone(), format!("service `{name}`")));
+            there.push((one.host_ip, one.whose));
         }
         Ok(())
     }
@@ -135,8 +133,30 @@ pub(crate) fn check_runnable(stack: &Stack) -> Result<(), Refusal> {
     Err(Refusal::new(error, "give each an `x-naru: { process: { command: … } }` to run as a host process"))
 }
 
-fn published(stack: &Stack) -> impl Iterator<Item = (&ServiceName, &Port)> {
-    stack.services.iter().flat_map(|(name, service)| service.ports.iter().map(move |port| (name, port)))
+/// A port that a stack wants at an address.
+struct Published {
+    whose: String,
+    host_ip: String,
+    number: u16,
+}
+
+fn published(stack: &Stack) -> Vec<Published> {
+    let mut all = Vec::new();
+    for (name, service) in &stack.services {
+        let fixed = service.ports.iter().filter_map(|port| Some((port.host_ip.clone(), port.published?)));
+        all.extend(fixed.map(|(host_ip, number)| Published {
+            whose: format!("service `{name}`"),
+            host_ip,
+            number,
+        }));
+    }
+    let own = stack.listeners.iter().map(|listener| Published {
+        whose: format!("listener `{}`", listener.name),
+        host_ip: listener.host_ip.clone(),
+        number: listener.port,
+    });
+    all.extend(own);
+    all
 }
 
 fn overlaps(a: &str, b: &str) -> bool {

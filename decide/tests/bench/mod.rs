@@ -143,7 +143,8 @@ impl Bench {
             let (name, spec) = word.split_once('=').expect("SERVICE=SPEC");
             services.insert(ServiceName::from(name), service(spec));
         }
-        let stack = Stack { name: "s".into(), project_dir: "/".into(), services };
+        let stack =
+            Stack { name: "s".into(), project_dir: "/".into(), services, listeners: vec![], routes: vec![] };
         self.order(Change::Deploy { stack: Box::new(stack), only: vec![] }, Ending::Finish);
     }
 
@@ -411,5 +412,6 @@ fn plain(version: &str) -> Service {
         },
         work: WorkPolicy { postpone_max: None, at_limit: AtLimit::Wait },
         singleton: false,
+        policy: Default::default(),
     }
 }

@@ -142,7 +142,13 @@ mod tests {
         for bad in ["api", "api=", "=3", "api=-1", "api=x"] {
             assert!(parse_scale(bad).is_err(), "{bad}");
         }
-        let stack = Stack { name: "shop".into(), project_dir: "/".into(), services: Default::default() };
+        let stack = Stack {
+            name: "shop".into(),
+            project_dir: "/".into(),
+            services: Default::default(),
+            listeners: vec![],
+            routes: vec![],
+        };
         assert!(scaled(stack.clone(), &[("api".into(), 2)]).is_err());
         assert_eq!(names(&stack, &["api".into()]).unwrap_err().error, "stack shop has no service `api`");
     }

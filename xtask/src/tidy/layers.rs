@@ -12,7 +12,8 @@ use super::{Finding, Tree};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("yaml", &[]),
-    ("compose", &["model", "yaml"]),
+    ("compose", &["model", "yaml", "routing"]),
+    ("routing", &["model", "yaml", "traffic"]),
     ("decide", &["model"]),
     ("wire", &["model"]),
     ("traffic", &["model"]),
@@ -48,6 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const EVERYTHING_BELOW: &[&str] = &[
     "model",
     "yaml",
+    "routing",
     "compose",
     "decide",
     "wire",

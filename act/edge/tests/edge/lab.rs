@@ -2,8 +2,8 @@
 
 use naru_edge::{Config, Edge};
 use naru_model::{
-    Backend, EdgeCounts, EdgeReport, Generation, InstanceId, Listener, Protocol, ReleaseNo, RouteTable,
-    Split, Time,
+    Backend, EdgeCounts, EdgeReport, Generation, InstanceId, Listener, Protocol, Queue, ReleaseNo,
+    RouteTable, Span, Split, Time,
 };
 use std::future::Future;
 use std::net::SocketAddr;
@@ -99,6 +99,12 @@ impl Lab {
 /// An HTTP listener `web` with shares.
 pub fn http(splits: &[(u32, &[&Instance])]) -> Listener {
     listener("web", Protocol::Http, splits)
+}
+
+/// With a queue for so many, and so many milliseconds.
+pub fn queued(mut listener: Listener, max: u32, time: u64) -> Listener {
+    listener.policy.queue = Queue { max, time: Span(time) };
+    listener
 }
 
 pub fn listener(name: &str, protocol: Protocol, splits: &[(u32, &[&Instance])]) -> Listener {

@@ -1,6 +1,6 @@
 //! What is seen from outside: counts against a client's own, and what answers say of the time they took.
 
-use crate::lab::{Instance, Lab, Peer, get, http, listener, ok, soon};
+use crate::lab::{Instance, Lab, Peer, get, http, listener, ok, queued, soon};
 use naru_model::{
     InProgress, InstanceSnapshot, Listener, ListenerSnapshot, Match, OwnAnswers, PathMatch, Protocol,
     Respond, Rule, RuleAction, RuleTally, Time,
@@ -98,8 +98,8 @@ async fn the_counts_are_a_clients_own() {
 
 #[tokio::test]
 async fn what_the_edge_answers_itself_has_its_reason() {
-    let mut lab = Lab::with(|config| config.max_held = 0);
-    lab.serve(&[]).await;
+    let mut lab = Lab::new();
+    lab.route(vec![queued(http(&[]), 0, 5000)]).await;
     let mut client = lab.client().await;
     assert_eq!(client.ask(&get("/")).await.0, "HTTP/1.1 503 Service Unavailable");
     assert_eq!(client.ask(&get("/")).await.0, "HTTP/1.1 503 Service Unavailable");

@@ -1,6 +1,6 @@
 //! Instances that fail, at every stage: what is repeated, what is not, and what the books say.
 
-use crate::lab::{Instance, Lab, Peer, get, http, ok};
+use crate::lab::{Instance, Lab, Peer, get, http, ok, queued};
 use naru_model::Counts;
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi";
@@ -213,13 +213,9 @@ async fn a_request_waits_for_an_instance_that_restarts() {
 
 #[tokio::test]
 async fn the_wait_is_bounded_in_time_and_number_and_says_why() {
-    let mut lab = Lab::with(|config| {
-        config.workers = 1;
-        config.hold_time = std::time::Duration::from_millis(50);
-        config.max_held = 1;
-    });
+    let mut lab = Lab::with(|config| config.workers = 1);
     let mut instance = Instance::new("s.web.1.1").await;
-    lab.route(vec![http(&[])]).await;
+    lab.route(vec![queued(http(&[]), 1, 50)]).await;
     let (mut first, mut second) = (lab.client().await, lab.client().await);
     first.say(&get("/")).await;
     second.say(&get("/")).await;

@@ -67,6 +67,9 @@ fn render(plan: &Plan) -> String {
         text += &paint::dim(format!("  = keep {} as it is", kept.join(", ")));
         text.push('\n');
     }
+    for change in &plan.routes {
+        text += &format!("  {} {}\n", paint::tone(Tone::Busy, "~"), foreign(change));
+    }
     for note in &plan.notes {
         text += &format!("{} {}\n", paint::bold("note:"), foreign(note));
     }
@@ -130,6 +133,7 @@ mod tests {
             stack: "shop".into(),
             release: ReleaseNo(2),
             services,
+            routes: vec!["route api is new: */api/* to api:80".into()],
             notes: vec!["api: port 80 is taken for http".into()],
         };
         let want = "\
@@ -139,6 +143,7 @@ release 2 of shop would
   + 엔진  create 2 instances
   - old   retire 1 instance
   = keep db as it is
+  ~ route api is new: */api/* to api:80
 note: api: port 80 is taken for http
 ";
         assert_eq!(strip_str(&render(&plan)).to_string(), want);

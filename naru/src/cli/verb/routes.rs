@@ -1,17 +1,23 @@
 //! `naru routes`: where each service is reached, and which releases answer there.
 
+use super::explain::Explain;
 use crate::cli::args::ProjectArgs;
 use crate::cli::fail::{Code, Fail};
 use crate::cli::paint::{self, Tone};
 use crate::cli::session::Session;
 use crate::cli::table::{Table, foreign};
-use clap::Args;
-use naru_model::{AddressView, Listener, Reach, RouteTable, ServiceView, StackView};
+use clap::{Args, Subcommand};
+use naru_model::{
+    AddressView, Match, PathMatch, Reach, RouteTable, RuleAction, ServiceView, Split, StackView,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What `naru routes` takes.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Routes {
+    #[command(subcommand)]
+    verb: Option<RoutesVerb>,
     /// Print the route table as JSON
     #[arg(long)]
     json: bool,
@@ -19,12 +25,21 @@ pub struct Routes {
     pub project: ProjectArgs,
 }
 
+#[derive(Subcommand, Debug)]
+enum RoutesVerb {
+    /// Which rule takes a request, why, and who answers it
+    Explain(Explain),
+}
+
 impl Routes {
-    /// Lists addresses.
+    /// Lists addresses, or explains what becomes of a request.
     ///
     /// # Errors
     /// No server.
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
+        if let Some(RoutesVerb::Explain(explain)) = self.verb {
+            return explain.run(session).await;
+        }
         let scope = session.scope()?;
         let client = session.client()?;
         let (mut stacks, mut table) = (client.stacks().await?, client.routes().await?);
@@ -34,7 +49,7 @@ impl Routes {
             session.printer.json(&table)?;
             return Ok(Code::Done);
         }
-        match render(&stacks, &table) {
+        match render(&stacks, &table) + &rules(&table) {
             text if text.is_empty() => session.printer.note("no service has an address"),
             text => session.printer.data(&text)?,
         }
@@ -57,7 +72,7 @@ fn render(stacks: &[StackView], routes: &RouteTable) -> String {
                 service.name.to_string(),
                 address.url.clone(),
                 reach(address.reach).into(),
-                listener.map_or_else(nobody, answers),
+                listener.map_or_else(nobody, |one| answers(&one.splits)),
                 address
                     .fault
                     .as_deref()
@@ -67,6 +82,47 @@ fn render(stacks: &[StackView], routes: &RouteTable) -> String {
         }
     }
     if table.is_empty() { String::new() } else { table.render() }
+}
+
+/// The stacks' own addresses, with their rules in the order in which they are tried.
+fn rules(routes: &RouteTable) -> String {
+    let mut text = String::new();
+    for listener in routes.listeners.iter().filter(|one| one.service.is_none()) {
+        let mut table = Table::new(&["", "RULE", "TAKES", "ANSWERED BY"]);
+        for (at, rule) in listener.rules.iter().enumerate() {
+            table.row([
+                format!("{}.", at + 1),
+                foreign(&rule.name),
+                foreign(&taken(&rule.when)),
+                foreign(&action(&rule.action)),
+            ]);
+        }
+        text += &format!("\n{} {}\n", paint::bold(listener.stack.as_str()), foreign(&listener.address));
+        text += &table.render();
+    }
+    text
+}
+
+fn taken(when: &Match) -> String {
+    let paths = when.paths.iter().map(|path| match path {
+        PathMatch::Exact(path) | PathMatch::Pattern(path) => path.clone(),
+        PathMatch::Prefix(prefix) => format!("{}/*", prefix.trim_end_matches('/')),
+    });
+    let fields = when.headers.iter().map(|field| field.name.clone());
+    let parts = [when.methods.join(","), when.hosts.join(","), paths.collect::<Vec<_>>().join(",")];
+    let query = when.query.iter().map(|field| format!("?{}", field.name));
+    let all = parts.into_iter().chain(fields).chain(query).chain(when.sources.iter().cloned());
+    let all: Vec<String> = all.filter(|part| !part.is_empty()).collect();
+    if all.is_empty() { "everything".into() } else { all.join(" ") }
+}
+
+fn action(action: &RuleAction) -> String {
+    match action {
+        RuleAction::Forward(forward) => format!("{}: {}", forward.service, answers(&forward.splits)),
+        RuleAction::Redirect(redirect) => format!("{} {}", redirect.status, redirect.location),
+        RuleAction::Respond(respond) => format!("{}, a fixed answer", respond.status),
+        RuleAction::Files(files) => format!("files of {}", files.root),
+    }
 }
 
 fn each_address(service: &ServiceView) -> impl Iterator<Item = (&ServiceView, &AddressView)> {
@@ -90,9 +146,8 @@ fn nobody() -> String {
 }
 
 /// `release 2: 3 instances, 90 %; release 1: 1 instance, 10 %`; shares only where there are several.
-fn answers(listener: &Listener) -> String {
-    let splits: Vec<_> =
-        listener.splits.iter().filter(|one| one.weight > 0 && !one.backends.is_empty()).collect();
+pub(super) fn answers(splits: &[Split]) -> String {
+    let splits: Vec<_> = splits.iter().filter(|one| one.weight > 0 && !one.backends.is_empty()).collect();
     let total: u32 = splits.iter().map(|split| split.weight).sum();
     let said = splits.iter().map(|split| {
         let mut releases = BTreeMap::new();

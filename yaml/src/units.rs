@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Nanoseconds of `1h30m`, `1.5s`, `300ms`, `2d`, `1w`; `0` needs no unit. `None`: it is not a duration.
-pub(crate) fn duration(text: &str) -> Option<i64> {
+pub fn duration(text: &str) -> Option<i64> {
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1.0, rest),
         None => (1.0, text.strip_prefix('+').unwrap_or(text)),
@@ -43,7 +43,7 @@ fn unit_nanos(unit: &str) -> Option<f64> {
 }
 
 /// A duration as the reference prints it: `1h0m0s`, `1m30s`, `1.5s`, `500ms`, `0s`.
-pub(crate) fn print_duration(nanos: i64) -> String {
+pub fn print_duration(nanos: i64) -> String {
     let mut out = String::new();
     if nanos < 0 {
         out.push('-');
@@ -79,7 +79,7 @@ fn fraction(value: u64, size: u64) -> String {
 }
 
 /// Bytes of `512m`, `1.5G`, `64 KiB`, `100`. `None`: it is not a size.
-pub(crate) fn bytes(text: &str) -> Option<i64> {
+pub fn bytes(text: &str) -> Option<i64> {
     let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.' || c == ' ')?;
     let number: f64 = text[..=end].trim_end_matches(' ').parse().ok()?;
     if number < 0.0 {
@@ -101,14 +101,15 @@ pub(crate) fn bytes(text: &str) -> Option<i64> {
 
 /// A command line taken apart as a shell would, without running anything.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Words {
+pub struct Words {
+    /// The words, without their quotes.
     pub words: Vec<String>,
     /// The operator of a shell that ended it: what follows is not part of the command.
     pub cut_at: Option<char>,
 }
 
 /// Splits `line`. `None`: a quote or bracket is not closed.
-pub(crate) fn split_words(line: &str) -> Option<Words> {
+pub fn split_words(line: &str) -> Option<Words> {
     let mut splitter = Splitter::default();
     let mut cut_at = None;
     for c in line.chars() {
@@ -222,7 +223,7 @@ const SIGNALS: [&str; 36] = [
 ];
 
 /// Whether a text names a signal: `SIGTERM`, `term`, `15`, `RTMIN+3`.
-pub(crate) fn is_signal(text: &str) -> bool {
+pub fn is_signal(text: &str) -> bool {
     if let Ok(number) = text.parse::<u8>() {
         return (1..=64).contains(&number);
     }

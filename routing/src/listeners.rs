@@ -1,0 +1,95 @@
+//! `x-naru.listeners`: addresses of the stack itself.
+
+use crate::Setting;
+use crate::reader::{Reader, resolve};
+use naru_model::{AccessFormat, AccessLog, Entrance, StackListener};
+use naru_yaml::Node;
+
+const KEYS: &[&str] = &["port", "host_ip", "redirect", "trusted", "access_log", "server_timing"];
+
+/// Listeners by name; the map's order is the names'.
+pub(crate) fn listeners(
+    reader: &mut Reader<'_>,
+    node: Option<&Node>,
+    setting: &Setting<'_>,
+) -> Vec<StackListener> {
+    let mut reader = reader.below("listeners");
+    let mut listeners: Vec<StackListener> = Vec::new();
+    let Some(node) = node.filter(|node| reader.is_map(node)) else { return listeners };
+    for (name, node) in node.entries() {
+        let mut reader = reader.below(name);
+        if !reader.is_map(node) {
+            continue;
+        }
+        let Some(listener) = listener(&mut reader, name, node, setting) else { continue };
+        let same = |other: &&StackListener| {
+            other.port == listener.port && overlap(&other.host_ip, &listener.host_ip)
+        };
+        if let Some(other) = listeners.iter().find(same) {
+            let what = format!("has the address of {}", other.name);
+            reader.wrong(node.key, what, "give one of them another port");
+        }
+        listeners.push(listener);
+    }
+    listeners.sort_by(|a, b| a.name.cmp(&b.name));
+    listeners
+}
+
+fn overlap(a: &str, b: &str) -> bool {
+    let is_any = |ip: &str| matches!(ip, "0.0.0.0" | "::");
+    a == b || is_any(a) || is_any(b)
+}
+
+fn listener(
+    reader: &mut Reader<'_>,
+    name: &str,
+    node: &Node,
+    setting: &Setting<'_>,
+) -> Option<StackListener> {
+    reader.keys(node, KEYS);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if name.is_empty() || name.len() > 63 || !name.bytes().all(is_plain) {
+        reader.wrong(node.key, "is no name for a listener", "write letters, digits, - and _, at most 63");
+    }
+    if node.get("port").is_none() {
+        reader.wrong(node.key, "has no port", "add port: 8080");
+    }
+    let port = reader.whole("port", node.get("port"), 1..=65535);
+    let host_ip = match reader.text("host_ip", node.get("host_ip")) {
+        Some(ip) if ip.parse::<std::net::IpAddr>().is_err() => {
+            let pos = node.get("host_ip").map_or(node.pos, |node| node.pos);
+            reader.error(
+                pos,
+                format!("host_ip: {ip:?} is not an IP address"),
+                "write an address, as 127.0.0.1",
+            );
+            return None;
+        }
+        Some(ip) => ip,
+        None => "0.0.0.0".into(),
+    };
+    let entrance = Entrance {
+        trusted: reader.networks("trusted", node.get("trusted")),
+        access_log: access_log(reader, node.get("access_log"), setting),
+        server_timing: reader.truth("server_timing", node.get("server_timing")).unwrap_or(false),
+        ..Entrance::default()
+    };
+    let redirect = reader.word("redirect", node.get("redirect"), &[("https", ())]).is_some();
+    Some(StackListener { name: name.into(), host_ip, port: port? as u16, entrance, to_https: redirect })
+}
+
+fn access_log(reader: &mut Reader<'_>, node: Option<&Node>, setting: &Setting<'_>) -> Option<AccessLog> {
+    let node = node?;
+    let mut reader = reader.below("access_log");
+    if !reader.is_map(node) {
+        return None;
+    }
+    reader.keys(node, &["file", "format"]);
+    if node.get("file").is_none() {
+        reader.wrong(node.key, "names no file", "add file: ./access.log");
+    }
+    let formats = [("json", AccessFormat::Json), ("combined", AccessFormat::Combined)];
+    let format = reader.word("format", node.get("format"), &formats).unwrap_or(AccessFormat::Json);
+    let file = reader.text("file", node.get("file"))?;
+    Some(AccessLog { file: resolve(setting.folder, &file), format })
+}

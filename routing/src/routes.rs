@@ -1,0 +1,104 @@
+//! `x-naru.routes`: rules, and their order.
+
+use crate::Setting;
+use crate::actions::{self, ACTIONS};
+use crate::conditions;
+use crate::reader::Reader;
+use naru_model::{Edits, Guard, Redirect, Rule, RuleAction, StackListener, StackRoute};
+use naru_yaml::Node;
+use std::collections::BTreeSet;
+
+/// More are a program's doing; the edge was measured with a thousand.
+const MOST: usize = 5_000;
+
+const OWN: &[&str] = &["name", "priority", "listeners"];
+
+/// The routes in the order in which they are tried.
+pub(crate) fn routes(
+    reader: &mut Reader<'_>,
+    node: Option<&Node>,
+    listeners: &[StackListener],
+    setting: &Setting<'_>,
+) -> Vec<StackRoute> {
+    let mut reader = reader.below("routes");
+    let items = node.map(Node::items).unwrap_or_default();
+    if let Some(node) = node.filter(|node| node.list().is_none()) {
+        reader.wrong(node.pos, format!("must be a list, not {}", node.shown()), "write - path: /api/*");
+    }
+    if let Some(node) = node.filter(|_| items.len() > MOST) {
+        reader.wrong(node.key, format!("has {} entries", items.len()), format!("{MOST} are the most"));
+    }
+    if let Some(node) = node.filter(|_| listeners.is_empty() && !items.is_empty()) {
+        reader.wrong(node.key, "has no listener to stand at", "add listeners: { web: { port: 8080 } }");
+    }
+    let mut names = BTreeSet::new();
+    let mut found = Vec::new();
+    for (at, node) in items.iter().take(MOST).enumerate() {
+        let mut reader = reader.below(&format!("[{at}]"));
+        if !reader.is_map(node) {
+            continue;
+        }
+        let route = route(&mut reader, at, node, listeners, setting);
+        if let Some((_, route)) = &route
+            && !names.insert(route.rule.name.clone())
+        {
+            reader.wrong(node.key, format!("has a name that is taken: {}", route.rule.name), "write another");
+        }
+        found.extend(route);
+    }
+    found.sort_by_key(|(priority, route)| {
+        (std::cmp::Reverse(*priority), std::cmp::Reverse(naru_traffic::specificity(&route.rule.when)))
+    });
+    let mut routes: Vec<StackRoute> = found.into_iter().map(|(_, route)| route).collect();
+    routes.extend(listeners.iter().filter(|listener| listener.to_https).map(to_https));
+    routes
+}
+
+/// Everything that no other rule of the listener takes goes to HTTPS.
+fn to_https(listener: &StackListener) -> StackRoute {
+    let redirect = Redirect { status: 308, location: "https://{host}{path}{query}".into() };
+    let rule = Rule {
+        name: format!("{}-to-https", listener.name),
+        when: Default::default(),
+        guard: Guard::default(),
+        edits: Edits::default(),
+        action: RuleAction::Redirect(redirect),
+    };
+    StackRoute { listeners: vec![listener.name.clone()], rule }
+}
+
+fn route(
+    reader: &mut Reader<'_>,
+    at: usize,
+    node: &Node,
+    listeners: &[StackListener],
+    setting: &Setting<'_>,
+) -> Option<(i64, StackRoute)> {
+    let known: Vec<&str> = [OWN, conditions::KEYS, actions::KEYS].concat();
+    reader.keys(node, &known);
+    let name = reader.text("name", node.get("name")).unwrap_or_else(|| format!("routes[{at}]"));
+    let priority = reader.whole("priority", node.get("priority"), 0..=1_000_000).map_or(0, |n| n as i64);
+    let chosen = reader.texts("listeners", node.get("listeners"));
+    for (wanted, pos) in &chosen {
+        if !listeners.iter().any(|listener| listener.name == *wanted) {
+            let all: Vec<&str> = listeners.iter().map(|listener| listener.name.as_str()).collect();
+            let what = format!("listeners: there is no listener {wanted}");
+            reader.error(*pos, what, format!("the listeners are: {}", all.join(", ")));
+        }
+    }
+    // A listener that leads everything elsewhere takes no rule that does not name it.
+    let open =
+        || listeners.iter().filter(|listener| !listener.to_https).map(|listener| listener.name.clone());
+    let chosen: Vec<String> = chosen.into_iter().map(|(name, _)| name).collect();
+    let listeners = if node.get("listeners").is_none() { open().collect() } else { chosen };
+    let when = conditions::when(reader, node);
+    let guard = actions::guard(reader, node, setting);
+    let edits = actions::edits(reader, node);
+    let action = actions::action(reader, node, setting);
+    if action.is_none() && !ACTIONS.iter().any(|key| node.get(key).is_some()) {
+        let what = "says nothing of what becomes of a request";
+        reader.wrong(node.pos, what, format!("add one of {}", ACTIONS.join(", ")));
+    }
+    let rule = Rule { name, when, guard, edits, action: action? };
+    Some((priority, StackRoute { listeners, rule }))
+}
