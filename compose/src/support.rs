@@ -44,13 +44,6 @@ impl Teller<'_> {
                 self.not_yet(key, node.key);
             }
         }
-        if let Some(own) = root.get("x-naru") {
-            let message = "x-naru has no meaning here: it belongs into a service";
-            match self.unsupported {
-                Unsupported::Strict => self.report.error_advised(own.key, message, "move it into a service"),
-                _ => self.report.warn_advised(own.key, message, "move it into a service"),
-            }
-        }
     }
 
     /// Top-level volumes and networks that services use.

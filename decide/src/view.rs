@@ -30,6 +30,7 @@ fn stack_view(world: &World, stack: &StackRecord) -> StackView {
         target: target.map(|target| target.release),
         steering: stack.steering,
         services: names.into_iter().map(|name| service_view(world, stack, name)).collect(),
+        addresses: addresses(world, &stack.name, None),
     }
 }
 
@@ -43,13 +44,14 @@ fn service_view(world: &World, stack: &StackRecord, name: &ServiceName) -> Servi
         wanted: target.map_or(0, |target| want::replicas(world, &stack.name, target, name)),
         ready: count(&|one| one.duty == Duty::Serving && world.is_ready(&one.id)),
         retiring: count(&|one| matches!(one.duty, Duty::Retiring | Duty::Held)),
-        addresses: addresses(world, &stack.name, name),
+        addresses: addresses(world, &stack.name, Some(name)),
     }
 }
 
-fn addresses(world: &World, stack: &StackName, service: &ServiceName) -> Vec<AddressView> {
+/// The addresses of a service, or of the stack itself.
+fn addresses(world: &World, stack: &StackName, service: Option<&ServiceName>) -> Vec<AddressView> {
     let all = world.routes.listeners.iter();
-    let mine = all.filter(|one| one.stack == *stack && one.service.as_ref() == Some(service));
+    let mine = all.filter(|one| one.stack == *stack && one.service.as_ref() == service);
     let view = |listener: &naru_model::Listener| {
         let scheme = listener.protocol.scheme();
         let reach = match listener.name.rsplit('@').next() {

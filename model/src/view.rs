@@ -20,6 +20,9 @@ pub struct StackView {
     pub steering: Option<OperationId>,
     /// Its services.
     pub services: Vec<ServiceView>,
+    /// Its own addresses, at which its routes stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<AddressView>,
 }
 
 /// A service of a stack.

@@ -60,7 +60,7 @@ impl Folder {
         };
         let accept = (wanted.field)("accept-encoding").unwrap_or_default();
         match self.open(&name, path, accept) {
-            Ok(Opened::File(found, kind)) => self.send(found, &kind, wanted),
+            Ok(Opened::File(found, kind)) => self.send(*found, &kind, wanted),
             Ok(Opened::Folder) => {
                 let query = query.map(|query| format!("?{query}")).unwrap_or_default();
                 // Relative, so that neither host nor scheme has to be known; one slash, so that it is no host.
@@ -84,7 +84,7 @@ impl Folder {
             (found, _) => found?,
         };
         if found.about.is_file() {
-            Ok(Opened::File(found, kind))
+            Ok(Opened::File(Box::new(found), kind))
         } else {
             Err(io::ErrorKind::NotFound.into())
         }
@@ -174,7 +174,7 @@ impl Folder {
 
 /// What lies at a path.
 enum Opened {
-    File(Found, String),
+    File(Box<Found>, String),
     Folder,
 }
 

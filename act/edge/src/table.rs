@@ -136,8 +136,39 @@ impl Plan {
     }
 }
 
+/// What a table may ask for and this edge does not do: refused, since a listener that seems to do it would be
+/// worse than none.
+fn unserved(listener: &naru_model::Listener) -> Option<&'static str> {
+    let entrance = &listener.entrance;
+    let forwards = listener.rules.iter().filter_map(|rule| match &rule.action {
+        RuleAction::Forward(forward) => Some(forward),
+        _ => None,
+    });
+    let policies = forwards.clone().map(|forward| &forward.policy).chain([&listener.policy]);
+    let served = |policy: &Policy| {
+        let (compress, queue) = (policy.compress, policy.queue.clone());
+        *policy == Policy { compress, queue, ..Policy::default() }
+    };
+    let asks = [
+        (entrance.tls.is_some(), "TLS is not served yet"),
+        (entrance.accept_proxy, "the PROXY protocol is not served yet"),
+        (entrance.max_connections.is_some(), "limits of connections are not served yet"),
+        (entrance.max_connections_per_source.is_some(), "limits of connections are not served yet"),
+        (matches!(listener.protocol, Protocol::Http2 | Protocol::Udp), "HTTP/2 and UDP are not served yet"),
+        (forwards.into_iter().any(|forward| forward.http2), "HTTP/2 is not served yet"),
+        (
+            policies.into_iter().any(|policy| !served(policy)),
+            "of a policy, only compress and queue are served yet",
+        ),
+    ];
+    asks.into_iter().find(|(asked, _)| *asked).map(|(_, what)| what)
+}
+
 impl PlannedEntrance {
     fn read(listener: &naru_model::Listener) -> Result<PlannedEntrance, Refused> {
+        if let Some(what) = unserved(listener) {
+            return Err(Refused::Rule { listener: listener.name.clone(), what: what.into() });
+        }
         let network = |text: &String| {
             let what = |bad: naru_traffic::BadNetwork| bad.to_string();
             text.parse().map_err(what).map_err(|what| Refused::Rule { listener: listener.name.clone(), what })

@@ -162,6 +162,7 @@ impl Core for Recall {
             stack: request.stack.name,
             release: Default::default(),
             services: vec![],
+            routes: vec![],
             notes: vec![],
         }))
     }

@@ -446,3 +446,14 @@ async fn only_a_trusted_proxy_is_believed_about_who_asks() {
     server.say(&ok("office")).await;
     assert_eq!(client.answer().await.1, "office");
 }
+
+#[tokio::test]
+async fn what_the_edge_does_not_do_is_refused_and_nothing_changes() {
+    let lab = lab(vec![rule("fixed", Match::default(), respond("as before"))]).await;
+    let mut asks = ruled(vec![]);
+    asks.entrance.accept_proxy = true;
+    let table = naru_model::RouteTable { generation: naru_model::Generation(9), listeners: vec![asks] };
+    let refused = lab.edge.apply(table).unwrap_err().to_string();
+    assert_eq!(refused, "listener web: the PROXY protocol is not served yet");
+    assert_eq!(ask(&lab, &get("/")).await.1, "as before");
+}

@@ -11,8 +11,8 @@ use crate::cli::table::{foreign, pad, width};
 use crate::cli::verb::receipt::totals;
 use naru_api::{Client, LogQuery};
 use naru_model::{
-    Ending, InstanceId, Operation, OperationKind, OperationOutcome, OperationPhase, Reach, ReleaseNo,
-    ServiceView, StackName,
+    AddressView, Ending, InstanceId, Operation, OperationKind, OperationOutcome, OperationPhase, Reach,
+    ReleaseNo, StackName,
 };
 
 /// The log of an instance that failed tells why in its last lines; more would bury the rest.
@@ -95,12 +95,16 @@ pub async fn awaits_promotion(session: &Session, client: &Client, state: &State)
 async fn addresses(session: &Session, client: &Client, stack: &StackName) -> Result<Code, Fail> {
     let mut code = Code::Done;
     let stacks = client.stacks().await?;
-    let services: Vec<ServiceView> =
-        stacks.into_iter().filter(|view| view.name == *stack).flat_map(|view| view.services).collect();
-    let widest = services.iter().map(|service| width(service.name.as_str())).max().unwrap_or(0);
-    for service in &services {
-        for address in service.addresses.iter().filter(|address| address.reach != Reach::Internal) {
-            let name = pad(service.name.as_str(), widest);
+    let Some(view) = stacks.into_iter().find(|view| view.name == *stack) else { return Ok(code) };
+    let named: Vec<(&str, &[AddressView])> = [("routes", view.addresses.as_slice())]
+        .into_iter()
+        .filter(|(_, addresses)| !addresses.is_empty())
+        .chain(view.services.iter().map(|service| (service.name.as_str(), service.addresses.as_slice())))
+        .collect();
+    let widest = named.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
+    for (name, addresses) in named {
+        for address in addresses.iter().filter(|address| address.reach != Reach::Internal) {
+            let name = pad(name, widest);
             let preview = if address.reach == Reach::Preview { "  (preview of the new release)" } else { "" };
             session.printer.result(format!("  {name}  {}{preview}", address.url));
             if let Some(fault) = &address.fault {

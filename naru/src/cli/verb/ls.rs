@@ -90,6 +90,7 @@ mod tests {
             target: Some(ReleaseNo(5)),
             steering: Some(OperationId(7)),
             services: vec![service],
+            addresses: vec![],
         };
         let want = "\
 STACK  RELEASE  SERVICES  READY   RETIRING  STATE

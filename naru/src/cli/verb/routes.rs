@@ -190,7 +190,8 @@ mod tests {
         let service =
             ServiceView { name: "api".into(), wanted: 1, ready: 1, retiring: 0, addresses: vec![address] };
         let (name, services) = ("shop".into(), vec![service]);
-        let stack = StackView { name, serving: None, target: None, steering: None, services };
+        let stack =
+            StackView { name, serving: None, target: None, steering: None, services, addresses: vec![] };
         let listener = Listener {
             name: "shop/api:80@0.0.0.0:8080".into(),
             address: "0.0.0.0:8080".into(),
