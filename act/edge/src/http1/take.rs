@@ -27,7 +27,6 @@ pub(super) struct Request {
 }
 
 /// A request that was taken.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and must not be allocated")]
 pub(super) enum Taken {
     Request(Request),
     // Boxed: what is rarer must not make every connection larger.
