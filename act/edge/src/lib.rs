@@ -30,6 +30,7 @@ mod transfer;
 mod tunnel;
 mod worker;
 
+pub use listen::Lent;
 pub use sheet::recover;
 pub use table::Refused;
 
@@ -42,7 +43,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -76,6 +77,9 @@ pub struct Config {
     /// A folder, of this life alone, where a copy of the counts outlives the process; see [`recover`]. `None`:
     /// none does.
     pub sheets: Option<PathBuf>,
+    /// Its first report is the one after this. An edge that goes on with another's identity begins beyond all
+    /// that the other can have told.
+    pub seq: u64,
 }
 
 impl Config {
@@ -94,6 +98,7 @@ impl Config {
             connect_time: Duration::from_secs(2),
             linger_time: Duration::from_secs(1),
             sheets: None,
+            seq: 0,
         }
     }
 }
@@ -142,10 +147,21 @@ impl Edge {
     /// # Errors
     /// When the system gives no thread or no event queue.
     pub fn start(config: Config) -> io::Result<Edge> {
+        Edge::start_with(config, vec![])
+    }
+
+    /// Starts the workers, which will accept on what another edge [lent](Edge::lend), as far as the first table
+    /// names it. Until that is applied they accept nothing.
+    ///
+    /// # Errors
+    /// As for [`Edge::start`].
+    pub fn start_with(config: Config, lent: Vec<Lent>) -> io::Result<Edge> {
         let config = Arc::new(config);
         let news = News::new();
-        let each = (0..config.workers.max(1)).map(|_| AtomicU64::new(0)).collect();
-        let acks = Arc::new(Acks { each, news: news.clone(), finished: watch::Sender::new(0) });
+        let workers = 0..config.workers.max(1);
+        let each = workers.clone().map(|_| AtomicU64::new(0)).collect();
+        let open = workers.map(|_| AtomicUsize::new(0)).collect();
+        let acks = Arc::new(Acks { each, open, news: news.clone(), finished: watch::Sender::new(0) });
         let commands = (0..acks.each.len()).map(|index| start_worker(index, &config, &acks));
         let commands = commands.collect::<io::Result<_>>()?;
         let desk = Desk {
@@ -154,8 +170,8 @@ impl Edge {
             origins: observe::Origins::default(),
             logs: observe::Logs::default(),
             loads: Loads::new(),
-            listening: Listening::default(),
-            seq: 0,
+            listening: Listening::with(lent),
+            seq: config.seq,
             ended: BTreeMap::new(),
             phase: Phase::Serving,
         };
@@ -188,6 +204,45 @@ impl Edge {
     /// The table by which all workers choose.
     pub fn acked(&self) -> Generation {
         self.shared.acks.all()
+    }
+
+    /// Client connections that are open.
+    pub fn connections(&self) -> usize {
+        self.shared.acks.open.iter().map(|open| open.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The table that was applied last.
+    pub fn table(&self) -> RouteTable {
+        self.shared.desk().table.clone()
+    }
+
+    /// The listening sockets, for a successor, while this edge goes on accepting from them too. No table may be
+    /// applied until the successor has taken them or given up.
+    pub async fn lend(&self) -> Vec<Lent> {
+        let mut asked = Vec::new();
+        self.shared.desk().tell_all(|| {
+            let (to, lent) = oneshot::channel();
+            asked.push(lent);
+            Command::Lend(to)
+        });
+        let mut all = Vec::new();
+        for lent in asked {
+            // No answer: its thread panicked.
+            all.extend(lent.await.into_iter().flatten());
+        }
+        all
+    }
+
+    /// Accepts no more, since a successor does on the same sockets, and returns once every connection has ended
+    /// in its own time: HTTP/1 connections close with their next answer, and idle ones are not touched. Reports
+    /// can be had, and tables applied, meanwhile and afterwards.
+    pub async fn leave(&self) {
+        self.end(|| Command::Leave).await;
+    }
+
+    /// Of an edge that leaves: connections that wait for their next request need not be kept, and close.
+    pub fn hasten(&self) {
+        self.shared.desk().tell_all(|| Command::Finish);
     }
 
     /// The addresses listened on, by listener's address as the table names it; followed, where that leaves
@@ -249,10 +304,14 @@ impl Edge {
     /// Accepts no more, closes idle connections, and returns once all work in progress has ended. Reports
     /// can be had meanwhile and afterwards.
     pub async fn shutdown(&self) {
+        self.end(|| Command::Finish).await;
+    }
+
+    async fn end(&self, word: impl Fn() -> Command) {
         let mut finished = {
             let mut desk = self.shared.desk();
             desk.phase = Phase::Finishing;
-            desk.tell_all(|| Command::Finish);
+            desk.tell_all(word);
             self.shared.acks.finished.subscribe()
         };
         let workers = self.shared.acks.each.len();
@@ -371,7 +430,7 @@ impl Shared {
 }
 
 impl Desk {
-    fn tell_all(&mut self, command: impl Fn() -> Command) {
+    fn tell_all(&mut self, mut command: impl FnMut() -> Command) {
         for worker in &self.commands {
             // A worker is gone only when the edge has finished.
             let _ = worker.send(command());

@@ -3,6 +3,9 @@
 //!
 //! Each worker accepts on a socket of its own (`SO_REUSEPORT`). That option would also let another process
 //! of the same user share the address unseen, so that the address is first bound without it.
+//!
+//! Sockets that the edge before lent are used in place of new ones: they are the same ones to the system,
+//! with the connections that wait in them, whoever of the two accepts.
 
 use crate::table::Plan;
 use naru_model::ListenerFault;
@@ -10,6 +13,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,11 +26,21 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// The longest wait: what somebody who frees the address has to wait.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
-/// The sockets of one address, one for each worker.
+/// A listening socket that one edge process lends to the next.
+#[derive(Debug)]
+pub struct Lent {
+    /// Which of the table's addresses it listens on, as the edge names it among its own.
+    pub key: String,
+    /// The socket.
+    pub socket: OwnedFd,
+}
+
+/// The sockets of one address: one for each worker, or more where an edge with more workers lent them.
 #[derive(Debug)]
 pub(crate) struct Sockets {
+    pub(crate) key: String,
     pub(crate) address: SocketAddr,
-    each: Vec<Mutex<Option<TcpListener>>>,
+    each: Vec<Mutex<Vec<TcpListener>>>,
 }
 
 /// All sockets that are open, and what could not be opened.
@@ -34,6 +48,8 @@ pub(crate) struct Sockets {
 pub(crate) struct Listening {
     open: BTreeMap<String, Arc<Sockets>>,
     faults: BTreeMap<String, Fault>,
+    /// What the edge before lent, until the first table that is applied takes it.
+    lent: BTreeMap<String, Vec<TcpListener>>,
 }
 
 #[derive(Debug)]
@@ -44,6 +60,15 @@ struct Fault {
 }
 
 impl Listening {
+    /// Nothing is open; what was lent is used once a table names it.
+    pub(crate) fn with(lent: Vec<Lent>) -> Listening {
+        let mut listening = Listening::default();
+        for Lent { key, socket } in lent {
+            listening.lent.entry(key).or_default().push(socket.into());
+        }
+        listening
+    }
+
     /// Opens what `plan` names and is not open, puts the sockets into it, and forgets the others (the
     /// workers close them once they have taken the plan). Whether the faults changed.
     pub(crate) fn provide(&mut self, plan: &mut Plan, workers: usize, now: Instant) -> FaultsChanged {
@@ -61,7 +86,10 @@ impl Listening {
                     faults.insert(listener.name.to_string(), fault);
                     continue;
                 }
-                (None, _) => Sockets::open(&listener.address, workers).map(Arc::new),
+                (None, _) => {
+                    let lent = self.lent.remove(&key).unwrap_or_default();
+                    Sockets::open(key.clone(), &listener.address, workers, lent).map(Arc::new)
+                }
             };
             match opened {
                 Ok(sockets) => {
@@ -75,6 +103,8 @@ impl Listening {
             }
         }
         (self.open, self.faults) = (open, faults);
+        // The lender has them, and lets go of them in its own way.
+        self.lent.clear();
         if self.faults() == before { FaultsChanged::No } else { FaultsChanged::Yes }
     }
 
@@ -110,37 +140,65 @@ impl Fault {
 }
 
 impl Sockets {
-    fn open(address: &str, workers: usize) -> Result<Sockets, String> {
+    fn open(key: String, address: &str, workers: usize, lent: Vec<TcpListener>) -> Result<Sockets, String> {
         let wanted: SocketAddr =
             address.parse().map_err(|_| format!("the address {address:?} is not IP:PORT"))?;
-        Sockets::bind(wanted, workers).map_err(|error| explained(&error, wanted))
+        let opened = match lent.first().map(TcpListener::local_addr) {
+            Some(Ok(address)) => Ok((address, spread(lent, address, workers))),
+            Some(Err(_)) | None => bind(wanted, workers),
+        };
+        let (address, each) = opened.map_err(|error| explained(&error, wanted))?;
+        Ok(Sockets { key, address, each: each.into_iter().map(Mutex::new).collect() })
     }
 
-    fn bind(wanted: SocketAddr, workers: usize) -> io::Result<Sockets> {
-        if wanted.port() != 0 {
-            let probe = socket(wanted)?;
-            probe.bind(&wanted.into())?;
-        }
-        let mut each = Vec::with_capacity(workers);
-        let mut address = wanted;
-        for _ in 0..workers {
-            let socket = socket(wanted)?;
-            socket.set_reuse_port(true)?;
-            socket.bind(&address.into())?;
-            let listener = TcpListener::from(socket);
-            // Port 0 is one of the system's choice: the same one for all workers.
-            address = listener.local_addr()?;
-            each.push(listener);
-        }
-        // Only once all are bound: a connection that arrives in between would find part of the workers.
-        each.iter().try_for_each(|listener| SockRef::from(listener).listen(BACKLOG))?;
-        Ok(Sockets { address, each: each.into_iter().map(|own| Mutex::new(Some(own))).collect() })
+    /// The worker's own sockets, which it closes once no table names the address. Only its first call gets them.
+    pub(crate) fn take(&self, worker: usize) -> Vec<TcpListener> {
+        std::mem::take(&mut *self.each[worker].lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
 
-    /// The worker's own socket, which it closes once no table names the address. Only its first call gets it.
-    pub(crate) fn take(&self, worker: usize) -> Option<TcpListener> {
-        self.each[worker].lock().unwrap_or_else(PoisonError::into_inner).take()
+/// New sockets, and the address that they have.
+fn bind(wanted: SocketAddr, workers: usize) -> io::Result<(SocketAddr, Vec<Vec<TcpListener>>)> {
+    if wanted.port() != 0 {
+        let probe = socket(wanted)?;
+        probe.bind(&wanted.into())?;
     }
+    let mut each = Vec::with_capacity(workers);
+    let mut address = wanted;
+    for _ in 0..workers {
+        let listener = share(address)?;
+        // Port 0 is one of the system's choice: the same one for all workers.
+        address = listener.local_addr()?;
+        each.push(vec![listener]);
+    }
+    // Only once all are bound: a connection that arrives in between would find part of the workers.
+    each.iter().flatten().try_for_each(|listener| SockRef::from(listener).listen(BACKLOG))?;
+    Ok((address, each))
+}
+
+/// Gives every worker its part of what was lent: none of those may be left unheard, since connections wait in
+/// each. A worker beyond them gets a new one, and is without if the system gives none.
+fn spread(lent: Vec<TcpListener>, address: SocketAddr, workers: usize) -> Vec<Vec<TcpListener>> {
+    let mut each: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    for (n, listener) in lent.into_iter().enumerate() {
+        each[n % workers].push(listener);
+    }
+    for own in each.iter_mut().filter(|own| own.is_empty()) {
+        let new = share(address).and_then(|new| SockRef::from(&new).listen(BACKLOG).map(|()| new));
+        match new {
+            Ok(new) => own.push(new),
+            Err(error) => tracing::warn!(%error, %address, "a worker listens on no socket"),
+        }
+    }
+    each
+}
+
+/// A bound socket beside others of the same address.
+fn share(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(address)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
 }
 
 /// The system's words, and what to do where that is known.

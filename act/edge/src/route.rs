@@ -24,7 +24,10 @@ pub(crate) struct Route {
     pub(crate) gate: RefCell<Rc<Gate>>,
     /// Told when the listener is removed, to connections that wait for their next request.
     pub(crate) closing: Notify,
-    closed: Cell<bool>,
+    /// Told when the listener is removed, or left to a successor: connections whose protocol can say ahead
+    /// that they take no more work (as HTTP/2 can) say so now.
+    pub(crate) leaving: Notify,
+    stage: Cell<Stage>,
     pub(crate) register: Register,
 }
 
@@ -39,6 +42,18 @@ pub(crate) struct Set {
     /// How many wait for an instance.
     pub(crate) held: Cell<usize>,
     pub(crate) policy: RefCell<std::sync::Arc<Policy>>,
+}
+
+/// How far the end of a listener's connections is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// They go on.
+    Open,
+    /// Another process accepts. Each closes with its next answer; one that is idle stays open for its next
+    /// request, which may be under way.
+    Leaving,
+    /// Each closes once its work is done; one that is idle, now.
+    Closed,
 }
 
 /// A share of the traffic.
@@ -72,7 +87,8 @@ impl Route {
             own: Rc::default(),
             gate: RefCell::default(),
             closing: Notify::new(),
-            closed: Cell::new(false),
+            leaving: Notify::new(),
+            stage: Cell::new(Stage::Open),
             register: Register::new(&listener.register),
         }
     }
@@ -104,13 +120,27 @@ impl Route {
 
     /// No more connections come: those that are idle close, and the others once their work is done.
     pub(crate) fn finish(&self) {
-        self.closed.set(true);
+        self.stage.set(Stage::Closed);
+        self.leaving.notify_waiters();
         self.closing.notify_waiters();
+    }
+
+    /// No more connections come here, since a successor takes them: each closes with its next answer.
+    pub(crate) fn leave(&self) {
+        if self.stage.get() == Stage::Open {
+            self.stage.set(Stage::Leaving);
+            self.leaving.notify_waiters();
+        }
+    }
+
+    /// How far the end of its connections is.
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage.get()
     }
 
     /// Whether connections are to close once their work is done.
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
+        self.stage.get() != Stage::Open
     }
 
     /// How many requests wait for an instance.

@@ -6,6 +6,7 @@
 
 use crate::Config;
 use crate::count::{Entry, News};
+use crate::listen::Lent;
 use crate::route::Route;
 use crate::sheet::Sheet;
 use crate::table::{Plan, PlannedBackend};
@@ -14,9 +15,10 @@ use naru_model::{EdgeCounts, Generation, InstanceId, Latencies, ListenerSnapshot
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -37,6 +39,10 @@ pub(crate) enum Command {
     Look { to: oneshot::Sender<Seen> },
     /// These were reported as ended, and the report was taken.
     Forget(Arc<[InstanceId]>),
+    /// Lend the listening sockets.
+    Lend(oneshot::Sender<Vec<Lent>>),
+    /// A successor accepts: accept no more, and end when the last connection has, in its own time.
+    Leave,
     /// Accept no more, and end when the last connection has.
     Finish,
 }
@@ -59,6 +65,8 @@ pub(crate) struct Acks {
     pub(crate) news: News,
     /// How many workers were told to finish, and have.
     pub(crate) finished: watch::Sender<usize>,
+    /// Client connections of each worker.
+    pub(crate) open: Vec<AtomicUsize>,
 }
 
 impl Acks {
@@ -96,6 +104,7 @@ pub(crate) struct Worker {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Serving,
+    Leaving,
     Finishing,
     Finished,
 }
@@ -104,7 +113,19 @@ enum Phase {
 struct Acceptor {
     sockets: Arc<listen::Sockets>,
     route: Rc<RefCell<Rc<Route>>>,
+    each: Vec<Accepting>,
+}
+
+/// One socket, and the word that ends the waiting on it. Only its task outlives that word.
+struct Accepting {
+    listener: Rc<TcpListener>,
     stop: Rc<Notify>,
+}
+
+impl Acceptor {
+    fn stop(&self) {
+        self.each.iter().for_each(|accepting| accepting.stop.notify_one());
+    }
 }
 
 impl Worker {
@@ -135,7 +156,7 @@ impl Worker {
                     self.entries.borrow().values().for_each(|entry| entry.pool.sweep(Instant::now()));
                     continue;
                 }
-                () = self.ended.notified(), if self.phase.get() == Phase::Finishing => {
+                () = self.ended.notified(), if matches!(self.phase.get(), Phase::Leaving | Phase::Finishing) => {
                     if self.connections.get() == 0 {
                         self.phase.set(Phase::Finished);
                         self.routes.borrow().values().for_each(|route| route.register.flush());
@@ -155,6 +176,11 @@ impl Worker {
                     let _ = to.send(self.look());
                 }
                 Some(Command::Forget(instances)) => self.forget(&instances),
+                Some(Command::Lend(to)) => {
+                    // The same: then nobody takes them.
+                    let _ = to.send(self.lend());
+                }
+                Some(Command::Leave) => self.leave(),
                 Some(Command::Finish) => self.finish(),
             }
         }
@@ -222,27 +248,39 @@ impl Worker {
             };
             self.acceptors.borrow_mut().push(acceptor);
         }
-        old.iter().for_each(|acceptor| acceptor.stop.notify_one());
+        old.iter().for_each(Acceptor::stop);
     }
 
     fn accept(self: &Rc<Worker>, sockets: &Arc<listen::Sockets>, route: Rc<Route>) -> Acceptor {
-        let own = sockets.take(self.index);
-        let acceptor =
-            Acceptor { sockets: sockets.clone(), route: Rc::new(route.into()), stop: Rc::default() };
-        let (worker, route, stop) = (self.clone(), acceptor.route.clone(), acceptor.stop.clone());
+        let route = Rc::new(RefCell::new(route));
+        let own = sockets.take(self.index).into_iter();
+        let each = own.filter_map(|own| self.accept_from(own, route.clone())).collect();
+        Acceptor { sockets: sockets.clone(), route, each }
+    }
+
+    fn accept_from(
+        self: &Rc<Worker>,
+        own: std::net::TcpListener,
+        route: Rc<RefCell<Rc<Route>>>,
+    ) -> Option<Accepting> {
+        let listener = own.set_nonblocking(true).and_then(|()| TcpListener::from_std(own));
+        let unfit = |error| tracing::error!(%error, "a worker cannot wait on its socket");
+        let listener = Rc::new(listener.map_err(unfit).ok()?);
+        let accepting = Accepting { listener: listener.clone(), stop: Rc::default() };
+        let (worker, stop) = (self.clone(), accepting.stop.clone());
         tokio::task::spawn_local(async move {
-            let Some(own) = own else { return };
-            let listener = match TcpListener::from_std(own) {
-                Ok(listener) => listener,
-                Err(error) => return tracing::error!(%error, "a worker cannot wait on its socket"),
-            };
             tokio::select! {
                 () = stop.notified() => {}
                 () = worker.accept_all(&listener, &route) => {}
             }
-            worker.accept_rest(listener, &route);
+            // What waits in a socket that a successor has too is the successor's.
+            if worker.phase.get() != Phase::Leaving
+                && let Some(listener) = Rc::into_inner(listener)
+            {
+                worker.accept_rest(listener, &route);
+            }
         });
-        acceptor
+        Some(accepting)
     }
 
     async fn accept_all(self: &Rc<Worker>, listener: &TcpListener, route: &RefCell<Rc<Route>>) {
@@ -310,10 +348,36 @@ impl Worker {
         }
     }
 
-    fn finish(&self) {
-        self.acceptors.take().iter().for_each(|acceptor| acceptor.stop.notify_one());
-        self.routes.borrow().values().for_each(|route| route.finish());
+    fn connected(&self, now: usize) {
+        self.connections.set(now);
+        self.acks.open[self.index].store(now, Ordering::Relaxed);
+    }
+
+    fn lend(&self) -> Vec<Lent> {
+        let acceptors = self.acceptors.borrow();
+        let all = acceptors.iter().flat_map(|one| one.each.iter().map(|each| (&one.sockets.key, each)));
+        let lent = all.filter_map(|(key, each)| {
+            let socket = each.listener.as_fd().try_clone_to_owned();
+            // The successor opens one of its own in its place, once this edge has let go of it.
+            let none = |error| tracing::error!(%error, key, "a socket cannot be lent");
+            Some(Lent { key: key.clone(), socket: socket.map_err(none).ok()? })
+        });
+        lent.collect()
+    }
+
+    fn leave(&self) {
         if self.phase.get() == Phase::Serving {
+            self.phase.set(Phase::Leaving);
+            self.acceptors.take().iter().for_each(Acceptor::stop);
+            self.routes.borrow().values().for_each(|route| route.leave());
+        }
+        self.ended.notify_one();
+    }
+
+    fn finish(&self) {
+        self.acceptors.take().iter().for_each(Acceptor::stop);
+        self.routes.borrow().values().for_each(|route| route.finish());
+        if matches!(self.phase.get(), Phase::Serving | Phase::Leaving) {
             self.phase.set(Phase::Finishing);
         }
         self.ended.notify_one();
@@ -328,7 +392,7 @@ struct Open {
 
 impl Open {
     fn new(worker: Rc<Worker>, route: Rc<Route>) -> Open {
-        worker.connections.set(worker.connections.get() + 1);
+        worker.connected(worker.connections.get() + 1);
         route.register.opened();
         Open { worker, route }
     }
@@ -338,7 +402,7 @@ impl Drop for Open {
     fn drop(&mut self) {
         let worker = &self.worker;
         self.route.register.closed();
-        worker.connections.set(worker.connections.get() - 1);
+        worker.connected(worker.connections.get() - 1);
         worker.room.notify_one();
         worker.ended.notify_one();
     }

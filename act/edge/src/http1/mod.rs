@@ -9,7 +9,7 @@ mod take;
 use crate::Config;
 use crate::buffer::HeadText;
 use crate::observe::Visit;
-use crate::route::Route;
+use crate::route::{Route, Stage};
 use crate::transfer::{Inbox, linger, write_all};
 use naru_wire::{Method, Persistence, Reject, RequestHead};
 use std::cell::Cell;
@@ -106,7 +106,7 @@ impl Client<'_> {
     async fn next_request(&mut self, wait: &mut Wait<'_, '_>) -> Result<Taken, NoRequest> {
         let mut seen = 0;
         // Who comes while the listener closes may still have a request under way.
-        let closed = self.route.is_closed();
+        let closed = self.route.stage() == Stage::Closed;
         wait.set(if closed { self.config.linger_time } else { self.config.idle_time });
         loop {
             if let Some(request) = self.take_request(&mut seen).map_err(NoRequest::Refused)? {

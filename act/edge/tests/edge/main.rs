@@ -4,6 +4,7 @@
 mod answers;
 mod cuts;
 mod lab;
+mod leave;
 mod load;
 mod logged;
 mod observed;
