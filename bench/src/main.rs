@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use naru_bench::deploys::{Deploys, full_load};
+use naru_bench::handover::{self, Handover};
 use naru_bench::kills::Kills;
 use naru_bench::report::Report;
 use naru_bench::up::Up;
@@ -43,6 +44,12 @@ enum What {
         #[arg(long, default_value_t = 2)]
         replicas: u32,
     },
+    /// The edge replaced under load
+    Handover {
+        /// How often
+        #[arg(long, default_value_t = 20)]
+        times: u32,
+    },
     /// Times of `naru up`, and what the processes weigh
     Up {
         /// How often each is measured
@@ -83,6 +90,12 @@ async fn measure(exe: &Path, what: What) -> io::Result<Vec<Report>> {
             reports.push(shown(kills.control(exe).await?));
             reports.push(shown(kills.instance(exe).await?));
             reports.push(shown(kills.edge(exe).await?));
+        }
+        What::Handover { times } => {
+            let handover = Handover { times, every: Duration::from_secs(3), load: handover::full_load() };
+            reports.push(shown(handover.run(exe).await?));
+            reports.push(shown(handover.drainer_killed(exe).await?));
+            reports.push(shown(handover.successor_killed(exe).await?));
         }
         What::Up { rounds } => reports.push(shown(Up { rounds }.run(exe).await?)),
     }

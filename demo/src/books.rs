@@ -13,6 +13,8 @@ const MAX_WORDS: usize = 1_000;
 pub struct Books {
     /// By instance, as it named itself: when each request was answered as expected.
     pub requests: BTreeMap<String, Vec<Time>>,
+    /// How many of them moved a large body.
+    pub transfers: u64,
     /// By engine instance: when each request that it answered for an API instance came back.
     pub engine: BTreeMap<String, Vec<Time>>,
     /// How many requests failed in each way.

@@ -2,6 +2,7 @@
 
 use crate::books::{Books, Failure};
 use crate::call::{Connection, split};
+use crate::transfer::{Way, transfer};
 use axum::extract::{Query, State};
 use axum::routing::post;
 use futures_util::{SinkExt, StreamExt};
@@ -28,6 +29,14 @@ pub struct Load {
     pub request_ms: Vec<u64>,
     /// Between an answer and the next request on a connection.
     pub pause: Duration,
+    /// Clients that open a connection for each request.
+    pub fresh: usize,
+    /// Uploads and downloads under way at any time, in turn, each over a connection of its own.
+    pub transfers: usize,
+    /// How large each is.
+    pub transfer_bytes: u64,
+    /// How long each takes, in ms, in turn.
+    pub transfer_ms: Vec<u64>,
     /// Websockets open at any time.
     pub websockets: usize,
     /// How long each lives, in ms, in turn.
@@ -88,7 +97,13 @@ impl Client {
         let hand = Hand { load: load.clone(), books: books.clone(), stop: stopped };
         let mut tasks = JoinSet::new();
         for n in 0..load.connections {
-            tasks.spawn(requests(hand.clone(), n));
+            tasks.spawn(requests(hand.clone(), n, Keeping::Kept));
+        }
+        for n in 0..load.fresh {
+            tasks.spawn(requests(hand.clone(), n, Keeping::Fresh));
+        }
+        for n in 0..load.transfers {
+            tasks.spawn(transfers(hand.clone(), n));
         }
         for n in 0..load.websockets {
             tasks.spawn(websockets(hand.clone(), n));
@@ -127,7 +142,36 @@ impl Client {
     }
 }
 
-async fn requests(mut hand: Hand, n: usize) {
+/// What becomes of a connection after an answer.
+#[derive(Clone, Copy, PartialEq)]
+enum Keeping {
+    Kept,
+    Fresh,
+}
+
+async fn transfers(mut hand: Hand, n: usize) {
+    let (turns, bytes) = (hand.load.transfer_ms.clone(), hand.load.transfer_bytes);
+    let authority = split(&hand.load.url).map(|(at, _)| at).unwrap_or_default();
+    for turn in n.. {
+        if !hand.is_going() {
+            return;
+        }
+        let way = if turn.is_multiple_of(2) { Way::Up } else { Way::Down };
+        let time = Duration::from_millis(turns[turn % turns.len()]);
+        match transfer(&authority, way, bytes, time).await {
+            Ok(instance) => hand.note(|books| {
+                books.transfers += 1;
+                books.requests.entry(instance).or_default().push(now());
+            }),
+            Err(error) => {
+                hand.note(|books| books.fail(error));
+                hand.pause(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
+async fn requests(mut hand: Hand, n: usize, keeping: Keeping) {
     let mut connection = None;
     let (turns, authority) = (hand.load.request_ms.clone(), split(&hand.load.url).map(|(at, _)| at));
     let authority = authority.unwrap_or_default();
@@ -141,6 +185,9 @@ async fn requests(mut hand: Hand, n: usize) {
             hand.note(|books| books.fail(error));
             // A service that is away is not to be asked a million times.
             hand.pause(Duration::from_millis(20)).await;
+        }
+        if keeping == Keeping::Fresh {
+            connection = None;
         }
         let pause = hand.load.pause;
         if !pause.is_zero() {

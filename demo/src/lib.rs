@@ -10,3 +10,4 @@ pub mod check;
 pub mod client;
 pub mod rig;
 pub mod tier;
+pub mod transfer;

@@ -3,18 +3,24 @@
 //! - `GET /healthz`: 200, once `--start-ms` have passed.
 //! - `GET /read?ms=N`: answered after N ms; by way of the engine where `NARU_URL_ENGINE` is set. The headers
 //!   `x-instance` and `x-engine` say who answered.
+//! - `POST /upload`: answered with the body's length, once all of it has come.
+//! - `GET /download?bytes=N&ms=T`: a body of N bytes that takes T ms.
 //! - `GET /ws`: a websocket that says who it is, then echoes.
 //! - `POST /jobs?name=…&ms=N&report=URL`: begins a job that holds a lease for N ms, and then until `URL` is told.
 //!
 //! At SIGTERM it ends at once, whatever it is doing: work that survives does so because nobody sent one.
 
 use crate::call::{Connection, call_until, split};
+use crate::transfer::PIECES;
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use bytes::Bytes;
+use futures_util::StreamExt;
 use serde::Deserialize;
 use std::cell::RefCell;
 use std::io;
@@ -57,6 +63,8 @@ fn router(tier: Tier) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/read", get(read))
+        .route("/upload", post(upload))
+        .route("/download", get(download))
         .route("/ws", get(echo))
         .route("/jobs", post(begin))
         .with_state(Arc::new(tier))
@@ -105,6 +113,39 @@ async fn ask_engine(engine: &str, ms: u64) -> io::Result<String> {
     }
     let by = answer.headers().get("x-instance").and_then(|by| by.to_str().ok());
     Ok(by.unwrap_or_default().to_string())
+}
+
+async fn upload(State(tier): State<Arc<Tier>>, body: Body) -> Response {
+    let mut pieces = body.into_data_stream();
+    let mut length = 0;
+    while let Some(piece) = pieces.next().await {
+        match piece {
+            Ok(piece) => length += piece.len(),
+            Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+        }
+    }
+    (StatusCode::OK, named(&tier, None), length.to_string()).into_response()
+}
+
+#[derive(Deserialize)]
+struct Download {
+    bytes: u64,
+    ms: u64,
+}
+
+async fn download(State(tier): State<Arc<Tier>>, Query(wanted): Query<Download>) -> Response {
+    let piece = Bytes::from(vec![b'd'; wanted.bytes.div_ceil(PIECES) as usize]);
+    let rest = Duration::from_millis(wanted.ms / PIECES);
+    let pieces = futures_util::stream::unfold(wanted.bytes, move |left| {
+        let piece = piece.clone();
+        async move {
+            let now = left.min(piece.len() as u64);
+            tokio::time::sleep(rest).await;
+            (now > 0).then(|| (io::Result::Ok(piece.slice(..now as usize)), left - now))
+        }
+    });
+    let length = [("content-length", wanted.bytes.to_string())];
+    (StatusCode::OK, named(&tier, None), length, Body::from_stream(pieces)).into_response()
 }
 
 async fn echo(State(tier): State<Arc<Tier>>, upgrade: WebSocketUpgrade) -> Response {

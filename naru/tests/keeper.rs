@@ -1,6 +1,7 @@
 //! The keeper and its roles as processes: started, killed in every way, and ended.
 
 use naru_api::{Client, Status};
+use naru_roles::edge::Standing;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use rustix::process::{Pid, Signal, kill_process};
@@ -331,4 +332,96 @@ async fn idle_processes_are_small() {
     println!("KiB of {ROLES:?}: {sizes:?}");
     assert!(sizes.iter().sum::<u64>() <= 60 << 10, "{sizes:?} KiB");
     kept.end();
+}
+
+/// A process that has ended, or is about to.
+fn wait_for_end(kept: &Kept, pid: Pid) {
+    wait_for(kept.home(), || (!is_alive(pid)).then_some(()));
+}
+
+#[derive(serde::Deserialize)]
+struct Told {
+    edge: Option<Standing>,
+}
+
+fn upgrade(kept: &Kept, args: &[&str]) -> (bool, String) {
+    let output = kept.command().arg("upgrade").args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = output.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+fn standing(kept: &Kept) -> Standing {
+    let (done, said) = upgrade(kept, &["--show", "--json"]);
+    assert!(done, "{said}");
+    serde_json::from_str::<Told>(&said).unwrap().edge.unwrap()
+}
+
+#[tokio::test]
+async fn an_upgrade_replaces_all_and_ends_nothing() {
+    let mut kept = Kept::new();
+    let (done, said) = upgrade(&kept, &[]);
+    assert!(done && said.contains("nothing runs here"), "{said}");
+    kept.start("ready");
+    let before = ROLES.map(|role| kept.pid(role).unwrap());
+    let keeper = kept.pid("keeper").unwrap();
+    let (done, said) = upgrade(&kept, &[]);
+    assert!(done, "{said}");
+    assert!(said.contains("edge: a new one accepts on the same sockets"), "{said}");
+    assert_eq!(kept.pid("keeper").unwrap(), keeper, "it is the same process, of another image");
+    for (role, old) in ROLES.into_iter().zip(before) {
+        assert_ne!(kept.pid(role).unwrap(), old, "the {role} is new");
+        // With nothing open, the old edge ends at once.
+        wait_for_end(&kept, old);
+    }
+    let status = kept.ready().await;
+    assert_eq!(
+        (status.agents, status.edges, status.fault),
+        (1, 1, None),
+        "to the server it is the same edge"
+    );
+    for role in ROLES {
+        kept.kill(role);
+        kept.ready().await;
+    }
+    kept.end();
+    assert_eq!(kept.processes("naru\0role\0"), 0);
+}
+
+#[tokio::test]
+async fn an_upgrade_of_the_edge_leaves_the_others() {
+    let mut kept = Kept::new();
+    kept.start("ready");
+    let (server, agent) = (kept.pid("server"), kept.pid("agent"));
+    for _ in 0..3 {
+        let old = kept.pid("edge").unwrap();
+        let (done, said) = upgrade(&kept, &["--edge"]);
+        assert!(done, "{said}");
+        assert_ne!(kept.pid("edge").unwrap(), old);
+        assert_eq!((kept.pid("server"), kept.pid("agent")), (server, agent));
+    }
+    assert_eq!(kept.processes("naru\0role\0keeper\0"), 1);
+    kept.end();
+    assert_eq!(kept.processes("naru\0role\0"), 0);
+}
+
+#[tokio::test]
+async fn roles_without_a_keeper_are_upgraded_too() {
+    let mut kept = Kept::new();
+    kept.start("ready");
+    let before = ROLES.map(|role| kept.pid(role).unwrap());
+    let mut keeper = kept.keeper.take().unwrap();
+    keeper.kill().unwrap();
+    keeper.wait().unwrap();
+    let (done, said) = upgrade(&kept, &[]);
+    assert!(done, "{said}");
+    for (role, old) in ROLES.into_iter().zip(before) {
+        assert_ne!(kept.pid(role).unwrap(), old, "the {role} is new");
+    }
+    let mut shutdown = kept.command();
+    assert!(shutdown.arg("shutdown").status().unwrap().success());
+    assert_eq!(kept.processes("naru\0role\0"), 0);
+    for old in before {
+        wait_for_end(&kept, old);
+    }
 }

@@ -94,6 +94,8 @@ pub(crate) struct Worker {
     routes: RefCell<HashMap<Arc<str>, Rc<Route>>>,
     acceptors: RefCell<Vec<Acceptor>>,
     connections: Cell<usize>,
+    /// Sockets that are still waited on.
+    accepting: Cell<usize>,
     /// Told when a connection has ended, to one acceptor that waits for room.
     room: Notify,
     /// The same, to the worker itself.
@@ -140,6 +142,7 @@ impl Worker {
             routes: RefCell::default(),
             acceptors: RefCell::default(),
             connections: Cell::new(0),
+            accepting: Cell::new(0),
             room: Notify::new(),
             ended: Notify::new(),
             phase: Cell::new(Phase::Serving),
@@ -157,7 +160,7 @@ impl Worker {
                     continue;
                 }
                 () = self.ended.notified(), if matches!(self.phase.get(), Phase::Leaving | Phase::Finishing) => {
-                    if self.connections.get() == 0 {
+                    if self.connections.get() == 0 && self.accepting.get() == 0 {
                         self.phase.set(Phase::Finished);
                         self.routes.borrow().values().for_each(|route| route.register.flush());
                         self.acks.finished.send_modify(|n| *n += 1);
@@ -268,8 +271,10 @@ impl Worker {
         let listener = Rc::new(listener.map_err(unfit).ok()?);
         let accepting = Accepting { listener: listener.clone(), stop: Rc::default() };
         let (worker, stop) = (self.clone(), accepting.stop.clone());
+        self.accepting.set(self.accepting.get() + 1);
         tokio::task::spawn_local(async move {
             tokio::select! {
+                biased;
                 () = stop.notified() => {}
                 () = worker.accept_all(&listener, &route) => {}
             }
@@ -279,6 +284,8 @@ impl Worker {
             {
                 worker.accept_rest(listener, &route);
             }
+            worker.accepting.set(worker.accepting.get() - 1);
+            worker.ended.notify_one();
         });
         Some(accepting)
     }

@@ -134,6 +134,8 @@ pub enum Verb {
     Schema,
     /// Run server, agent and edge in the foreground
     Serve,
+    /// Replace server, agent and edge by those of this binary; nothing in progress ends
+    Upgrade(verb::upgrade::Upgrade),
     /// End the server, agent and edge that run in the background
     Shutdown(verb::shutdown::Shutdown),
     /// Print a completion script for a shell

@@ -146,6 +146,7 @@ impl From<StartError> for Fail {
     fn from(error: StartError) -> Fail {
         match error {
             StartError::Client(error) => error.into(),
+            StartError::Upgrade(_) => Fail::new(error),
             StartError::Home(_) | StartError::System(_) | StartError::Keeper { .. } => {
                 Fail { code: Code::NoServer, ..Fail::new(error) }
             }

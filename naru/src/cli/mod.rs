@@ -99,6 +99,7 @@ fn run(verb: Verb, session: &Session) -> Result<ExitCode, Fail> {
         Verb::Rollback(rollback) => Box::pin(rollback.run(session)),
         Verb::History(history) => Box::pin(history.run(session)),
         Verb::Receipt(receipt) => Box::pin(receipt.run(session)),
+        Verb::Upgrade(upgrade) => Box::pin(upgrade.run(session)),
         Verb::Shutdown(shutdown) => Box::pin(shutdown.run(session)),
         Verb::Version(version) => Box::pin(version.run(session)),
         Verb::Config(config) => return at_once(config.run(session)),
@@ -144,6 +145,7 @@ fn project(verb: &Verb) -> Option<&ProjectArgs> {
         | Verb::Schema
         | Verb::Demo(_)
         | Verb::Serve
+        | Verb::Upgrade(_)
         | Verb::Shutdown(_)
         | Verb::Completions(_)
         | Verb::Version(_)

@@ -4,6 +4,7 @@
 //! `NARU_HOME` and ports of its own, and ends all that it started.
 
 mod example;
+mod handover;
 mod observed;
 mod taken;
 

@@ -1,6 +1,7 @@
 //! What one life of the edge leaves to the next: its table, its last report or what that can be made of, and
 //! when it began.
 
+use super::chain::Chain;
 use crate::role::{Home, put_file, take_file};
 use naru_model::{EdgeReport, RouteTable, Time};
 use serde::de::DeserializeOwned;
@@ -50,21 +51,23 @@ impl Keep {
         written.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
-    /// Where the life that began then keeps a copy of its counts.
-    pub fn sheets(&self, began: Time) -> PathBuf {
+    /// Where the processes of the life that began then keep what they leave to each other.
+    pub fn chain(&self, began: Time) -> PathBuf {
         self.dir.join("sheets").join(began.0.to_string())
+    }
+
+    /// The life before, if processes of it live: then it is not over.
+    pub fn living(&self) -> Option<Chain> {
+        let began: Time = read(&self.dir.join("began.json"))?;
+        Chain::at(self.chain(began)).filter(Chain::has_life)
     }
 
     /// The last reports of lives before the one that began then, oldest first: what one could not hand in any
     /// more, or was killed with.
     pub fn last(&self, began: Time) -> Vec<EdgeReport> {
         let mut reports: Vec<EdgeReport> = read(&self.dir.join("last.json")).into_iter().collect();
-        for (_, folder) in self.before(began) {
-            match naru_edge::recover(&folder) {
-                Ok(report) => reports.extend(report),
-                Err(error) => tracing::warn!(?folder, %error, "the counts of an edge before cannot be read"),
-            }
-        }
+        let chains = self.before(began).into_iter().filter_map(|(_, folder)| Chain::at(folder));
+        reports.extend(chains.map(|chain| chain.last()));
         reports.sort_by_key(|report| report.began);
         reports
     }
@@ -96,20 +99,20 @@ impl Keep {
     }
 
     /// The life that began then has told all.
-    pub fn drop_sheets(&self, began: Time) {
+    pub fn drop_chain(&self, began: Time) {
         // What stays is handed in once more, which does no harm.
-        let _ = fs::remove_dir_all(self.sheets(began));
+        let _ = fs::remove_dir_all(self.chain(began));
     }
 }
 
 /// What is there and makes sense.
-fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     let content = take_file(path).map_err(|error| tracing::warn!(?path, %error, "cannot be read")).ok()??;
     let value = serde_json::from_slice(&content);
     value.map_err(|error| tracing::warn!(?path, %error, "makes no sense, and is left aside")).ok()
 }
 
-fn json(value: &impl serde::Serialize) -> Vec<u8> {
+pub(super) fn json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("reports and tables have only text keys")
 }
 

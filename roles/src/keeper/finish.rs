@@ -24,7 +24,7 @@ pub async fn shutdown(home: &Path, order: ShutdownOrder) -> Result<Ended, StartE
     let own = Home::open(home)?;
     let mut posts = [Post::Keeper].into_iter().chain(Role::ALL.map(Post::Role));
     let held = posts.clone().map(|post| own.holder(post)).collect::<io::Result<Vec<_>>>()?;
-    if held.iter().all(Option::is_none) {
+    if held.iter().all(Option::is_none) && !crate::edge::drains(&own) {
         return Ok(Ended::Before);
     }
     // Only a server knows whether instances run; and if it is gone and others are left, it is started.

@@ -1,11 +1,16 @@
 //! `naru serve`: the keeper's own life.
 
-use super::child::Kept;
-use crate::role::{EndSignals, Home, Lock, Post, Role};
+use super::child::{Arrival, Kept};
+use super::renew::{Orders, Renewal};
+use crate::role::{EndSignals, Home, KEEPER, Lock, Post, Role};
 use naru_api::Client;
+use rustix::process::{Pid, WaitOptions, waitpid};
 use std::io::{self, Write};
 use std::process::{ExitCode, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Whose keeper it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,28 +37,30 @@ pub fn serve(home: &Home, mode: Mode) -> ExitCode {
 }
 
 fn run(home: &Home, mode: Mode) -> io::Result<()> {
+    let renewal = Renewal::find();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
-        let _lock = lock(home, mode).await?;
+        let _lock = lock(home, mode, renewal.as_ref()).await?;
         say(mode, "kept");
-        keep(home, mode).await
+        keep(home, mode, renewal).await
     });
     runtime.shutdown_background();
     ended
 }
 
-/// Whoever starts a background keeper holds the start lock for it.
-async fn lock(home: &Home, mode: Mode) -> io::Result<Lock> {
-    let _start = match mode {
-        Mode::Foreground => Some(home.lock(Post::Start)?),
-        Mode::Background => None,
+/// Whoever starts a background keeper holds the start lock for it. One that goes on from another image was one
+/// already.
+async fn lock(home: &Home, mode: Mode, renewal: Option<&Renewal>) -> io::Result<Lock> {
+    let _start = match (mode, renewal) {
+        (Mode::Foreground, None) => Some(home.lock(Post::Start)?),
+        _ => None,
     };
     let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
     loop {
         if let Some(lock) = home.try_lock(Post::Keeper)? {
             return Ok(lock);
         }
-        if mode == Mode::Foreground || tokio::time::Instant::now() > deadline {
+        if mode == Mode::Foreground && renewal.is_none() || tokio::time::Instant::now() > deadline {
             let who = home
                 .holder(Post::Keeper)?
                 .map_or(String::new(), |pid| format!(" (pid {})", pid.as_raw_nonzero()));
@@ -64,16 +71,40 @@ async fn lock(home: &Home, mode: Mode) -> io::Result<Lock> {
     }
 }
 
-async fn keep(home: &Home, mode: Mode) -> io::Result<()> {
+async fn keep(home: &Home, mode: Mode, renewal: Option<Renewal>) -> io::Result<()> {
     let mut signals = EndSignals::catch()?;
-    let mut server = Kept::start(Role::Server, home)?;
-    let mut edge = Kept::start(Role::Edge, home)?;
-    let mut agent = Kept::start(Role::Agent, home)?;
-    let outcome = tokio::select! {
-        () = signals.next() => Ok(()),
-        failed = see_through(home, mode, &mut server) => failed,
-        () = supervise(&mut edge) => Ok(()),
-        () = supervise(&mut agent) => Ok(()),
+    let orders = Orders::listen(home)?;
+    let arrival = if renewal.is_some() { Arrival::TakesOver } else { Arrival::Waits };
+    let mut server = Kept::start(Role::Server, home, Arrival::Waits)?;
+    let mut edge = Kept::start(Role::Edge, home, arrival)?;
+    let mut agent = Kept::start(Role::Agent, home, Arrival::Waits)?;
+    let own = [server.pid(), edge.pid(), agent.pid()];
+    let reap = reap_others(&own);
+    tokio::pin!(reap);
+    if let Some(renewal) = renewal {
+        tokio::select! {
+            () = renewal.carry_out(home, &mut server, &mut agent, &mut edge) => {}
+            () = &mut reap => {}
+        }
+    }
+    let outcome = loop {
+        let ordered = tokio::select! {
+            () = signals.next() => break Ok(()),
+            failed = see_through(home, mode, &mut server) => break failed,
+            () = supervise(&mut edge) => break Ok(()),
+            () = supervise(&mut agent) => break Ok(()),
+            () = &mut reap => break Ok(()),
+            ordered = orders.next() => ordered,
+        };
+        // They are of this binary, and would be the first to have the locks.
+        for kept in [&mut server, &mut edge, &mut agent] {
+            kept.end_spare().await;
+        }
+        let args: &[&str] = match mode {
+            Mode::Foreground => &["serve"],
+            Mode::Background => &["role", KEEPER],
+        };
+        ordered.carry_out(home, args);
     };
     for kept in [&mut server, &mut edge, &mut agent] {
         kept.tell();
@@ -85,6 +116,21 @@ async fn keep(home: &Home, mode: Mode) -> io::Result<()> {
         }
     }
     outcome
+}
+
+/// Children of an image before this one, which nobody else waits for: roles that were replaced, and edges that
+/// drained. Each is taken note of when it ends, for ever.
+async fn reap_others(own: &[Arc<AtomicU32>]) {
+    let Ok(mut ends) = signal(SignalKind::child()) else { return std::future::pending().await };
+    loop {
+        let children = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+        let all = children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok());
+        for other in all.filter(|pid| own.iter().all(|own| own.load(Ordering::Relaxed) != *pid)) {
+            // One that lives is looked at again when any ends.
+            let _ = waitpid(Pid::from_raw(other.cast_signed()), WaitOptions::NOHANG);
+        }
+        ends.recv().await;
+    }
 }
 
 /// The server's side of the keeper's life: it ends only where the server refuses to start.

@@ -8,8 +8,10 @@
 mod child;
 mod finish;
 mod kept;
+mod renew;
 mod start;
 
 pub use finish::{Ended, end, shutdown};
 pub use kept::{Mode, serve};
+pub use renew::{EdgeRenewed, Renewed, Scope, upgrade};
 pub use start::{StartError, client, ensure};

@@ -24,6 +24,9 @@ pub enum StartError {
     /// The system refused.
     #[error("the server could not be started: {0}")]
     System(#[from] io::Error),
+    /// The keeper could not be replaced.
+    #[error("nothing was replaced: {0}")]
+    Upgrade(io::Error),
     /// The keeper said why, or ended without a word.
     #[error("the server could not be started: {what}; more in {}", log.display())]
     Keeper {

@@ -94,6 +94,11 @@ impl Home {
         socket(&self.dir, name)
     }
 
+    /// A socket of the home, by a path that fits into a socket's address; see [`Home::socket`].
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.socket.with_file_name(name)
+    }
+
     /// A file or folder of the home.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)

@@ -5,6 +5,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::Pid;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -35,7 +36,7 @@ impl Post {
 /// A lock that is held until it is dropped, or its process ends. No child inherits it.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -49,7 +50,7 @@ impl Lock {
         Lock::signed(file)
     }
 
-    pub(super) fn attempt(path: &Path) -> io::Result<Option<Lock>> {
+    pub(crate) fn attempt(path: &Path) -> io::Result<Option<Lock>> {
         let file = open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Lock::signed(file).map(Some),
@@ -59,7 +60,7 @@ impl Lock {
     }
 
     /// A shared lock is enough to ask; it is given up at once.
-    pub(super) fn holder(path: &Path) -> io::Result<Option<Pid>> {
+    pub(crate) fn holder(path: &Path) -> io::Result<Option<Pid>> {
         let mut file = open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => return Ok(None),
@@ -71,11 +72,21 @@ impl Lock {
         Ok(text.trim().parse().ok().and_then(Pid::from_raw))
     }
 
+    /// A lock that another process holds too, and passed on: it is nobody else's for a moment.
+    pub(crate) fn passed(file: OwnedFd) -> io::Result<Lock> {
+        Lock::signed(file.into())
+    }
+
+    /// For a process that it is passed on to.
+    pub(crate) fn pass(&self) -> io::Result<OwnedFd> {
+        self.file.as_fd().try_clone_to_owned()
+    }
+
     fn signed(mut file: File) -> io::Result<Lock> {
         file.set_len(0)?;
         file.rewind()?;
         write!(file, "{}", std::process::id())?;
-        Ok(Lock { _file: file })
+        Ok(Lock { file })
     }
 }
 

@@ -10,11 +10,14 @@ mod home;
 mod lock;
 mod log;
 mod seal;
+mod succession;
 
 pub use home::{Home, HomeError};
 pub use lock::{Lock, Post};
 pub use seal::{put_file, take_file};
+pub use succession::TAKE_OVER;
 
+use crate::edge::Start;
 use crate::keeper::{self, Mode};
 use naru_model::Time;
 use rustix::process::{
@@ -105,19 +108,35 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn run(role: Role, home: &Home) -> Result<(), Failure> {
     name_process(role);
-    // Before anything else, and before signals are caught: a role that waits here ends at a signal.
-    let _lock = take_post(role, home)?;
+    leave_with_keeper()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let succession = match role {
+        Role::Edge if succession::is_wanted() => {
+            log::begin(home, role)?;
+            raise_file_limit();
+            runtime.block_on(succession::take_over(home))?
+        }
+        _ => None,
+    };
+    let start = match succession {
+        Some(succession) => Start::Successor(Box::new(succession)),
+        // Before anything else, and before signals are caught: a role that waits here ends at a signal.
+        None => Start::Alone(home.lock(Post::Role(role))?),
+    };
+    // Once it has the lock, a role outlives its keeper.
+    set_parent_process_death_signal(None)?;
     log::begin(home, role)?;
     raise_file_limit();
     tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "begins");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let node = home.node()?;
+        // The others hold the lock to their end.
         match role {
             Role::Server => crate::server::run(home, node).await,
-            Role::Edge => crate::edge::run(home, node).await,
+            Role::Edge => return crate::edge::run(home, node, start).await,
             Role::Agent => agent::run(home, node).await,
         }
+        .inspect(|()| drop(start))
     })?;
     // What a slow disk or resolver still holds is not waited for.
     runtime.shutdown_background();
@@ -128,17 +147,15 @@ fn run(role: Role, home: &Home) -> Result<(), Failure> {
 /// The variable by which a keeper tells its children who it is.
 pub const STARTER: &str = "NARU_KEEPER";
 
-/// Waits for the role's lock, but not longer than its keeper lives: the next keeper has somebody wait too.
-/// Once it has the lock, a role outlives its keeper.
-fn take_post(role: Role, home: &Home) -> Result<Lock, Failure> {
+/// A role that waits for its lock does not wait longer than its keeper lives: the next keeper has somebody wait
+/// too.
+fn leave_with_keeper() -> Result<(), Failure> {
     set_parent_process_death_signal(Some(Signal::TERM))?;
     let parent = getppid().map(|parent| parent.as_raw_nonzero().to_string());
     if std::env::var(STARTER).is_ok_and(|starter| Some(starter) != parent) {
         return Err("its keeper is gone".into());
     }
-    let lock = home.lock(Post::Role(role))?;
-    set_parent_process_death_signal(None)?;
-    Ok(lock)
+    Ok(())
 }
 
 /// As many descriptors as the system lets the role have: hundreds of instances and 10,000 connections are far

@@ -36,9 +36,15 @@ async fn idle_connections_close_with_their_next_answer_and_the_edge_ends_after_t
     let mut kept = lab.client().await;
     assert_eq!(kept.ask(&get("/")).await.1, "s.web.1.1");
     let mut silent = lab.client().await;
+    let accepted = async || {
+        while lab.edge.connections() < 2 {
+            tokio::task::yield_now().await
+        }
+    };
+    soon("both connections", accepted()).await;
     let mut left = pin!(lab.edge.leave());
     // Its word is with the workers once this has been polled; a report is made after they took it.
-    assert!(futures(left.as_mut()).await);
+    assert!(is_pending(left.as_mut()).await);
     lab.report().await;
     for client in [&mut kept, &mut silent] {
         client.say(&get("/")).await;
@@ -54,7 +60,7 @@ async fn idle_connections_close_with_their_next_answer_and_the_edge_ends_after_t
 }
 
 /// Polls once: whether it is not done.
-async fn futures(mut future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+async fn is_pending(mut future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
     std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_pending())).await
 }
 
@@ -73,7 +79,7 @@ async fn a_client_that_connects_before_and_asks_after_is_answered() {
     };
     soon("a connection", connected()).await;
     let mut left = pin!(lab.edge.leave());
-    assert!(futures(left.as_mut()).await);
+    assert!(is_pending(left.as_mut()).await);
     lab.report().await;
     client.say("Host: test\r\n\r\n").await;
     let mut server = instance.accept().await;
@@ -98,7 +104,7 @@ async fn streams_run_to_their_end_and_no_table_cuts_them() {
     let next = successor(&lab, 2).await;
     {
         let mut left = pin!(lab.edge.leave());
-        assert!(futures(left.as_mut()).await);
+        assert!(is_pending(left.as_mut()).await);
     }
     lab.route(vec![]).await;
     server.say("two").await;

@@ -17,5 +17,6 @@ pub mod routes;
 pub mod shutdown;
 pub mod top;
 pub mod up;
+pub mod upgrade;
 pub mod version;
 pub mod work;
