@@ -345,8 +345,9 @@ struct Told {
 }
 
 fn upgrade(kept: &Kept, args: &[&str]) -> (bool, String) {
-    let output = kept.command().arg("upgrade").args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let output = output.output().unwrap();
+    let mut command = kept.command();
+    command.arg("upgrade").args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = command.output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(said).unwrap())
 }
@@ -397,7 +398,12 @@ async fn an_upgrade_of_the_edge_leaves_the_others() {
         let old = kept.pid("edge").unwrap();
         let (done, said) = upgrade(&kept, &["--edge"]);
         assert!(done, "{said}");
-        assert_ne!(kept.pid("edge").unwrap(), old);
+        let now = kept.pid("edge").unwrap();
+        assert_ne!(now, old);
+        assert_eq!(
+            standing(&kept),
+            Standing { pid: now.as_raw_nonzero().get().cast_unsigned(), connections: 0, draining: vec![] }
+        );
         assert_eq!((kept.pid("server"), kept.pid("agent")), (server, agent));
     }
     assert_eq!(kept.processes("naru\0role\0keeper\0"), 1);

@@ -41,8 +41,9 @@ fn run(home: &Home, mode: Mode) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let _lock = lock(home, mode, renewal.as_ref()).await?;
+        let orders = Orders::listen(home)?;
         say(mode, "kept");
-        keep(home, mode, renewal).await
+        keep(home, mode, &orders, renewal).await
     });
     runtime.shutdown_background();
     ended
@@ -71,9 +72,8 @@ async fn lock(home: &Home, mode: Mode, renewal: Option<&Renewal>) -> io::Result<
     }
 }
 
-async fn keep(home: &Home, mode: Mode, renewal: Option<Renewal>) -> io::Result<()> {
+async fn keep(home: &Home, mode: Mode, orders: &Orders, renewal: Option<Renewal>) -> io::Result<()> {
     let mut signals = EndSignals::catch()?;
-    let orders = Orders::listen(home)?;
     let arrival = if renewal.is_some() { Arrival::TakesOver } else { Arrival::Waits };
     let mut server = Kept::start(Role::Server, home, Arrival::Waits)?;
     let mut edge = Kept::start(Role::Edge, home, arrival)?;
