@@ -9,7 +9,7 @@
 
 use crate::Config;
 use naru_model::{Counts, Durations, EdgeCounts, EdgeReport, Generation, InProgress, InstanceId, Time};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -38,6 +38,8 @@ const BYTES: usize = WORDS * 8;
 pub(crate) struct Sheet {
     words: Mapped,
     free: RefCell<Vec<usize>>,
+    /// Whether what it says is the last.
+    closed: Cell<bool>,
 }
 
 /// An instance's place in it, given back when dropped.
@@ -68,12 +70,17 @@ impl Sheet {
         words.put_name(3, config.edge.as_str());
         words.put_name(3 + NAME, config.node.as_str());
         words.put(0, MARK);
-        Ok(Sheet { words, free: RefCell::new((0..SLOTS).rev().collect()) })
+        Ok(Sheet { words, free: RefCell::new((0..SLOTS).rev().collect()), closed: Cell::new(false) })
     }
 
     /// The table by which the worker chooses.
     pub(crate) fn choose_by(&self, generation: Generation) {
         self.words.put(1, generation.0);
+    }
+
+    /// The worker ends: what is dropped from here on is not at its end, and is left as it is told now.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
     }
 
     /// A place for an instance.
@@ -108,7 +115,9 @@ impl Slot {
     }
 
     fn put(&self, word: usize, value: u64) {
-        self.sheet.words.put(self.at + word, value);
+        if !self.sheet.closed.get() {
+            self.sheet.words.put(self.at + word, value);
+        }
     }
 }
 

@@ -169,7 +169,12 @@ impl Worker {
                 }
             };
             match command {
-                None => return,
+                None => {
+                    if let Some(sheet) = &self.sheet {
+                        sheet.close();
+                    }
+                    return;
+                }
                 Some(Command::Adopt(plan)) => self.adopt(&plan),
                 Some(Command::Tell { now, to }) => {
                     // Whoever asked may have gone: then nobody needs the answer.

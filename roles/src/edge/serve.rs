@@ -196,18 +196,19 @@ impl Serving {
         keep.drop_last(began);
         let (mut news, mut links) = (edge.watch(), self.shared.news.subscribe());
         let mut rest = Rest::default();
+        let mut look = tokio::time::interval(REPORT_EVERY);
         loop {
             news.mark_unchanged();
             links.mark_unchanged();
             match self.hand_in_sum().await {
                 Ok(()) => {
                     rest = Rest::default();
-                    let due = tokio::time::sleep(REPORT_EVERY);
                     // The edge lives, and so do the senders.
                     tokio::select! {
+                        biased;
+                        _ = look.tick() => drop(self.shared.links().look()),
                         _ = news.changed() => {}
                         _ = links.changed() => {}
-                        () = due => drop(self.shared.links().look()),
                     }
                 }
                 Err(error) => {

@@ -46,6 +46,33 @@ async fn what_was_counted_and_in_progress_outlives_the_process() {
     assert_eq!(left, EdgeReport { seq: u64::MAX, began: Time(1_000_000), ..told });
 }
 
+/// An edge that ended in order leaves what it has counted, and what it had in progress if it was cut.
+#[tokio::test]
+async fn what_was_counted_outlives_an_end_in_order() {
+    let folder = Folder::new("ends");
+    let mut lab = Lab::with(|config| config.sheets = Some(folder.0.clone()));
+    let mut one = Instance::new("s.web.1.1").await;
+    let mut waits = {
+        lab.serve(&[&one]).await;
+        let mut client = lab.client().await;
+        client.say(&get("/long")).await;
+        client
+    };
+    let mut server = one.accept().await;
+    server.head().await;
+    one.answer_all();
+    for _ in 0..20 {
+        lab.client().await.ask(&get("/")).await;
+    }
+    lab.until(&one, |counts| counts.counts.requests == 20).await;
+    drop(lab);
+    // Whichever way it is cut: the edge is gone then.
+    let _ = waits.rest().await;
+    let left = recover(&folder.0).unwrap().unwrap();
+    let counts = &left.instances[&one.id];
+    assert_eq!((counts.counts.requests, counts.in_progress.requests), (20, 1));
+}
+
 #[tokio::test]
 async fn half_a_file_is_no_report() {
     let folder = Folder::new("half");
