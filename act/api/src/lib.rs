@@ -7,6 +7,8 @@
 //! - [`Client`] is the other end, typed. [`Follow`] is what roles use: it reconnects by itself for ever,
 //!   since losing the server is no event for them.
 //!
+//! [`metrics`] is the text form of what an edge has counted.
+//!
 //! What changes is told as whole values by server-sent events. A reader that is slow gets the newest
 //! value, never a backlog: nothing here holds an unbounded queue.
 
@@ -14,6 +16,7 @@ mod client;
 mod core;
 mod error;
 mod message;
+pub mod metrics;
 mod server;
 
 pub use client::{Client, Events, Follow, Lines};

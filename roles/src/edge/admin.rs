@@ -1,7 +1,6 @@
 //! The edge's own socket, for people and programs of this user that want to look: what was counted, as a text for
 //! Prometheus and as JSON. Nothing can be changed by it.
 
-use super::metrics;
 use crate::role::{Failure, Home, wall};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http_body_util::{BodyExt, Full, Limited};
@@ -9,6 +8,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use naru_api::metrics;
 use naru_edge::Edge;
 use naru_model::EdgeSnapshot;
 use std::convert::Infallible;

@@ -16,7 +16,6 @@ mod drain;
 mod handover;
 mod keep;
 mod links;
-mod metrics;
 mod serve;
 mod wire;
 
