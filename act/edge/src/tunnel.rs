@@ -131,7 +131,11 @@ enum Presence {
 }
 
 impl Presence {
+    /// Asks after a moment: a process that is killed closes what it listens on after its connections. The moment is
+    /// shorter than the delay before a restart, after which another listens there.
     async fn ask(address: SocketAddr, limit: Duration) -> Presence {
+        const MOMENT: Duration = Duration::from_millis(20);
+        tokio::time::sleep(MOMENT).await;
         match tokio::time::timeout(limit, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // Reset at once, most servers never hand it to the program. If it cannot be, it is closed.
