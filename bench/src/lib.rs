@@ -6,8 +6,10 @@
 
 pub mod deploys;
 pub mod dice;
+pub mod edge;
 pub mod handover;
 pub mod kills;
+pub mod load;
 pub mod report;
 pub mod roles;
 pub mod stage;

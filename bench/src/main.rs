@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use naru_bench::deploys::{Deploys, full_load};
+use naru_bench::edge::{self, Beside};
 use naru_bench::handover::{self, Handover};
 use naru_bench::kills::Kills;
 use naru_bench::report::Report;
@@ -10,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
+use tokio::runtime::Runtime;
 
 #[derive(Parser)]
 #[command(about = "Measures naru as a whole; ends with 1 where a bar is missed")]
@@ -50,6 +52,14 @@ enum What {
         #[arg(long, default_value_t = 20)]
         times: u32,
     },
+    /// The edge beside HAProxy, nginx and Caddy
+    Edge(Beside),
+    /// Naru's edge alone, by tables from its input: what `edge` starts
+    #[command(hide = true)]
+    EdgeProcess {
+        /// A folder for the copy of its counts
+        sheets: PathBuf,
+    },
     /// Times of `naru up`, and what the processes weigh
     Up {
         /// How often each is measured
@@ -58,12 +68,18 @@ enum What {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
-    let reports = match naru(args.naru) {
-        Ok(exe) => measure(&exe, args.what).await,
-        Err(error) => Err(error),
+    let reports = match args.what {
+        What::Edge(beside) => beside.run().map(|report| vec![shown(report)]),
+        What::EdgeProcess { sheets } => alone().and_then(|runtime| {
+            runtime.block_on(edge::process::run(sheets))?;
+            Ok(vec![])
+        }),
+        what => together().and_then(|runtime| {
+            let exe = naru(args.naru)?;
+            runtime.block_on(measure(&exe, what))
+        }),
     };
     match reports {
         Ok(reports) if reports.iter().any(Report::is_missed) => ExitCode::FAILURE,
@@ -73,6 +89,15 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn together() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// As little as can be beside what is measured.
+fn alone() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 async fn measure(exe: &Path, what: What) -> io::Result<Vec<Report>> {
@@ -98,6 +123,7 @@ async fn measure(exe: &Path, what: What) -> io::Result<Vec<Report>> {
             reports.push(shown(handover.successor_killed(exe).await?));
         }
         What::Up { rounds } => reports.push(shown(Up { rounds }.run(exe).await?)),
+        What::Edge(_) | What::EdgeProcess { .. } => {}
     }
     Ok(reports)
 }

@@ -64,6 +64,12 @@ impl Report {
         self.row(what, format!("{figure:.1} {unit}"), format!("≤ {bound} {unit}"), met);
     }
 
+    /// A ratio that has to be at least so high.
+    pub fn ratio(&mut self, what: &str, figure: f64, bound: f64) {
+        let met = if figure >= bound { Met::Yes } else { Met::No };
+        self.row(what, format!("{figure:.2} ×"), format!("≥ {bound:.2} ×"), met);
+    }
+
     /// Things of which there may be none; those that there are are listed.
     pub fn none(&mut self, what: &str, those: &[impl Display]) {
         self.equal(what, those.len() as u64, 0);
@@ -138,7 +144,9 @@ mod tests {
         report.equal("same", 7, 8);
         report.at_least("many", 7, 8);
         report.at_most("time", 4.1, 4.0, "ms");
-        assert!(report.to_string().contains("5 bars are missed"), "{report}");
+        report.ratio("speed", 1.2, 1.2);
+        report.ratio("speed", 1.19, 1.2);
+        assert!(report.to_string().contains("6 bars are missed"), "{report}");
     }
 
     #[test]

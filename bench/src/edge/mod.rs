@@ -1,0 +1,100 @@
+//! Naru's edge beside HAProxy, nginx and Caddy: the same work, the same load, side by side in one run.
+//!
+//! The proxy has one core and one thread for its work; load and instances have the other core. What is compared
+//! is CPU time for each request, as the system accounts it to the proxy, since the rate also depends on which of the
+//! two cores is full first. Rounds are interleaved, so that whatever else the machine does meets all alike.
+//!
+//! [`peer`] starts proxies, [`case`] lists the loads, [`round`] takes one round, and [`table`] puts them together.
+
+pub mod case;
+pub mod peer;
+pub mod process;
+pub mod round;
+pub mod table;
+
+use crate::report::Report;
+use case::Case;
+use clap::Args;
+use peer::Peer;
+use round::Bench;
+use rustix::thread::{CpuSet, sched_setaffinity};
+use std::io;
+use std::time::Duration;
+use table::Samples;
+
+/// The core of load and instances; the proxy has the other one.
+const LOAD_CORE: usize = 1;
+
+/// The comparison.
+#[derive(Args, Clone, Debug)]
+pub struct Beside {
+    /// How often each is measured
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How long one measurement takes, in seconds
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Cases, as `1k-64,tcp-64k`; all without it
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Proxies
+    #[arg(long, value_delimiter = ',', default_value = "naru,haproxy,nginx,caddy")]
+    peers: Vec<Peer>,
+}
+
+impl Beside {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// Something that is needed is not installed, or a proxy does not start.
+    pub fn run(&self) -> io::Result<Report> {
+        let cases = Case::named(&self.only).map_err(io::Error::other)?;
+        let missing = peer::missing(&self.peers);
+        if !missing.is_empty() {
+            return Err(io::Error::other(format!("not installed: {}", missing.join("; "))));
+        }
+        have_a_core()?;
+        let mut bench = Bench::new(Duration::from_secs_f64(self.seconds))?;
+        let mut samples = Samples::default();
+        for round in 0..self.rounds {
+            for (n, case) in cases.iter().enumerate() {
+                for peer in self.order(round, case) {
+                    let sample = bench.play(peer, case)?;
+                    eprintln!(
+                        "  round {} {:<9} {peer:<8} {:>8.1} {}  {:>8.0}/s  {:>3.0} %  p99 {:>7.2} ms",
+                        round + 1,
+                        case.name,
+                        sample.cost,
+                        case.unit(),
+                        sample.rate,
+                        sample.busy,
+                        sample.p99 / 1e3,
+                    );
+                    samples.add(n, peer, sample);
+                }
+            }
+        }
+        println!("{}", samples.markdown(&cases, &self.peers));
+        let mut report = Report::new(format!("The edge beside others, medians of {} rounds", self.rounds));
+        samples.judge(&mut report, &cases, &self.peers);
+        Ok(report)
+    }
+
+    /// Who is measured, and in which order: each is once the first.
+    fn order(&self, round: usize, case: &Case) -> Vec<Peer> {
+        let mut peers = self.peers.clone();
+        peers.retain(|peer| *peer != Peer::Caddy || !case.is_tcp());
+        let first = round % peers.len().max(1);
+        peers.rotate_left(first);
+        peers
+    }
+}
+
+/// Gives this thread, and what it starts unless told otherwise, the core of the load.
+fn have_a_core() -> io::Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(LOAD_CORE);
+    sched_setaffinity(None, &cores).map_err(|error| {
+        io::Error::other(format!("two cores are needed, and the second cannot be had: {error}"))
+    })
+}
