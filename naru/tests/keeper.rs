@@ -235,8 +235,9 @@ async fn orphans_end_with_the_keeper_that_took_them_over() {
     keeper.wait().unwrap();
     kept.start("ready");
     kept.end();
+    // A process gives its lock up a moment before it is gone, and its keeper does not wait for orphans in another way.
     for pid in orphans {
-        assert!(!is_alive(pid), "{pid:?} is left");
+        wait_for_end(&kept, pid);
     }
 }
 
