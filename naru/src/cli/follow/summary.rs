@@ -94,7 +94,11 @@ pub async fn awaits_promotion(session: &Session, client: &Client, state: &State)
 /// Where it is reached. An address that is not open is a failure, though all else serves.
 async fn addresses(session: &Session, client: &Client, stack: &StackName) -> Result<Code, Fail> {
     let mut code = Code::Done;
-    let stacks = client.stacks().await?;
+    // A server that is killed in this very moment is started again: what it has to tell is worth the wait.
+    let stacks = match client.stacks().await {
+        Ok(stacks) => stacks,
+        Err(_) => session.ensured().await?.stacks().await?,
+    };
     let Some(view) = stacks.into_iter().find(|view| view.name == *stack) else { return Ok(code) };
     let named: Vec<(&str, &[AddressView])> = [("routes", view.addresses.as_slice())]
         .into_iter()
