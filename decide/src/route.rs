@@ -85,10 +85,7 @@ fn stack_listeners(draft: &Draft, stack: &StackName, by_service: &ByService) -> 
     let release = draft.world.release(stack, number).or_else(|| draft.world.release(stack, target.release));
     let Some(contents) = release.map(|release| &release.stack) else { return vec![] };
     let listener = |own: &StackListener| {
-        let address = match own.host_ip.contains(':') {
-            true => format!("[{}]:{}", own.host_ip, own.port),
-            false => format!("{}:{}", own.host_ip, own.port),
-        };
+        let address = address(&own.host_ip, own.port);
         let name = format!("{stack}/{}@{address}", own.name);
         let rules = contents.routes.iter().filter(|route| route.listeners.contains(&own.name));
         Listener {
@@ -104,6 +101,11 @@ fn stack_listeners(draft: &Draft, stack: &StackName, by_service: &ByService) -> 
         }
     };
     contents.listeners.iter().map(listener).collect()
+}
+
+/// `IP:PORT`
+fn address(ip: &str, port: u16) -> String {
+    if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
 }
 
 /// A rule with the instances that it leads to.
@@ -201,10 +203,7 @@ impl<'a> Serving<'a> {
     fn address_of(&self, port: &Port) -> Option<String> {
         let chosen = self.draft.stack(self.stack).services.get(self.service);
         let number = port.published.or_else(|| chosen?.published.get(&port.target).copied())?;
-        Some(match port.host_ip.contains(':') {
-            true => format!("[{}]:{number}", port.host_ip),
-            false => format!("{}:{number}", port.host_ip),
-        })
+        Some(address(&port.host_ip, number))
     }
 
     /// Stable addresses stay for as long as anything of the stack lives, which may call them.

@@ -40,7 +40,7 @@ pub use snapshot::{
 pub use spec::{
     Action, AtLimit, CanaryStep, Check, Condition, Dependency, FailureAction, Health, HttpCall, Mode, Order,
     Port, Process, QuietCall, Resources, Restart, RestartPolicy, Rollout, Run, Service, Stack, Strategy,
-    TargetPort, Template, UpdateConfig, Volume, WorkPolicy,
+    TargetPort, Template, UpdateConfig, Volume, WorkPolicy, ips_overlap,
 };
 pub use time::{Span, Time};
 pub use traffic::{

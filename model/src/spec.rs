@@ -160,6 +160,12 @@ pub struct Port {
     pub stated: bool,
 }
 
+/// Whether one port cannot be listened on at both addresses: they are the same, or one of them is all.
+pub fn ips_overlap(a: &str, b: &str) -> bool {
+    let is_any = |ip: &str| matches!(ip, "0.0.0.0" | "::");
+    a == b || is_any(a) || is_any(b)
+}
+
 /// A probe of an instance's health.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Health {

@@ -6,6 +6,7 @@
 
 use crate::{ServiceName, Span, Split};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use utoipa::ToSchema;
 
 /// An address of the stack itself, at which its routes stand.
@@ -81,6 +82,16 @@ pub enum PathMatch {
     Prefix(String),
     /// Segment by segment: `*` is any one segment, `**` at the end any number, `{name}` any one with a name.
     Pattern(String),
+}
+
+/// As the file has it.
+impl fmt::Display for PathMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PathMatch::Exact(path) | PathMatch::Pattern(path) => f.write_str(path),
+            PathMatch::Prefix(prefix) => write!(f, "{}/*", prefix.trim_end_matches('/')),
+        }
+    }
 }
 
 /// One header field or query parameter.

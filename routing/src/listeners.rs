@@ -2,7 +2,7 @@
 
 use crate::Setting;
 use crate::reader::{Reader, resolve};
-use naru_model::{AccessFormat, AccessLog, Entrance, StackListener};
+use naru_model::{AccessFormat, AccessLog, Entrance, StackListener, ips_overlap};
 use naru_yaml::Node;
 
 const KEYS: &[&str] = &["port", "host_ip", "redirect", "trusted", "access_log", "server_timing"];
@@ -23,7 +23,7 @@ pub(crate) fn listeners(
         }
         let Some(listener) = listener(&mut reader, name, node, setting) else { continue };
         let same = |other: &&StackListener| {
-            other.port == listener.port && overlap(&other.host_ip, &listener.host_ip)
+            other.port == listener.port && ips_overlap(&other.host_ip, &listener.host_ip)
         };
         if let Some(other) = listeners.iter().find(same) {
             let what = format!("has the address of {}", other.name);
@@ -33,11 +33,6 @@ pub(crate) fn listeners(
     }
     listeners.sort_by(|a, b| a.name.cmp(&b.name));
     listeners
-}
-
-fn overlap(a: &str, b: &str) -> bool {
-    let is_any = |ip: &str| matches!(ip, "0.0.0.0" | "::");
-    a == b || is_any(a) || is_any(b)
 }
 
 fn listener(

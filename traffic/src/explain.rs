@@ -2,7 +2,7 @@
 
 use crate::Rules;
 use crate::ask::Ask;
-use crate::rules::{Bad, Conditions, fit_path, holds, is_host};
+use crate::rules::{Bad, Conditions, captures, holds, is_host};
 use naru_model::{FieldMatch, PathMatch, Rule, ValueMatch};
 use std::fmt;
 
@@ -65,7 +65,7 @@ impl fmt::Display for Why {
             }
             Why::Host { host, wanted } => write!(f, "host {host} is not {}", wanted.join(" or ")),
             Why::Path { path, wanted } => {
-                let wanted: Vec<String> = wanted.iter().map(written).collect();
+                let wanted: Vec<String> = wanted.iter().map(PathMatch::to_string).collect();
                 write!(f, "path {path} is not {}", wanted.join(" or "))
             }
             Why::Method { method, wanted } => write!(f, "method {method} is not {}", wanted.join(" or ")),
@@ -73,13 +73,6 @@ impl fmt::Display for Why {
             Why::Query(field) => write!(f, "query {}", unmet(field)),
             Why::Source { source, wanted } => write!(f, "source {source} is not in {}", wanted.join(" or ")),
         }
-    }
-}
-
-fn written(path: &PathMatch) -> String {
-    match path {
-        PathMatch::Exact(path) | PathMatch::Pattern(path) => path.clone(),
-        PathMatch::Prefix(path) => format!("{}/*", path.strip_suffix('/').unwrap_or(path)),
     }
 }
 
@@ -120,7 +113,7 @@ fn why(conditions: &Conditions, ask: &Ask<'_>) -> Why {
     if !(when.hosts.is_empty() || when.hosts.iter().any(|host| is_host(ask.host, host))) {
         return Why::Host { host: ask.host.into(), wanted: when.hosts.clone() };
     }
-    if fit_path(&when.paths, ask.path).is_none() {
+    if captures(&when.paths, ask.path).is_none() {
         return Why::Path { path: ask.path.into(), wanted: when.paths.clone() };
     }
     if !(when.methods.is_empty() || when.methods.iter().any(|method| method == ask.method)) {

@@ -70,11 +70,6 @@ impl Rules {
         Ok(filed)
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.conditions.is_empty()
-    }
-
     fn file(&mut self, index: u32, when: &Match) {
         if when.hosts.is_empty() {
             self.any_host.file(index, when);
@@ -205,7 +200,7 @@ impl Conditions {
             && (self.sources.is_empty() || self.sources.iter().any(|source| source.contains(ask.source)))
             && when.headers.iter().all(|field| holds(field, ask.fields.field(&field.name)))
             && when.query.iter().all(|field| holds(field, ask.parameter(&field.name).map(str::as_bytes)));
-        if fits { fit_path(&when.paths, ask.path) } else { None }
+        if fits { captures(&when.paths, ask.path) } else { None }
     }
 }
 
@@ -245,10 +240,6 @@ pub fn specificity(when: &Match) -> [usize; 3] {
 
 /// What the names of a rule's paths stand for in a path. `None`: it fits none of them.
 pub fn captures(paths: &[PathMatch], path: &str) -> Option<Captures> {
-    fit_path(paths, path)
-}
-
-pub(crate) fn fit_path(paths: &[PathMatch], path: &str) -> Option<Captures> {
     if paths.is_empty() {
         return Some(Captures::default());
     }

@@ -7,7 +7,7 @@
 use crate::reject::Reject;
 
 /// Most fields in a head.
-pub const FIELDS: usize = 100;
+pub(crate) const FIELDS: usize = 100;
 
 /// Most names in all `Connection` fields of a head.
 const NAMED: usize = 16;

@@ -14,7 +14,7 @@ mod response;
 pub use body::{Body, Run, What};
 pub use coding::{Coding, is_compressible};
 pub use file::{FileAnswer, FileAsk, Stored};
-pub use head::{FIELDS, Framing, Method, Persistence, Repeat, Upgrade, Version, extend, find_end};
+pub use head::{Framing, Method, Persistence, Repeat, Upgrade, Version, extend, find_end};
 pub use reject::{Reject, phrase};
 pub use request::{Onward, REQUEST_HEAD, Request, RequestHead, Room, Sender, Trust};
 pub use response::{Answering, Keep, Nature, ResponseHead, response};

@@ -4,7 +4,7 @@ use super::{Admission, Answer, check_count, unchanged};
 use crate::{World, Write};
 use naru_model::{
     OperationId, OperationKind, Refusal, Release, ReleaseNo, Run, ServiceName, ServiceRecord, Stack,
-    StackName, StackRecord, Target,
+    StackName, StackRecord, Target, ips_overlap,
 };
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,7 +112,7 @@ impl Admission<'_> {
         }
         for one in published(stack) {
             let there = taken.entry(one.number).or_default();
-            if let Some((_, other)) = there.iter().find(|(ip, _)| overlaps(ip, &one.host_ip)) {
+            if let Some((_, other)) = there.iter().find(|(ip, _)| ips_overlap(ip, &one.host_ip)) {
                 let error = format!("{} publishes port {}, which {other} publishes", one.whose, one.number);
                 return Err(Refusal::new(error, "publish another port, or take the other one down first"));
             }
@@ -157,11 +157,6 @@ fn published(stack: &Stack) -> Vec<Published> {
     });
     all.extend(own);
     all
-}
-
-fn overlaps(a: &str, b: &str) -> bool {
-    let is_any = |ip: &str| ip == "0.0.0.0" || ip == "::";
-    a == b || is_any(a) || is_any(b)
 }
 
 fn newborn(name: &StackName) -> StackRecord {

@@ -47,7 +47,7 @@ fn route(one: &StackRoute) -> String {
 fn matched(when: &Match) -> String {
     let methods = when.methods.join(",");
     let hosts = if when.hosts.is_empty() { "*".into() } else { when.hosts.join(",") };
-    let paths: Vec<String> = when.paths.iter().map(path).collect();
+    let paths: Vec<String> = when.paths.iter().map(PathMatch::to_string).collect();
     let paths = if paths.is_empty() { "/*".into() } else { paths.join(",") };
     let space = if methods.is_empty() { "" } else { " " };
     let more = when.headers.len() + when.query.len() + when.sources.len();
@@ -57,13 +57,6 @@ fn matched(when: &Match) -> String {
         String::new()
     };
     format!("{methods}{space}{hosts}{paths}{more}")
-}
-
-fn path(path: &PathMatch) -> String {
-    match path {
-        PathMatch::Exact(path) | PathMatch::Pattern(path) => path.clone(),
-        PathMatch::Prefix(prefix) => format!("{}/*", prefix.trim_end_matches('/')),
-    }
 }
 
 fn action(action: &RuleAction) -> String {

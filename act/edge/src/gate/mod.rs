@@ -19,6 +19,7 @@ use crate::table::{PlannedBackend, PlannedEntrance, PlannedListener, PlannedRule
 use naru_answers::Answer;
 use naru_traffic::{Ask, Captures, Fields, normal};
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -109,17 +110,21 @@ impl Gate {
         workers: usize,
         entry: &mut impl FnMut(&PlannedBackend) -> Rc<Entry>,
     ) -> Rc<Gate> {
+        // By name: a table of a thousand rules must not be compared with another of a thousand, one by one.
+        let old: HashMap<&str, &Rc<Way>> =
+            before.ways.iter().rev().map(|way| (way.rule.name.as_str(), way)).collect();
         let mut ways = Vec::with_capacity(listener.rules.each.len());
         for planned in &listener.rules.each {
-            let kept = before.ways.iter().find(|way| way.rule == planned.rule);
-            let way = kept.cloned().unwrap_or_else(|| Rc::new(Way::new(&planned.rule, workers)));
+            let kept = old.get(planned.rule.name.as_str()).filter(|way| way.rule == planned.rule);
+            let way = kept.map(|way| Rc::clone(way));
+            let way = way.unwrap_or_else(|| Rc::new(Way::new(&planned.rule, workers)));
             if let Action::Forward(set) = &way.action {
                 set.change(&planned.splits, &planned.policy, entry);
             }
             ways.push(way);
         }
-        let gone = before.ways.iter().filter(|way| !ways.iter().any(|kept| Rc::ptr_eq(kept, way)));
-        gone.for_each(|way| way.remove());
+        let kept: HashSet<*const Way> = ways.iter().map(Rc::as_ptr).collect();
+        before.ways.iter().filter(|way| !kept.contains(&Rc::as_ptr(way))).for_each(|way| way.remove());
         Rc::new(Gate { planned: Some((listener.rules.clone(), listener.entrance.clone())), ways })
     }
 

@@ -5,6 +5,7 @@ use super::file::{LogFile, Logs};
 use super::tally::{Tally, add};
 use naru_model::{AccessFormat, ListenerSnapshot, RuleAction, RuleSnapshot, ServiceName, Split, StackName};
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -79,15 +80,14 @@ impl Register {
     /// Takes what a newer table says. Rules that keep their name keep their counts.
     pub(crate) fn change(&self, planned: &Arc<PlannedRegister>) {
         let before = self.tallies.take();
-        let tally = |named: &Arc<Named>| {
-            let kept = before.iter().find(|tally| tally.named.borrow().rule == named.rule);
-            match kept {
-                Some(kept) => {
-                    kept.named.replace(named.clone());
-                    kept.clone()
-                }
-                None => Rc::new(Tally::new(named.clone())),
+        let known = before.iter().rev().map(|tally| (tally.named.borrow().rule.clone(), tally));
+        let known: HashMap<Arc<str>, &Rc<Tally>> = known.collect();
+        let tally = |named: &Arc<Named>| match known.get(&named.rule).copied() {
+            Some(kept) => {
+                kept.named.replace(named.clone());
+                kept.clone()
             }
+            None => Rc::new(Tally::new(named.clone())),
         };
         self.tallies.replace(planned.rules.iter().map(tally).collect());
         let same = |outlet: &Rc<Outlet>| {

@@ -104,10 +104,7 @@ fn rules(routes: &RouteTable) -> String {
 }
 
 fn taken(when: &Match) -> String {
-    let paths = when.paths.iter().map(|path| match path {
-        PathMatch::Exact(path) | PathMatch::Pattern(path) => path.clone(),
-        PathMatch::Prefix(prefix) => format!("{}/*", prefix.trim_end_matches('/')),
-    });
+    let paths = when.paths.iter().map(PathMatch::to_string);
     let fields = when.headers.iter().map(|field| field.name.clone());
     let parts = [when.methods.join(","), when.hosts.join(","), paths.collect::<Vec<_>>().join(",")];
     let query = when.query.iter().map(|field| format!("?{}", field.name));
