@@ -6,36 +6,30 @@
 //! warm, allocates. The parts, from the outside in:
 //!
 //! - `listen` opens sockets, `table` is what all workers get, `worker` adopts it and reports;
-//! - `route` chooses an instance and, in the same step, `count` begins to count; `sheet` keeps a copy of that;
-//! - `observe` counts what is seen from outside, by listener and rule;
-//! - `http1` and `tcp` carry the bytes, over `pool`'s connections, through `buffer`'s memory.
+//! - `route` chooses an instance and, in the same step, begins to count in the books (`naru_books`);
+//! - `http1` and `tcp` carry the bytes, by the means of `naru_carry`.
 //!
 //! Invariants: a generation is acknowledged only when no worker can choose by an older one. A piece of work
 //! counts exactly once, from the choice of its instance until its last byte was handed to the client's
 //! socket. A request is repeated only if that cannot do harm.
 
-mod buffer;
-mod count;
 mod gate;
 mod http1;
 mod listen;
-mod observe;
-mod pool;
 mod route;
 mod search;
-mod sheet;
 mod table;
 mod tcp;
-mod transfer;
 mod tunnel;
 mod worker;
 
 pub use listen::Lent;
-pub use sheet::recover;
+pub use naru_books::recover;
 pub use table::Refused;
 
-use count::News;
 use listen::{FaultsChanged, Listening};
+use naru_books::News;
+use naru_books::Seen;
 use naru_model::{
     EdgeId, EdgeReport, EdgeSnapshot, Generation, InProgress, InstanceId, NodeId, RouteTable, Time,
 };
@@ -49,7 +43,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use table::{Loads, Plan};
 use tokio::sync::{mpsc, oneshot, watch};
-use worker::{Acks, Command, Seen, Told, Worker};
+use worker::{Acks, Command, Told, Worker};
 
 /// What an edge is, and its bounds.
 #[derive(Clone, Debug)]
@@ -125,8 +119,8 @@ struct Shared {
 struct Desk {
     commands: Vec<mpsc::UnboundedSender<Command>>,
     table: RouteTable,
-    origins: observe::Origins,
-    logs: observe::Logs,
+    origins: naru_books::Origins,
+    logs: naru_books::Logs,
     loads: Loads,
     listening: Listening,
     seq: u64,
@@ -157,7 +151,7 @@ impl Edge {
     /// As for [`Edge::start`].
     pub fn start_with(config: Config, lent: Vec<Lent>) -> io::Result<Edge> {
         let config = Arc::new(config);
-        let news = News::new();
+        let news = News::default();
         let workers = 0..config.workers.max(1);
         let each = workers.clone().map(|_| AtomicU64::new(0)).collect();
         let open = workers.map(|_| AtomicUsize::new(0)).collect();
@@ -167,8 +161,8 @@ impl Edge {
         let desk = Desk {
             commands,
             table: RouteTable::default(),
-            origins: observe::Origins::default(),
-            logs: observe::Logs::default(),
+            origins: naru_books::Origins::default(),
+            logs: naru_books::Logs::default(),
             loads: Loads::new(),
             listening: Listening::with(lent),
             seq: config.seq,
@@ -278,7 +272,7 @@ impl Edge {
         let mut desk = self.shared.desk();
         let report = self.shared.sum(told, &desk);
         let Desk { origins, table, logs, .. } = &mut *desk;
-        EdgeSnapshot { access_logs: logs.counts(), ..observe::assemble(report, seen, origins, table, now) }
+        EdgeSnapshot { access_logs: logs.counts(), ..naru_books::assemble(report, seen, origins, table, now) }
     }
 
     /// The report `seq` was taken, and the server has no record of the instances `gone` any more: of those, what

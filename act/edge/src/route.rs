@@ -4,11 +4,10 @@
 //! between, so that after a worker has acknowledged a generation, nothing can reach an instance that this
 //! generation does not name.
 
-use crate::count::{Claim, Entry, Kind};
 use crate::gate::Gate;
-use crate::observe::Register;
 use crate::table::{PlannedBackend, PlannedListener, PlannedSplit};
-use naru_model::Policy;
+use naru_books::{Claim, Entry, Kind, Listened, Register};
+use naru_model::{ListenerSnapshot, Policy};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -143,8 +142,14 @@ impl Route {
         self.stage.get() != Stage::Open
     }
 
+    /// What is seen of it from outside.
+    pub(crate) fn read(&self, name: &str) -> ListenerSnapshot {
+        let (address, protocol, held) = (&*self.address, self.protocol, self.held());
+        self.register.read(&Listened { name, address, protocol, held })
+    }
+
     /// How many requests wait for an instance.
-    pub(crate) fn held(&self) -> usize {
+    fn held(&self) -> usize {
         self.own.held.get() + self.gate.borrow().held()
     }
 }

@@ -2,8 +2,8 @@
 //! when there is none. The wait bridges the moment in which an instance is replaced or restarts.
 
 use crate::Config;
-use crate::count::{Claim, Ending, Entry, Kind};
 use crate::route::{Chosen, Set};
+use naru_books::{Claim, Ending, Entry, Kind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 

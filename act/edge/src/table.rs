@@ -1,9 +1,8 @@
 //! The table as all workers get it: checked, addresses read, with the sockets that are open and the loads
 //! that the workers share. Immutable; a change is a new one.
 
-use crate::count::Load;
 use crate::listen::Sockets;
-use crate::observe::{Logs, PlannedRegister};
+use naru_books::{Load, Logs, PlannedRegister};
 use naru_model::{Generation, InstanceId, Policy, Protocol, ReleaseNo, RouteTable, Rule, RuleAction};
 use naru_traffic::{Network, Rules};
 use std::collections::HashMap;

@@ -1,13 +1,11 @@
 //! TCP listeners: each connection is one stream to one instance.
 
 use crate::Config;
-use crate::count::{Ending, Kind};
-use crate::observe::Passing;
-use crate::pool::Upstream;
 use crate::route::{Chosen, Route};
 use crate::search::{Failure, Search};
-use crate::transfer::Inbox;
 use crate::tunnel::{self, Closing};
+use naru_books::{Ending, Kind, Passing};
+use naru_carry::{Inbox, Upstream};
 use tokio::net::TcpStream;
 
 /// Carries one client's connection to its end. Without an instance, it is closed.

@@ -1,8 +1,8 @@
 //! Bytes both ways, unread: TCP connections, and what a 101 leaves behind.
 
 use crate::Config;
-use crate::count::Ending;
-use crate::transfer::{Inbox, finish, linger, write_all};
+use naru_books::Ending;
+use naru_carry::{Inbox, finish, linger, write_all};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;

@@ -5,13 +5,12 @@
 //! not yet looked at goes by the table of the moment when its request is complete.)
 
 use crate::Config;
-use crate::count::{Entry, News};
 use crate::listen::Lent;
 use crate::route::Route;
-use crate::sheet::Sheet;
 use crate::table::{Plan, PlannedBackend};
 use crate::{http1, listen, tcp};
-use naru_model::{EdgeCounts, Generation, InstanceId, Latencies, ListenerSnapshot, Protocol, Time};
+use naru_books::{Entry, Life, News, Seen, Sheet};
+use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -51,12 +50,6 @@ pub(crate) enum Command {
 pub(crate) struct Told {
     pub(crate) generation: Generation,
     pub(crate) instances: Vec<(InstanceId, EdgeCounts)>,
-}
-
-/// One worker's part of a snapshot.
-pub(crate) struct Seen {
-    pub(crate) listeners: Vec<ListenerSnapshot>,
-    pub(crate) instances: Vec<(InstanceId, [u64; 5], Latencies)>,
 }
 
 /// The generations that the workers choose by.
@@ -132,9 +125,15 @@ impl Acceptor {
 
 impl Worker {
     pub(crate) fn new(index: usize, config: Arc<Config>, acks: Arc<Acks>) -> Rc<Worker> {
+        let life = config.sheets.as_ref().map(|folder| Life {
+            folder,
+            node: &config.node,
+            edge: &config.edge,
+            began: config.began,
+        });
         Rc::new(Worker {
             index,
-            sheet: Sheet::open(&config, index),
+            sheet: life.and_then(|life| Sheet::open(&life, index)),
             config,
             acks,
             generation: Cell::default(),
@@ -346,7 +345,7 @@ impl Worker {
         let entries = self.entries.borrow();
         let instances = entries.values().map(|entry| (entry.id.clone(), entry.answers(), entry.latencies()));
         Seen {
-            listeners: routes.iter().map(|(name, route)| route.register.read(route, name)).collect(),
+            listeners: routes.iter().map(|(name, route)| route.read(name)).collect(),
             instances: instances.collect(),
         }
     }

@@ -4,9 +4,8 @@
 //! The question is a GET without a body, on a connection of its own. A service that cannot be asked lets nobody
 //! pass.
 
-use crate::pool::Upstream;
-use crate::transfer::{Inbox, write_all};
 use naru_answers::{Answer, Content};
+use naru_carry::{Inbox, Upstream, write_all};
 use naru_model::ForwardAuth;
 use naru_wire::{
     Answering, Body, Method, Nature, Persistence, Repeat, RequestHead, ResponseHead, Upgrade, Version, What,

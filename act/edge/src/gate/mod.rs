@@ -13,10 +13,10 @@ mod way;
 
 pub(crate) use way::{Pending, Way};
 
-use crate::count::Entry;
 use crate::route::Set;
 use crate::table::{PlannedBackend, PlannedEntrance, PlannedListener, PlannedRules};
 use naru_answers::Answer;
+use naru_books::Entry;
 use naru_traffic::{Ask, Captures, Fields, normal};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};

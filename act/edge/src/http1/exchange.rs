@@ -7,12 +7,10 @@
 //! there is.
 
 use super::wanted;
-use crate::buffer::{HeadText, SIZE};
-use crate::count::Claim;
-use crate::observe::Visit;
 use crate::route::Route;
-use crate::transfer::{Inbox, write_all};
 use naru_answers::Encoder;
+use naru_books::{Claim, Visit};
+use naru_carry::{HeadText, Inbox, SIZE, write_all};
 use naru_wire::{
     Answering, Body, Coding, Framing, Nature, Reject, RequestHead, ResponseHead, Version, What, find_end,
     response,

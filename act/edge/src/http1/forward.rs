@@ -3,13 +3,11 @@
 use super::exchange::{End, Exchange, Sending};
 use super::take::Request;
 use super::{After, Client, wanted};
-use crate::count::{Claim, Ending, Kind};
-use crate::observe::{Again, Visit};
-use crate::pool::{Origin, Upstream};
 use crate::route::Chosen;
 use crate::search::{Failure, NoInstance, Search};
-use crate::transfer::Inbox;
 use crate::tunnel::{self, Closing};
+use naru_books::{Again, Claim, Ending, Kind, Visit};
+use naru_carry::{Inbox, Origin, Upstream};
 use naru_wire::{Framing, Keep, Persistence, Reject, Repeat, ResponseHead, Version};
 use std::io;
 use std::net::SocketAddr;

@@ -1,10 +1,9 @@
 //! Answers that the edge gives itself, written to a client of HTTP/1.1.
 
 use super::{After, Client, wanted};
-use crate::buffer::{Buffer, HeadText};
-use crate::observe::Visit;
-use crate::transfer::write_all;
 use naru_answers::{Answer, Content};
+use naru_books::Visit;
+use naru_carry::{Buffer, HeadText, write_all};
 use naru_wire::{Framing, Method, Persistence, RequestHead};
 use std::cell::Cell;
 use std::fs::File;

@@ -7,10 +7,9 @@ mod local;
 mod take;
 
 use crate::Config;
-use crate::buffer::HeadText;
-use crate::observe::Visit;
 use crate::route::{Route, Stage};
-use crate::transfer::{Inbox, linger, write_all};
+use naru_books::Visit;
+use naru_carry::{HeadText, Inbox, linger, write_all};
 use naru_wire::{Method, Persistence, Reject, RequestHead};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};

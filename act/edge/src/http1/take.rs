@@ -1,11 +1,11 @@
 //! The next request of a connection: understood, looked at by the gate, and written for its instance.
 
 use super::{After, Client};
-use crate::buffer::HeadText;
 use crate::gate::{self, Pending, Verdict, Way};
-use crate::observe::{self, Visit};
 use crate::route::Set;
 use naru_answers::Answer;
+use naru_books::Visit;
+use naru_carry::HeadText;
 use naru_traffic::Fields;
 use naru_wire::{
     Answering, Coding, Onward, REQUEST_HEAD, Reject, RequestHead, Room, Sender, Trust, Version, find_end,
@@ -131,7 +131,7 @@ impl Client<'_> {
     }
 
     fn visit(&self, request: &naru_wire::Request<'_, '_>) -> Visit {
-        let asked = observe::Asked {
+        let asked = naru_books::Asked {
             method: request.method,
             host: request.host.unwrap_or_default(),
             target: request.target,

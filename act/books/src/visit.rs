@@ -1,16 +1,16 @@
 //! One request, from its head to the last byte of its answer.
 
-use super::access::{Asked, Noted, Went};
-use super::register::Register;
-use super::tally::{Tally, add};
+use crate::access::{Asked, Noted, Went};
 use crate::count::Entry;
+use crate::register::Register;
+use crate::tally::{Tally, add};
 use std::cell::Cell;
 use std::io::Write;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// One request as it is seen. Counts when it is dropped.
-pub(crate) struct Visit {
+pub struct Visit {
     tally: Rc<Tally>,
     /// Boxed: a log is rare, and must not make every connection larger.
     noted: Option<Box<Noted>>,
@@ -47,7 +47,7 @@ enum End {
 
 impl Visit {
     /// A client's request whose head was understood, or could not be: then nothing is known of it.
-    pub(crate) fn begin(register: &Register, client: &str, asked: Option<&Asked<'_>>) -> Visit {
+    pub fn begin(register: &Register, client: &str, asked: Option<&Asked<'_>>) -> Visit {
         let tally = register.tally(None);
         add(&tally.requests, 1);
         let noted = register.outlet().map(|outlet| Box::new(Noted::new(outlet, client, asked)));
@@ -70,19 +70,19 @@ impl Visit {
     }
 
     /// The rule at this place of the table takes it.
-    pub(crate) fn matched(&mut self, register: &Register, rule: usize) {
+    pub fn matched(&mut self, register: &Register, rule: usize) {
         self.tally.requests.set(self.tally.requests.get() - 1);
         self.tally = register.tally(Some(rule));
         add(&self.tally.requests, 1);
     }
 
     /// Lines that the instance gets beside those of the request: an id that the log has too, where it has none.
-    pub(crate) fn request_lines(&self) -> &str {
+    pub fn request_lines(&self) -> &str {
         self.noted.as_ref().map_or("", |noted| noted.lines())
     }
 
     /// It is handed to an instance, as the first or as one more.
-    pub(crate) fn handed(&self, to: &Rc<Entry>, again: Again) {
+    pub fn handed(&self, to: &Rc<Entry>, again: Again) {
         add(&self.tally.retries, u64::from(again == Again::Yes));
         self.tries.set(self.tries.get() + 1);
         if self.timing {
@@ -94,7 +94,7 @@ impl Visit {
     }
 
     /// The head of an instance's answer is there; one that is not interim.
-    pub(crate) fn answered(&self, status: u16) {
+    pub fn answered(&self, status: u16) {
         self.status.set(status);
         if self.noted.is_some() {
             self.first.set(Some(Instant::now()));
@@ -102,7 +102,7 @@ impl Visit {
     }
 
     /// Calls `then` with the lines that an instance's answer is given.
-    pub(crate) fn with_answer_lines<T>(&self, then: impl FnOnce(&str) -> T) -> T {
+    pub fn with_answer_lines<T>(&self, then: impl FnOnce(&str) -> T) -> T {
         if !self.timing {
             return then("");
         }
@@ -119,7 +119,7 @@ impl Visit {
     }
 
     /// It has become a stream: a websocket, or server-sent events.
-    pub(crate) fn became_stream(&self) {
+    pub fn became_stream(&self) {
         if self.kind.replace(Kind::Stream) == Kind::Request {
             let tally = &self.tally;
             tally.requests.set(tally.requests.get() - 1);
@@ -129,23 +129,23 @@ impl Visit {
     }
 
     /// Bytes of its body came.
-    pub(crate) fn received(&self, bytes: usize) {
+    pub fn received(&self, bytes: usize) {
         add(&self.received, bytes as u64);
     }
 
     /// Bytes of the answer's body were handed to the client's socket.
-    pub(crate) fn sent(&self, bytes: usize) {
+    pub fn sent(&self, bytes: usize) {
         add(&self.sent, bytes as u64);
     }
 
     /// The edge itself answers it.
-    pub(crate) fn own(&self, status: u16, reason: &'static str) {
+    pub fn own(&self, status: u16, reason: &'static str) {
         self.status.set(status);
         self.own.set(Some(reason));
     }
 
     /// The answer was handed to the client whole: at the moment that this returns.
-    pub(crate) fn whole(&self) -> Instant {
+    pub fn whole(&self) -> Instant {
         let now = Instant::now();
         self.end.set(End::Whole);
         self.ended.set(Some(now));
@@ -153,7 +153,7 @@ impl Visit {
     }
 
     /// When it began.
-    pub(crate) fn began(&self) -> Instant {
+    pub fn began(&self) -> Instant {
         self.began
     }
 
@@ -162,7 +162,7 @@ impl Visit {
     }
 
     /// The answer broke off at the instance.
-    pub(crate) fn broke(&self) {
+    pub fn broke(&self) {
         self.end.set(End::Broken);
     }
 
@@ -191,11 +191,11 @@ impl Visit {
 }
 
 /// A connection that is a stream as a whole, as it is seen. Counts when it is dropped.
-pub(crate) struct Passing(Rc<Tally>);
+pub struct Passing(Rc<Tally>);
 
 impl Passing {
     /// It has begun.
-    pub(crate) fn begin(register: &Register) -> Passing {
+    pub fn begin(register: &Register) -> Passing {
         let tally = register.tally(None);
         add(&tally.streams, 1);
         Passing(tally)
@@ -211,8 +211,10 @@ impl Drop for Passing {
 
 /// Whether an instance had a request before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Again {
+pub enum Again {
+    /// It is the first.
     No,
+    /// Another had it, or the same.
     Yes,
 }
 

@@ -1,6 +1,6 @@
 //! Counts of one rule, or of what no rule took, at one worker.
 
-use super::register::Named;
+use crate::register::Named;
 use naru_model::{InProgress, Latencies, OwnAnswers, RuleTally};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
@@ -32,20 +32,20 @@ pub(super) fn add(count: &Cell<u64>, more: u64) {
 
 /// A histogram that takes its memory with the first duration.
 #[derive(Default)]
-pub(crate) struct Histogram {
+pub struct Histogram {
     counts: OnceCell<Box<[Cell<u64>]>>,
     sum: Cell<u64>,
 }
 
 impl Histogram {
-    pub(crate) fn record(&self, took: Duration) {
+    pub fn record(&self, took: Duration) {
         let micros = took.as_micros() as u64;
         let counts = self.counts.get_or_init(|| (0..Latencies::BUCKETS).map(|_| Cell::new(0)).collect());
         add(&counts[Latencies::bucket(micros)], 1);
         add(&self.sum, micros);
     }
 
-    pub(crate) fn read(&self) -> Latencies {
+    pub fn read(&self) -> Latencies {
         let counts = self.counts.get().into_iter().flatten();
         Latencies::new(counts.map(Cell::get), self.sum.get())
     }

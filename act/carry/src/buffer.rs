@@ -8,7 +8,7 @@ use std::mem;
 use std::ops::{Deref, DerefMut};
 
 /// Bytes of one buffer: large enough that bulk data costs few system calls, see the measurements.
-pub(crate) const SIZE: usize = 64 * 1024;
+pub const SIZE: usize = 64 * 1024;
 
 /// Free buffers that a thread keeps: 8 MiB. What comes back beyond that goes to the allocator.
 const SPARE: usize = 128;
@@ -22,13 +22,13 @@ thread_local! {
 }
 
 /// A buffer of [`SIZE`] bytes, given back when dropped.
-pub(crate) struct Buffer {
+pub struct Buffer {
     bytes: Box<[u8]>,
 }
 
 impl Buffer {
     /// Takes one from this thread's free list, or a new one.
-    pub(crate) fn borrow() -> Buffer {
+    pub fn borrow() -> Buffer {
         let spare = BUFFERS.with_borrow_mut(Vec::pop);
         Buffer { bytes: spare.unwrap_or_else(|| vec![0; SIZE].into_boxed_slice()) }
     }
@@ -61,13 +61,13 @@ impl Drop for Buffer {
 }
 
 /// A growing text for one message head, whose memory is used again.
-pub(crate) struct HeadText {
+pub struct HeadText {
     text: Vec<u8>,
 }
 
 impl HeadText {
     /// An empty one.
-    pub(crate) fn borrow() -> HeadText {
+    pub fn borrow() -> HeadText {
         HeadText { text: HEADS.with_borrow_mut(Vec::pop).unwrap_or_default() }
     }
 }

@@ -1,16 +1,18 @@
 //! What is counted of one listener at one worker, and what is to be seen of it.
 
-use super::access::Outlet;
-use super::file::{LogFile, Logs};
-use super::tally::{Tally, add};
-use naru_model::{AccessFormat, ListenerSnapshot, RuleAction, RuleSnapshot, ServiceName, Split, StackName};
+use crate::access::Outlet;
+use crate::file::{LogFile, Logs};
+use crate::tally::{Tally, add};
+use naru_model::{
+    AccessFormat, ListenerSnapshot, Protocol, RuleAction, RuleSnapshot, ServiceName, Split, StackName,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// What a table says about how a listener is seen.
-pub(crate) struct PlannedRegister {
+pub struct PlannedRegister {
     /// First what no rule takes, then the rules by their place.
     rules: Vec<Arc<Named>>,
     timing: bool,
@@ -26,8 +28,21 @@ pub(super) struct Named {
     pub(super) service: Option<ServiceName>,
 }
 
+/// What a listener itself knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Listened<'a> {
+    /// The listener's name.
+    pub name: &'a str,
+    /// Where it listens.
+    pub address: &'a str,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// How many requests wait for an instance.
+    pub held: usize,
+}
+
 /// The counts of a listener.
-pub(crate) struct Register {
+pub struct Register {
     accepted: Cell<u64>,
     open: Cell<u64>,
     planned: RefCell<Arc<PlannedRegister>>,
@@ -37,7 +52,8 @@ pub(crate) struct Register {
 }
 
 impl PlannedRegister {
-    pub(crate) fn read(listener: &naru_model::Listener, logs: &mut Logs) -> PlannedRegister {
+    /// Reads it; `logs` opens the access log.
+    pub fn read(listener: &naru_model::Listener, logs: &mut Logs) -> PlannedRegister {
         let name: Arc<str> = listener.name.as_str().into();
         let named = |rule: &str, service: Option<&ServiceName>| {
             let (listener, stack) = (name.clone(), listener.stack.clone());
@@ -65,7 +81,8 @@ pub(super) fn service_of(action: &RuleAction) -> Option<(&ServiceName, &Vec<Spli
 }
 
 impl Register {
-    pub(crate) fn new(planned: &Arc<PlannedRegister>) -> Register {
+    /// One that has counted nothing yet.
+    pub fn new(planned: &Arc<PlannedRegister>) -> Register {
         let register = Register {
             accepted: Cell::new(0),
             open: Cell::new(0),
@@ -78,7 +95,7 @@ impl Register {
     }
 
     /// Takes what a newer table says. Rules that keep their name keep their counts.
-    pub(crate) fn change(&self, planned: &Arc<PlannedRegister>) {
+    pub fn change(&self, planned: &Arc<PlannedRegister>) {
         let before = self.tallies.take();
         let known = before.iter().rev().map(|tally| (tally.named.borrow().rule.clone(), tally));
         let known: HashMap<Arc<str>, &Rc<Tally>> = known.collect();
@@ -107,25 +124,25 @@ impl Register {
     }
 
     /// Hands on the lines that are there.
-    pub(crate) fn flush(&self) {
+    pub fn flush(&self) {
         if let Some(outlet) = &*self.outlet.borrow() {
             outlet.flush();
         }
     }
 
     /// A connection is open.
-    pub(crate) fn opened(&self) {
+    pub fn opened(&self) {
         add(&self.accepted, 1);
         add(&self.open, 1);
     }
 
     /// And closed.
-    pub(crate) fn closed(&self) {
+    pub fn closed(&self) {
         self.open.set(self.open.get() - 1);
     }
 
     /// Whether answers say how long they took.
-    pub(crate) fn tells_timing(&self) -> bool {
+    pub fn tells_timing(&self) -> bool {
         self.planned.borrow().timing
     }
 
@@ -135,7 +152,7 @@ impl Register {
     }
 
     /// All counts.
-    pub(crate) fn read(&self, route: &crate::route::Route, name: &str) -> ListenerSnapshot {
+    pub fn read(&self, listened: &Listened<'_>) -> ListenerSnapshot {
         let planned = self.planned.borrow();
         let tallies = self.tallies.borrow();
         let rules = planned.rules.iter().zip(&*tallies).map(|(rule, tally)| RuleSnapshot {
@@ -144,13 +161,13 @@ impl Register {
             tally: tally.read(),
         });
         ListenerSnapshot {
-            name: name.into(),
-            address: route.address.to_string(),
-            protocol: route.protocol,
+            name: listened.name.into(),
+            address: listened.address.into(),
+            protocol: listened.protocol,
             stack: planned.rules[0].stack.clone(),
             accepted: self.accepted.get(),
             open: self.open.get(),
-            held: route.held() as u64,
+            held: listened.held as u64,
             rules: rules.collect(),
         }
     }

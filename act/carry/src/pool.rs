@@ -25,17 +25,21 @@ const IDLE: Duration = Duration::from_secs(60);
 const IDLE_UNREPEATABLE: Duration = Duration::from_secs(1);
 
 /// A connection to an instance.
-pub(crate) struct Upstream {
-    pub(crate) stream: TcpStream,
+pub struct Upstream {
+    /// To the instance.
+    pub stream: TcpStream,
     /// Bytes that the system took for it, in all its life.
-    pub(crate) written: Cell<u64>,
-    pub(crate) origin: Origin,
+    pub written: Cell<u64>,
+    /// Whether it had a request before.
+    pub origin: Origin,
 }
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub enum Origin {
+    /// It is new.
     Fresh,
+    /// It waited for its next request.
     Reused,
 }
 
@@ -44,7 +48,7 @@ impl Upstream {
     ///
     /// # Errors
     /// What the system said, or `TimedOut` after `limit`.
-    pub(crate) async fn connect(to: SocketAddr, limit: Duration) -> io::Result<Upstream> {
+    pub async fn connect(to: SocketAddr, limit: Duration) -> io::Result<Upstream> {
         let stream = tokio::time::timeout(limit, TcpStream::connect(to)).await??;
         stream.set_nodelay(true)?;
         Ok(Upstream { stream, written: Cell::new(0), origin: Origin::Fresh })
@@ -52,7 +56,7 @@ impl Upstream {
 
     /// Whether it is certain that the peer's system took nothing written after the first `before` bytes:
     /// then its application cannot have seen any of it.
-    pub(crate) fn took_nothing_since(&self, before: u64) -> bool {
+    pub fn took_nothing_since(&self, before: u64) -> bool {
         self.written.get() == before || acknowledged(&self.stream).is_some_and(|acked| acked <= before)
     }
 
@@ -65,7 +69,7 @@ impl Upstream {
 
 /// The idle connections to one instance, by address: each of its ports is another server.
 #[derive(Default)]
-pub(crate) struct Pool {
+pub struct Pool {
     ports: RefCell<Vec<(SocketAddr, Vec<Idle>)>>,
 }
 
@@ -90,7 +94,7 @@ impl Idle {
 
 impl Pool {
     /// The connection that waited shortest, if one is fit for the request. Drops those that are dead.
-    pub(crate) fn take(&self, to: SocketAddr, repeat: Repeat, now: Instant) -> Option<Upstream> {
+    pub fn take(&self, to: SocketAddr, repeat: Repeat, now: Instant) -> Option<Upstream> {
         let mut ports = self.ports.borrow_mut();
         let (_, idle) = ports.iter_mut().find(|(address, _)| *address == to)?;
         while let Some(last) = idle.pop() {
@@ -107,7 +111,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose last answer is complete.
-    pub(crate) fn put(&self, to: SocketAddr, mut upstream: Upstream, promised: Option<Duration>) {
+    pub fn put(&self, to: SocketAddr, mut upstream: Upstream, promised: Option<Duration>) {
         let mut ports = self.ports.borrow_mut();
         let at = ports.iter().position(|(address, _)| *address == to).unwrap_or_else(|| {
             ports.push((to, Vec::new()));
@@ -121,12 +125,12 @@ impl Pool {
     }
 
     /// Closes all.
-    pub(crate) fn clear(&self) {
+    pub fn clear(&self) {
         self.ports.borrow_mut().clear();
     }
 
     /// Closes those that are dead or have waited too long, and forgets addresses without any.
-    pub(crate) fn sweep(&self, now: Instant) {
+    pub fn sweep(&self, now: Instant) {
         self.ports.borrow_mut().retain_mut(|(_, idle)| {
             idle.retain(|idle| idle.is_fit(Repeat::Allowed, now));
             !idle.is_empty()

@@ -7,9 +7,9 @@
 //! A [`Claim`] is one piece of work. It counts from the moment its instance is chosen until it is dropped,
 //! exactly once, whichever way it ends: a path that forgets to say how counts as the client's will.
 
-use crate::observe::Histogram;
-use crate::pool::Pool;
 use crate::sheet::Slot;
+use crate::tally::Histogram;
+use naru_carry::Pool;
 use naru_model::{Counts, Durations, EdgeCounts, InProgress, InstanceId, Latencies, ReleaseNo, Span, Time};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -19,45 +19,49 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Says that something worth a report happened: a number that grows.
-#[derive(Clone, Debug)]
-pub(crate) struct News(Arc<watch::Sender<u64>>);
+#[derive(Clone, Debug, Default)]
+pub struct News(Arc<watch::Sender<u64>>);
 
 impl News {
-    pub(crate) fn new() -> News {
-        News(Arc::new(watch::Sender::new(0)))
-    }
-
-    pub(crate) fn tell(&self) {
+    /// Something happened.
+    pub fn tell(&self) {
         self.0.send_modify(|n| *n += 1);
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+    /// The number, and a word whenever it grows.
+    pub fn watch(&self) -> watch::Receiver<u64> {
         self.0.subscribe()
     }
 }
 
 /// What all workers together have in progress on one instance.
 #[derive(Debug, Default)]
-pub(crate) struct Load(AtomicU32);
+pub struct Load(AtomicU32);
 
 impl Load {
-    pub(crate) fn now(&self) -> u32 {
+    /// Pieces of work.
+    pub fn now(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 /// What a piece of work is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// A request and its answer.
     Request,
+    /// A connection that goes on: a websocket, server-sent events, TCP.
     Stream,
 }
 
 /// How a piece of work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub enum Ending {
     /// In full: the instance's status, or 0 for a stream.
-    Full { status: u16 },
+    Full {
+        /// What the instance answered.
+        status: u16,
+    },
     /// By the client's will, before its end.
     ClientLeft,
     /// The instance failed before it answered, and another takes it.
@@ -71,13 +75,17 @@ pub(crate) enum Ending {
 }
 
 /// One instance, at one worker.
-pub(crate) struct Entry {
-    pub(crate) id: InstanceId,
-    pub(crate) release: ReleaseNo,
-    pub(crate) load: Arc<Load>,
+pub struct Entry {
+    /// The instance.
+    pub id: InstanceId,
+    /// Its release.
+    pub release: ReleaseNo,
+    /// What all workers have in progress on it.
+    pub load: Arc<Load>,
     /// Whether the worker's table names it.
-    pub(crate) named: Cell<bool>,
-    pub(crate) pool: Pool,
+    pub named: Cell<bool>,
+    /// Its connections that wait.
+    pub pool: Pool,
     in_progress: Cell<InProgress>,
     counts: Cell<Counts>,
     durations: RefCell<Durations>,
@@ -90,13 +98,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(
-        id: InstanceId,
-        release: ReleaseNo,
-        load: Arc<Load>,
-        news: News,
-        copy: Option<Slot>,
-    ) -> Entry {
+    /// One without any work yet.
+    pub fn new(id: InstanceId, release: ReleaseNo, load: Arc<Load>, news: News, copy: Option<Slot>) -> Entry {
         Entry {
             id,
             release,
@@ -115,7 +118,7 @@ impl Entry {
     }
 
     /// Begins a piece of work here.
-    pub(crate) fn claim(self: &Rc<Entry>, kind: Kind, now: Instant) -> Claim {
+    pub fn claim(self: &Rc<Entry>, kind: Kind, now: Instant) -> Claim {
         self.load.0.fetch_add(1, Ordering::Relaxed);
         self.shift(kind, |n| n + 1);
         let slot = self.began.borrow_mut().insert(now);
@@ -123,12 +126,12 @@ impl Entry {
     }
 
     /// Whether nothing is in progress here.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.in_progress.get().is_idle()
     }
 
     /// What the report says, where `now` is the same moment on both clocks.
-    pub(crate) fn counts(&self, now: (Instant, Time)) -> EdgeCounts {
+    pub fn counts(&self, now: (Instant, Time)) -> EdgeCounts {
         let oldest = self.began.borrow().oldest();
         let ago = |began: Instant| Span(now.0.saturating_duration_since(began).as_millis() as u64);
         EdgeCounts {
@@ -140,12 +143,12 @@ impl Entry {
     }
 
     /// Whole answers by status: 1xx to 5xx.
-    pub(crate) fn answers(&self) -> [u64; 5] {
+    pub fn answers(&self) -> [u64; 5] {
         self.answers.each_ref().map(Cell::get)
     }
 
     /// How long they took.
-    pub(crate) fn latencies(&self) -> Latencies {
+    pub fn latencies(&self) -> Latencies {
         self.latencies.read()
     }
 
@@ -190,7 +193,7 @@ impl Entry {
 }
 
 /// One piece of work in progress on one instance.
-pub(crate) struct Claim {
+pub struct Claim {
     entry: Rc<Entry>,
     kind: Kind,
     began: Instant,
@@ -202,12 +205,12 @@ pub(crate) struct Claim {
 
 impl Claim {
     /// The instance that has it.
-    pub(crate) fn entry(&self) -> &Rc<Entry> {
+    pub fn entry(&self) -> &Rc<Entry> {
         &self.entry
     }
 
     /// The request has become a stream: it leaves the one count and joins the other.
-    pub(crate) fn become_stream(&mut self) {
+    pub fn become_stream(&mut self) {
         if self.kind == Kind::Request {
             self.entry.shift(Kind::Request, |n| n - 1);
             self.entry.shift(Kind::Stream, |n| n + 1);
@@ -216,13 +219,13 @@ impl Claim {
     }
 
     /// Ends it, now.
-    pub(crate) fn end_at(mut self, ending: Ending, now: Instant) {
+    pub fn end_at(mut self, ending: Ending, now: Instant) {
         self.ended = Some(now);
         self.end(ending);
     }
 
     /// Ends it.
-    pub(crate) fn end(mut self, ending: Ending) {
+    pub fn end(mut self, ending: Ending) {
         self.ending = ending;
     }
 }

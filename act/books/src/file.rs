@@ -26,7 +26,7 @@ const KEPT: u32 = 3;
 const WAITING: usize = 256;
 
 /// A file, as the workers have it. Its thread ends with the last of them.
-pub(crate) struct LogFile {
+pub struct LogFile {
     to: SyncSender<Told>,
     state: Arc<State>,
 }
@@ -79,7 +79,7 @@ impl LogFile {
     }
 
     /// Waits until all lines so far are written or dropped, unless so many wait that this cannot be asked.
-    pub(crate) async fn settle(&self) {
+    pub async fn settle(&self) {
         let (to, done) = oneshot::channel();
         if self.to.try_send(Told::Settle(to)).is_ok() {
             // It ends with the answer or with the thread.
@@ -192,7 +192,7 @@ fn keep(path: &Path) -> io::Result<()> {
 
 /// The files that tables name, each open once.
 #[derive(Default)]
-pub(crate) struct Logs(std::collections::BTreeMap<String, Weak<LogFile>>);
+pub struct Logs(std::collections::BTreeMap<String, Weak<LogFile>>);
 
 impl Logs {
     /// The file at a path; `None` where the system gives no thread for it.
@@ -215,12 +215,12 @@ impl Logs {
     }
 
     /// Those that are in use.
-    pub(crate) fn all(&self) -> Vec<Arc<LogFile>> {
+    pub fn all(&self) -> Vec<Arc<LogFile>> {
         self.0.values().filter_map(Weak::upgrade).collect()
     }
 
     /// Their counts.
-    pub(crate) fn counts(&self) -> std::collections::BTreeMap<String, LogCounts> {
+    pub fn counts(&self) -> std::collections::BTreeMap<String, LogCounts> {
         let open = self.0.iter().filter_map(|(path, file)| Some((path.clone(), file.upgrade()?.counts())));
         open.collect()
     }

@@ -1,11 +1,11 @@
 //! The access log at one worker: what of a request is noted while it lasts, the line that is made of it, and the batch
 //! that lines are gathered in, since waking the thread that writes costs more than a line.
 
-use super::file::{Batch, LogFile};
-use super::register::Named;
-use super::text;
-use crate::buffer::HeadText;
 use crate::count::Entry;
+use crate::file::{Batch, LogFile};
+use crate::register::Named;
+use crate::text;
+use naru_carry::HeadText;
 use naru_model::AccessFormat;
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
@@ -28,15 +28,17 @@ const MIDDLE: usize = 256;
 const REST: usize = 4096;
 
 /// A request, as far as a log wants to know.
-pub(crate) struct Asked<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) host: &'a str,
+pub struct Asked<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// Host and port, as the client wrote them.
+    pub host: &'a str,
     /// Path and query.
-    pub(crate) target: &'a str,
+    pub target: &'a str,
     /// `HTTP/1.1`, for example.
-    pub(crate) protocol: &'static str,
+    pub protocol: &'static str,
     /// The first value of a field, by its name in lower case.
-    pub(crate) field: &'a dyn Fn(&str) -> Option<&'a [u8]>,
+    pub field: &'a dyn Fn(&str) -> Option<&'a [u8]>,
 }
 
 /// What a line is about, beside what the visit knows.

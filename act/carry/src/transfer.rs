@@ -13,7 +13,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 /// What was read from a socket and not yet used. Holds a buffer only while it is not empty.
 #[derive(Default)]
-pub(crate) struct Inbox {
+pub struct Inbox {
     buffer: Option<Buffer>,
     start: usize,
     end: usize,
@@ -21,17 +21,17 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     /// What is there, oldest byte first.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         self.buffer.as_ref().map_or(&[], |buffer| &buffer[self.start..self.end])
     }
 
     /// Whether a read would find no room.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.end - self.start == SIZE
     }
 
     /// Forgets the oldest `n` bytes, of those that are there.
-    pub(crate) fn consume(&mut self, n: usize) {
+    pub fn consume(&mut self, n: usize) {
         self.start += n;
         debug_assert!(self.start <= self.end, "consumed more than was there");
         self.release_if_empty();
@@ -40,16 +40,12 @@ impl Inbox {
     /// Waits until something can be read, and reads it. 0: the peer will send no more.
     ///
     /// Must not be called when full.
-    pub(crate) async fn fill(&mut self, from: &mut ReadHalf<'_>) -> io::Result<usize> {
+    pub async fn fill(&mut self, from: &mut ReadHalf<'_>) -> io::Result<usize> {
         poll_fn(|cx| self.poll_fill(cx, from)).await
     }
 
     /// As [`Inbox::fill`].
-    pub(crate) fn poll_fill(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut ReadHalf<'_>,
-    ) -> Poll<io::Result<usize>> {
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &mut ReadHalf<'_>) -> Poll<io::Result<usize>> {
         ready!(from.as_ref().poll_read_ready(cx))?;
         let buffer = self.buffer.get_or_insert_with(Buffer::borrow);
         if self.start > 0 && self.end == SIZE {
@@ -76,7 +72,7 @@ impl Inbox {
 ///
 /// # Errors
 /// What the system said, or `TimedOut` once nothing was taken for as long as `stall`.
-pub(crate) async fn write_all(
+pub async fn write_all(
     to: &mut WriteHalf<'_>,
     mut parts: [&[u8]; 2],
     stall: Duration,
@@ -107,14 +103,14 @@ fn poll_write(cx: &mut Context<'_>, to: &mut WriteHalf<'_>, parts: [&[u8]; 2]) -
 }
 
 /// Tells the peer that no more will come. A peer that is gone already needs no telling.
-pub(crate) async fn finish(to: &mut WriteHalf<'_>) {
+pub async fn finish(to: &mut WriteHalf<'_>) {
     let _ = poll_fn(|cx| Pin::new(&mut *to).poll_shutdown(cx)).await;
 }
 
 /// Closes so that the peer still reads what was written: says the end, then takes what the peer had under
 /// way, for as long as `limit` and up to a bound. Closing at once would reset the connection when unread
 /// bytes are there, and a reset can destroy an answer that the peer has not read yet.
-pub(crate) async fn linger(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, limit: Duration) {
+pub async fn linger(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, limit: Duration) {
     /// What a peer that does not listen may have sent before it sees the end.
     const UNREAD: usize = 1024 * 1024;
     finish(to).await;

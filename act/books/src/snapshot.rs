@@ -1,19 +1,27 @@
 //! What all workers have seen, put together.
 
-use super::register::service_of;
-use crate::worker::Seen;
+use crate::register::service_of;
 use naru_model::{
-    EdgeReport, EdgeSnapshot, InstanceId, InstanceSnapshot, ListenerSnapshot, MadeBy, RouteTable, Time,
+    EdgeReport, EdgeSnapshot, InstanceId, InstanceSnapshot, Latencies, ListenerSnapshot, MadeBy, RouteTable,
+    Time,
 };
 use std::collections::BTreeMap;
 
+/// One worker's part of a snapshot.
+pub struct Seen {
+    /// Of each listener.
+    pub listeners: Vec<ListenerSnapshot>,
+    /// Of each instance: whole answers by status (1xx to 5xx), and how long they took.
+    pub instances: Vec<(InstanceId, [u64; 5], Latencies)>,
+}
+
 /// Where the instances come from that tables named.
 #[derive(Default)]
-pub(crate) struct Origins(BTreeMap<InstanceId, MadeBy>);
+pub struct Origins(BTreeMap<InstanceId, MadeBy>);
 
 impl Origins {
     /// Takes what a table says.
-    pub(crate) fn learn(&mut self, table: &RouteTable) {
+    pub fn learn(&mut self, table: &RouteTable) {
         for listener in &table.listeners {
             let own = listener.service.iter().map(|service| (service, &listener.splits));
             let ruled = listener.rules.iter().filter_map(|rule| service_of(&rule.action));
@@ -29,7 +37,7 @@ impl Origins {
 }
 
 /// The workers' parts, and the books of the report.
-pub(crate) fn assemble(
+pub fn assemble(
     report: EdgeReport,
     seen: Vec<Seen>,
     origins: &mut Origins,

@@ -7,8 +7,9 @@
 //!
 //! It is a copy, and only that: where it cannot be had, or has no room, the edge serves as without it.
 
-use crate::Config;
-use naru_model::{Counts, Durations, EdgeCounts, EdgeReport, Generation, InProgress, InstanceId, Time};
+use naru_model::{
+    Counts, Durations, EdgeCounts, EdgeId, EdgeReport, Generation, InProgress, InstanceId, NodeId, Time,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -34,8 +35,21 @@ const HEAD: usize = 3 + 2 * NAME;
 const WORDS: usize = HEAD + SLOTS * SLOT;
 const BYTES: usize = WORDS * 8;
 
+/// Whose counts are copied, and where to.
+#[derive(Clone, Copy, Debug)]
+pub struct Life<'a> {
+    /// A folder of this life alone.
+    pub folder: &'a Path,
+    /// The edge's node.
+    pub node: &'a NodeId,
+    /// This life of the edge.
+    pub edge: &'a EdgeId,
+    /// When that life began.
+    pub began: Time,
+}
+
 /// One worker's file.
-pub(crate) struct Sheet {
+pub struct Sheet {
     words: Mapped,
     free: RefCell<Vec<usize>>,
     /// Whether what it says is the last.
@@ -43,48 +57,47 @@ pub(crate) struct Sheet {
 }
 
 /// An instance's place in it, given back when dropped.
-pub(crate) struct Slot {
+pub struct Slot {
     sheet: Rc<Sheet>,
     at: usize,
 }
 
 impl Sheet {
-    /// A new one for a worker, if the edge is to have one and the system gives it.
-    pub(crate) fn open(config: &Config, worker: usize) -> Option<Rc<Sheet>> {
-        let folder = config.sheets.as_ref()?;
-        match Sheet::create(config, folder, worker) {
+    /// A new one for a worker, if the system gives it.
+    pub fn open(life: &Life<'_>, worker: usize) -> Option<Rc<Sheet>> {
+        match Sheet::create(life, worker) {
             Ok(sheet) => Some(Rc::new(sheet)),
             Err(error) => {
-                tracing::warn!(%error, ?folder, "if this edge is killed, its last counts are gone with it");
+                tracing::warn!(%error, folder = ?life.folder, "if this edge is killed, its last counts are gone with it");
                 None
             }
         }
     }
 
-    fn create(config: &Config, folder: &Path, worker: usize) -> io::Result<Sheet> {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    fn create(life: &Life<'_>, worker: usize) -> io::Result<Sheet> {
+        DirBuilder::new().recursive(true).mode(0o700).create(life.folder)?;
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create_new(true).mode(0o600);
-        let words = Mapped::new(&options.open(folder.join(worker.to_string()))?)?;
-        words.put(2, config.began.0);
-        words.put_name(3, config.edge.as_str());
-        words.put_name(3 + NAME, config.node.as_str());
+        let words = Mapped::new(&options.open(life.folder.join(worker.to_string()))?)?;
+        words.put(2, life.began.0);
+        words.put_name(3, life.edge.as_str());
+        words.put_name(3 + NAME, life.node.as_str());
         words.put(0, MARK);
         Ok(Sheet { words, free: RefCell::new((0..SLOTS).rev().collect()), closed: Cell::new(false) })
     }
 
     /// The table by which the worker chooses.
-    pub(crate) fn choose_by(&self, generation: Generation) {
+    pub fn choose_by(&self, generation: Generation) {
         self.words.put(1, generation.0);
     }
 
     /// The worker ends: what is dropped from here on is not at its end, and is left as it is told now.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.closed.set(true);
     }
 
     /// A place for an instance.
-    pub(crate) fn slot(self: &Rc<Sheet>, id: &InstanceId) -> Option<Slot> {
+    pub fn slot(self: &Rc<Sheet>, id: &InstanceId) -> Option<Slot> {
         let Some(free) = self.free.borrow_mut().pop() else {
             tracing::warn!(instance = %id, "there is no room for a copy of its counts");
             return None;
@@ -97,16 +110,19 @@ impl Sheet {
 }
 
 impl Slot {
-    pub(crate) fn put_in_progress(&self, now: InProgress) {
+    /// Copies what is in progress.
+    pub fn put_in_progress(&self, now: InProgress) {
         self.put(NAME, now.requests);
         self.put(NAME + 1, now.streams);
     }
 
-    pub(crate) fn put_counts(&self, counts: &Counts) {
+    /// Copies what became of the rest.
+    pub fn put_counts(&self, counts: &Counts) {
         self.put_all(NAME + 2, &to_words(counts));
     }
 
-    pub(crate) fn put_durations(&self, durations: &Durations) {
+    /// Copies how long requests took.
+    pub fn put_durations(&self, durations: &Durations) {
         self.put_all(NAME + 2 + COUNTS, durations.buckets());
     }
 
@@ -128,7 +144,7 @@ impl Drop for Slot {
     }
 }
 
-/// The last report of an edge that is gone, from the folder that was its [`Config::sheets`]: newer than any that it
+/// The last report of an edge that is gone, from the folder that was [its own](Life): newer than any that it
 /// made itself. `None` where it left none. No process may be at it any more.
 ///
 /// # Errors

@@ -1,0 +1,12 @@
+//! Bytes between sockets: memory on loan while they move (`buffer`), reading and writing that give up on a peer that
+//! stopped (`transfer`), and the connections to instances that wait for their next request (`pool`).
+//!
+//! Nothing here knows what the bytes mean, who counts them, or why they are carried.
+
+mod buffer;
+mod pool;
+mod transfer;
+
+pub use buffer::{Buffer, HeadText, SIZE};
+pub use pool::{Origin, Pool, Upstream};
+pub use transfer::{Inbox, finish, linger, write_all};
