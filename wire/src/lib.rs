@@ -4,17 +4,23 @@
 //! must read it the same way; what could be read in two ways is refused with a [`Reject`], never repaired.
 
 mod body;
+mod boundary;
 mod coding;
 mod file;
 mod head;
+mod preface;
 mod reject;
 mod request;
 mod response;
 
 pub use body::{Body, Run, What};
+pub use boundary::{CLOSE_RESTART, Events, Frames};
 pub use coding::{Coding, is_compressible};
 pub use file::{FileAnswer, FileAsk, Stored};
 pub use head::{Framing, Method, Persistence, Repeat, Upgrade, Version, extend, find_end};
+pub use preface::{
+    HELLO, Hello, PROXY_HEADER, Peers, ProxyHeader, Unreadable, hello, proxy_header, write_proxy_header,
+};
 pub use reject::{Reject, phrase};
 pub use request::{Onward, REQUEST_HEAD, Request, RequestHead, Room, Sender, Trust};
 pub use response::{Answering, Keep, Nature, ResponseHead, response};
