@@ -1,9 +1,10 @@
-//! What an edge decides for each request: which rule takes it, and what that makes of it.
+//! What an edge decides for each request: which rule takes it, what that makes of it, and which instance gets it.
 //!
 //! Pure: no clock, no chance, no sockets. A request is an [`Ask`]; time is an argument. What an edge asks for each
 //! request allocates nothing, unless the request's path has to be normalised first.
 
 mod ask;
+mod choice;
 mod expand;
 mod explain;
 mod network;
@@ -12,6 +13,10 @@ mod rate;
 mod rules;
 
 pub use ask::{Ask, Fields};
+pub use choice::{
+    Budget, Candidate, Hint, Micros, NoPick, Pick, Query, Roster, Ticket, Verdict, Why as PickedWhy, digest,
+    mark, set_lines,
+};
 pub use expand::{Parts, edit_path, location};
 pub use explain::{Considered, Why, explain};
 pub use network::{BadNetwork, Network};
