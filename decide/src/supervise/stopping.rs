@@ -122,7 +122,10 @@ impl Supervisor {
             Unleased::Jobs { since, .. } => since,
             _ => now,
         };
+        let known = self.life().unleased;
         self.life_mut().unleased = match self.busy.told().map(|told| told.saturating_sub(self.leases)) {
+            // A check that fails takes nothing back: its process may be the one that is just ending.
+            None if matches!(known, Unleased::Jobs { .. }) => known,
             None => Unleased::Unknown,
             Some(0) => Unleased::None,
             Some(jobs) => Unleased::Jobs { run, jobs, since },

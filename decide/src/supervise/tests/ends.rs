@@ -228,9 +228,19 @@ fn jobs_of_one_that_ends_well_by_itself_are_not_lost() {
 
 #[test]
 fn jobs_that_were_not_told_are_not_counted_and_that_is_said() {
+    let script = "0 begin => starting; launch 1 {} |
+         0 started => starting; connect |
+         1 passed => ready; ask busy |
+         2 busy timed out => ready | the next busy check at 5002
+         5 exited 3 => pending; lose leases (its process exited with status 3) | the next start at 1005
+         0 begin => note: exited with status 3, and its busy check had not told its jobs: whether any were in progress is not known";
+    check(asked(), script);
+}
+
+#[test]
+fn a_check_that_fails_takes_nothing_back() {
     let script = "5003 tick => ready; ask busy |
          5004 busy timed out => ready | the next busy check at 10004
-         5005 exited 3 => pending; lose leases (its process exited with status 3) | the next start at 6005
-         0 begin => note: exited with status 3, and its busy check had not told its jobs: whether any were in progress is not known";
+         5005 exited 3 => pending; lose leases (its process exited with status 3), 2 told since 3 of run 1 lost | the next start at 6005";
     check(asked(), &format!("{BUSY}\n{script}"));
 }
