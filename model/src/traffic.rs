@@ -495,7 +495,7 @@ pub enum Tls {
 }
 
 /// TLS that ends at the edge.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Terminate {
     /// Chosen by the name that the client asks for; the first where none fits.
@@ -505,7 +505,7 @@ pub struct Terminate {
 }
 
 /// A certificate in files; read again when they change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct CertificateFiles {
     /// The chain, PEM; absolute.
     pub cert: String,
@@ -514,7 +514,7 @@ pub struct CertificateFiles {
 }
 
 /// Certificates by ACME (RFC 8555), with the challenge `http-01` or `tls-alpn-01`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Acme {
     /// The authority's directory.
     pub directory: String,

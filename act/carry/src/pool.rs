@@ -5,6 +5,7 @@
 //! long, or longer than the instance promised, is not used for a request that may not be repeated; and when
 //! it fails all the same, the system is asked whether the peer took any byte of the request.
 
+use crate::stream::{Reader, Writer};
 use naru_wire::Repeat;
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
@@ -52,6 +53,12 @@ impl Upstream {
         let stream = tokio::time::timeout(limit, TcpStream::connect(to)).await??;
         stream.set_nodelay(true)?;
         Ok(Upstream { stream, written: Cell::new(0), origin: Origin::Fresh })
+    }
+
+    /// Its two directions, and the count of what was written.
+    pub fn split(&mut self) -> (Reader<'_>, Writer<'_>, &Cell<u64>) {
+        let (read, write) = self.stream.split();
+        (Reader::Plain(read), Writer::Plain(write), &self.written)
     }
 
     /// Whether it is certain that the peer's system took nothing written after the first `before` bytes:

@@ -2,14 +2,13 @@
 //! stopped reading.
 
 use crate::buffer::{Buffer, SIZE};
+use crate::stream::{Reader, Writer};
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::ReadBuf;
 
 /// What was read from a socket and not yet used. Holds a buffer only while it is not empty.
 #[derive(Default)]
@@ -40,13 +39,13 @@ impl Inbox {
     /// Waits until something can be read, and reads it. 0: the peer will send no more.
     ///
     /// Must not be called when full.
-    pub async fn fill(&mut self, from: &mut ReadHalf<'_>) -> io::Result<usize> {
+    pub async fn fill(&mut self, from: &mut Reader<'_>) -> io::Result<usize> {
         poll_fn(|cx| self.poll_fill(cx, from)).await
     }
 
     /// As [`Inbox::fill`].
-    pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &mut ReadHalf<'_>) -> Poll<io::Result<usize>> {
-        ready!(from.as_ref().poll_read_ready(cx))?;
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &mut Reader<'_>) -> Poll<io::Result<usize>> {
+        ready!(from.poll_ready(cx))?;
         let buffer = self.buffer.get_or_insert_with(Buffer::borrow);
         if self.start > 0 && self.end == SIZE {
             buffer.copy_within(self.start..self.end, 0);
@@ -54,7 +53,7 @@ impl Inbox {
             self.start = 0;
         }
         let mut room = ReadBuf::new(&mut buffer[self.end..]);
-        let read = Pin::new(from).poll_read(cx, &mut room);
+        let read = from.poll_read(cx, &mut room);
         let n = room.filled().len();
         self.end += n;
         self.release_if_empty();
@@ -73,7 +72,7 @@ impl Inbox {
 /// # Errors
 /// What the system said, or `TimedOut` once nothing was taken for as long as `stall`.
 pub async fn write_all(
-    to: &mut WriteHalf<'_>,
+    to: &mut Writer<'_>,
     mut parts: [&[u8]; 2],
     stall: Duration,
     accepted: &Cell<u64>,
@@ -88,29 +87,28 @@ pub async fn write_all(
         let first = n.min(parts[0].len());
         parts = [&parts[0][first..], &parts[1][n - first..]];
     }
-    Ok(())
+    match poll_fn(|cx| Poll::Ready(to.poll_flush(cx))).await {
+        Poll::Ready(flushed) => flushed,
+        Poll::Pending => tokio::time::timeout(stall, poll_fn(|cx| to.poll_flush(cx))).await?,
+    }
 }
 
-fn poll_write(cx: &mut Context<'_>, to: &mut WriteHalf<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
-    let written = match parts {
-        [one, []] | [[], one] => Pin::new(to).poll_write(cx, one),
-        [one, two] => Pin::new(to).poll_write_vectored(cx, &[IoSlice::new(one), IoSlice::new(two)]),
-    };
-    match ready!(written)? {
+fn poll_write(cx: &mut Context<'_>, to: &mut Writer<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
+    match ready!(to.poll_write(cx, parts))? {
         0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
         n => Poll::Ready(Ok(n)),
     }
 }
 
 /// Tells the peer that no more will come. A peer that is gone already needs no telling.
-pub async fn finish(to: &mut WriteHalf<'_>) {
-    let _ = poll_fn(|cx| Pin::new(&mut *to).poll_shutdown(cx)).await;
+pub async fn finish(to: &mut Writer<'_>) {
+    let _ = poll_fn(|cx| to.poll_shutdown(cx)).await;
 }
 
 /// Closes so that the peer still reads what was written: says the end, then takes what the peer had under
 /// way, for as long as `limit` and up to a bound. Closing at once would reset the connection when unread
 /// bytes are there, and a reset can destroy an answer that the peer has not read yet.
-pub async fn linger(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, limit: Duration) {
+pub async fn linger(from: &mut Reader<'_>, to: &mut Writer<'_>, limit: Duration) {
     /// What a peer that does not listen may have sent before it sees the end.
     const UNREAD: usize = 1024 * 1024;
     finish(to).await;

@@ -14,6 +14,7 @@
 //! socket. A request is repeated only if that cannot do harm.
 
 mod gate;
+mod greet;
 mod http1;
 mod listen;
 mod route;
@@ -27,12 +28,14 @@ pub use listen::Lent;
 pub use naru_books::recover;
 pub use table::Refused;
 
-use listen::{FaultsChanged, Listening};
+use listen::Listening;
 use naru_books::News;
 use naru_books::Seen;
 use naru_model::{
-    EdgeId, EdgeReport, EdgeSnapshot, Generation, InProgress, InstanceId, NodeId, RouteTable, Time,
+    EdgeId, EdgeReport, EdgeSnapshot, Generation, InProgress, InstanceId, ListenerFault, NodeId, RouteTable,
+    Time,
 };
+use naru_tls::Seals;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -100,6 +103,9 @@ impl Config {
 /// How long an edge that ends waits for the last lines of its access logs.
 const LOG_TIME: Duration = Duration::from_secs(2);
 
+/// How often certificates are looked at: what a renewed one has to wait.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
 /// An edge that runs. Dropped without [`Edge::shutdown`], it cuts what is in progress.
 pub struct Edge {
     shared: Arc<Shared>,
@@ -123,6 +129,9 @@ struct Desk {
     logs: naru_books::Logs,
     loads: Loads,
     listening: Listening,
+    seals: Seals,
+    /// When their files are looked at again.
+    look_again: Instant,
     seq: u64,
     /// Instances outside the table, reported with nothing in progress, by the first such report.
     ended: BTreeMap<InstanceId, u64>,
@@ -165,6 +174,8 @@ impl Edge {
             logs: naru_books::Logs::default(),
             loads: Loads::new(),
             listening: Listening::with(lent),
+            seals: Seals::default(),
+            look_again: Instant::now(),
             seq: config.seq,
             ended: BTreeMap::new(),
             phase: Phase::Serving,
@@ -344,15 +355,14 @@ impl Shared {
     }
 
     fn publish(&self, desk: &mut Desk, table: RouteTable) -> Result<(), Refused> {
-        let (loads, logs) = {
-            let desk = &mut *desk;
-            (&mut desk.loads, &mut desk.logs)
+        let before = desk.faults();
+        let mut plan = {
+            let Desk { loads, logs, seals, .. } = &mut *desk;
+            Plan::read(&table, loads, logs, seals)?
         };
-        let mut plan = Plan::read(&table, loads, logs)?;
-        let faults = match desk.phase {
-            Phase::Serving => desk.listening.provide(&mut plan, self.acks.each.len(), Instant::now()),
-            Phase::Finishing => FaultsChanged::No,
-        };
+        if desk.phase == Phase::Serving {
+            desk.listening.provide(&mut plan, self.acks.each.len(), Instant::now());
+        }
         for listener in &plan.listeners {
             for backend in listener.all_splits().flat_map(|split| &split.backends) {
                 desk.ended.remove(&backend.instance);
@@ -362,25 +372,35 @@ impl Shared {
         desk.table = table;
         let plan = Arc::new(plan);
         desk.tell_all(|| Command::Adopt(plan.clone()));
-        if faults == FaultsChanged::Yes {
+        if desk.faults() != before {
             self.news.tell();
         }
         self.rebind.notify_all();
         Ok(())
     }
 
-    /// Tries again what could not be opened, whenever that is due, for as long as the edge lives.
+    /// Tries again what could not be opened, and looks at files that may have changed, whenever that is due, for
+    /// as long as the edge lives.
     fn bind_again(&self) {
         let mut desk = self.desk();
         while desk.phase == Phase::Serving {
             let now = Instant::now();
-            desk = match desk.listening.due() {
+            if desk.looks_again(now) {
+                let before = desk.faults();
+                desk.seals.look_again();
+                desk.look_again = now + LOOK_AGAIN;
+                if desk.faults() != before {
+                    self.news.tell();
+                }
+            }
+            desk = match desk.due() {
                 None => self.rebind.wait(desk).unwrap_or_else(PoisonError::into_inner),
                 Some(due) if due > now => {
                     let (desk, _) =
                         self.rebind.wait_timeout(desk, due - now).unwrap_or_else(PoisonError::into_inner);
                     desk
                 }
+                Some(_) if desk.looks_again(now) => desk,
                 Some(_) => {
                     let table = desk.table.clone();
                     if let Err(refused) = self.publish(&mut desk, table) {
@@ -418,12 +438,36 @@ impl Shared {
             seq: desk.seq,
             acked,
             instances,
-            faults: desk.listening.faults(),
+            faults: desk.faults(),
         }
     }
 }
 
 impl Desk {
+    /// What of the table cannot be served.
+    fn faults(&self) -> Vec<ListenerFault> {
+        let mut faults = self.listening.faults();
+        for listener in &self.table.listeners {
+            let Some((terminate, inside)) = table::terminated(listener) else { continue };
+            faults.extend(self.seals.faults(terminate, inside).into_iter().map(|fault| ListenerFault {
+                listener: listener.name.clone(),
+                address: listener.address.clone(),
+                error: fault.to_string(),
+            }));
+        }
+        faults
+    }
+
+    /// When something is to be done without being told.
+    fn due(&self) -> Option<Instant> {
+        let again = (!self.seals.is_empty()).then_some(self.look_again);
+        self.listening.due().into_iter().chain(again).min()
+    }
+
+    fn looks_again(&self, now: Instant) -> bool {
+        !self.seals.is_empty() && self.look_again <= now
+    }
+
     fn tell_all(&mut self, mut command: impl FnMut() -> Command) {
         for worker in &self.commands {
             // A worker is gone only when the edge has finished.

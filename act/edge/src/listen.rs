@@ -70,9 +70,8 @@ impl Listening {
     }
 
     /// Opens what `plan` names and is not open, puts the sockets into it, and forgets the others (the
-    /// workers close them once they have taken the plan). Whether the faults changed.
-    pub(crate) fn provide(&mut self, plan: &mut Plan, workers: usize, now: Instant) -> FaultsChanged {
-        let before = self.faults();
+    /// workers close them once they have taken the plan).
+    pub(crate) fn provide(&mut self, plan: &mut Plan, workers: usize, now: Instant) {
         let mut open = BTreeMap::new();
         let mut faults = BTreeMap::new();
         for listener in &mut plan.listeners {
@@ -105,7 +104,6 @@ impl Listening {
         (self.open, self.faults) = (open, faults);
         // The lender has them, and lets go of them in its own way.
         self.lent.clear();
-        if self.faults() == before { FaultsChanged::No } else { FaultsChanged::Yes }
     }
 
     /// The addresses that are listened on, each with the one that its table names.
@@ -122,13 +120,6 @@ impl Listening {
     pub(crate) fn due(&self) -> Option<Instant> {
         self.faults.values().map(|fault| fault.due).min()
     }
-}
-
-/// Whether a report would tell something new.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FaultsChanged {
-    Yes,
-    No,
 }
 
 impl Fault {

@@ -11,16 +11,20 @@ use naru_model::{ListenerSnapshot, Policy};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Notify;
+use tokio_rustls::rustls::ServerConfig;
 
 /// A listener at one worker. Its connections share it; it outlives its removal for as long as they do.
 pub(crate) struct Route {
-    pub(crate) address: std::sync::Arc<str>,
+    pub(crate) address: Arc<str>,
     pub(crate) protocol: naru_model::Protocol,
     /// The listener's own instances.
     pub(crate) own: Rc<Set>,
     pub(crate) gate: RefCell<Rc<Gate>>,
+    /// How TLS ends at new connections, if it does.
+    pub(crate) tls: RefCell<Option<Arc<ServerConfig>>>,
     /// Told when the listener is removed, to connections that wait for their next request.
     pub(crate) closing: Notify,
     /// Told when the listener is removed, or left to a successor: connections whose protocol can say ahead
@@ -40,7 +44,7 @@ pub(crate) struct Set {
     removed: Cell<bool>,
     /// How many wait for an instance.
     pub(crate) held: Cell<usize>,
-    pub(crate) policy: RefCell<std::sync::Arc<Policy>>,
+    pub(crate) policy: RefCell<Arc<Policy>>,
 }
 
 /// How far the end of a listener's connections is.
@@ -85,6 +89,7 @@ impl Route {
             protocol: listener.protocol,
             own: Rc::default(),
             gate: RefCell::default(),
+            tls: RefCell::default(),
             closing: Notify::new(),
             leaving: Notify::new(),
             stage: Cell::new(Stage::Open),
@@ -105,6 +110,7 @@ impl Route {
         mut entry: impl FnMut(&PlannedBackend) -> Rc<Entry>,
     ) {
         self.register.change(&listener.register);
+        self.tls.replace(listener.tls.clone());
         self.own.change(&listener.splits, &listener.policy, &mut entry);
         let gate = Gate::next(&self.gate.borrow(), listener, workers, &mut entry);
         self.gate.replace(gate);
@@ -159,7 +165,7 @@ impl Set {
     pub(crate) fn change(
         &self,
         splits: &[PlannedSplit],
-        policy: &std::sync::Arc<Policy>,
+        policy: &Arc<Policy>,
         entry: &mut impl FnMut(&PlannedBackend) -> Rc<Entry>,
     ) {
         self.policy.replace(policy.clone());

@@ -3,11 +3,15 @@
 
 use crate::listen::Sockets;
 use naru_books::{Load, Logs, PlannedRegister};
-use naru_model::{Generation, InstanceId, Policy, Protocol, ReleaseNo, RouteTable, Rule, RuleAction};
+use naru_model::{
+    Generation, InstanceId, Policy, Protocol, ReleaseNo, RouteTable, Rule, RuleAction, Terminate, Tls,
+};
+use naru_tls::{Inside, Seals};
 use naru_traffic::{Network, Rules};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio_rustls::rustls::ServerConfig;
 
 /// Why a table was not taken. The edge goes on by the one it has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +61,8 @@ pub(crate) struct PlannedListener {
     pub(crate) splits: Arc<[PlannedSplit]>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) entrance: Arc<PlannedEntrance>,
+    /// How TLS ends here, if it does.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) rules: Arc<PlannedRules>,
     pub(crate) register: Arc<PlannedRegister>,
 }
@@ -112,9 +118,16 @@ impl Plan {
     ///
     /// # Errors
     /// A backend's address that cannot be read.
-    pub(crate) fn read(table: &RouteTable, loads: &mut Loads, logs: &mut Logs) -> Result<Plan, Refused> {
+    pub(crate) fn read(
+        table: &RouteTable,
+        loads: &mut Loads,
+        logs: &mut Logs,
+        seals: &mut Seals,
+    ) -> Result<Plan, Refused> {
+        seals.begin();
         let listener = |listener: &naru_model::Listener| {
             let mut splits = Vec::new();
+            let sealed = terminated(listener).map(|(terminate, inside)| seals.get(terminate, inside));
             for split in &listener.splits {
                 splits.push(PlannedSplit::read(split, &listener.name, loads)?);
             }
@@ -126,12 +139,27 @@ impl Plan {
                 splits: splits.into(),
                 policy: listener.policy.clone().into(),
                 entrance: PlannedEntrance::read(listener)?.into(),
+                tls: sealed,
                 rules: PlannedRules::read(listener, loads)?.into(),
                 register: PlannedRegister::read(listener, logs).into(),
             })
         };
-        let listeners = table.listeners.iter().map(listener).collect::<Result<_, _>>()?;
+        let listeners = table.listeners.iter().map(listener).collect::<Result<_, _>>();
+        let listeners = listeners?;
+        seals.end();
         Ok(Plan { generation: table.generation, listeners })
+    }
+}
+
+/// How a listener ends TLS, if it does.
+pub(crate) fn terminated(listener: &naru_model::Listener) -> Option<(&Terminate, Inside)> {
+    let inside = match listener.protocol {
+        Protocol::Http | Protocol::Http2 => Inside::Http,
+        Protocol::Tcp | Protocol::Udp => Inside::Bytes,
+    };
+    match &listener.entrance.tls {
+        Some(Tls::Terminate(terminate)) => Some((terminate, inside)),
+        Some(Tls::Passthrough(_)) | None => None,
     }
 }
 
@@ -149,7 +177,7 @@ fn unserved(listener: &naru_model::Listener) -> Option<&'static str> {
         *policy == Policy { compress, queue, ..Policy::default() }
     };
     let asks = [
-        (entrance.tls.is_some(), "TLS is not served yet"),
+        (matches!(entrance.tls, Some(Tls::Passthrough(_))), "TLS is not passed through yet"),
         (entrance.accept_proxy, "the PROXY protocol is not served yet"),
         (entrance.max_connections.is_some(), "limits of connections are not served yet"),
         (entrance.max_connections_per_source.is_some(), "limits of connections are not served yet"),

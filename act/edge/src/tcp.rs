@@ -5,14 +5,10 @@ use crate::route::{Chosen, Route};
 use crate::search::{Failure, Search};
 use crate::tunnel::{self, Closing};
 use naru_books::{Ending, Kind, Passing};
-use naru_carry::{Inbox, Upstream};
-use tokio::net::TcpStream;
+use naru_carry::{Inbox, Stream, Upstream};
 
 /// Carries one client's connection to its end. Without an instance, it is closed.
-pub(crate) async fn serve(config: &Config, route: &Route, mut client: TcpStream) {
-    if client.set_nodelay(true).is_err() {
-        return;
-    }
+pub(crate) async fn serve(config: &Config, route: &Route, mut client: Stream) {
     let mut search = Search::new(config, &route.own, Kind::Stream);
     let (claim, mut upstream, address) = loop {
         let Ok(Chosen { claim, address }) = search.next().await else { return };
@@ -26,8 +22,8 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut client: TcpStream)
         let (mut read, mut write) = client.split();
         let mut inbox = Inbox::default();
         let client = (&mut read, &mut write, &mut inbox);
-        let upstream = upstream.stream.split();
-        tunnel::run(client, upstream, &mut Inbox::default(), address, Closing::Apart, config).await
+        let (up, down, _) = upstream.split();
+        tunnel::run(client, (up, down), &mut Inbox::default(), address, Closing::Apart, config).await
     };
     // Each side sees how the other ended. One that is gone already cannot be told.
     let _ = match ended {

@@ -2,7 +2,7 @@
 
 use crate::Config;
 use naru_books::Ending;
-use naru_carry::{Inbox, finish, linger, write_all};
+use naru_carry::{Inbox, Reader, Writer, finish, linger, write_all};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -11,7 +11,6 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 /// What an instance's end means for the other direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +36,8 @@ enum Pumped {
 /// read already. A stream that the instance ends first was lost if it does not listen at `address` any more: the
 /// system closes what a killed process had open as properly as the process itself would have. A direction that moves nothing for `stall_time` after the other has ended ends as well.
 pub(crate) async fn run(
-    client: (&mut ReadHalf<'_>, &mut WriteHalf<'_>, &mut Inbox),
-    instance: (ReadHalf<'_>, WriteHalf<'_>),
+    client: (&mut Reader<'_>, &mut Writer<'_>, &mut Inbox),
+    instance: (Reader<'_>, Writer<'_>),
     answer: &mut Inbox,
     address: SocketAddr,
     closing: Closing,
@@ -148,12 +147,7 @@ impl Presence {
     }
 }
 
-async fn pump(
-    from: &mut ReadHalf<'_>,
-    to: &mut WriteHalf<'_>,
-    inbox: &mut Inbox,
-    moved: &Cell<u64>,
-) -> Pumped {
+async fn pump(from: &mut Reader<'_>, to: &mut Writer<'_>, inbox: &mut Inbox, moved: &Cell<u64>) -> Pumped {
     /// A stream may rest for as long as it likes, in either direction.
     const NEVER: Duration = Duration::MAX;
     loop {

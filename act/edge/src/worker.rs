@@ -8,7 +8,7 @@ use crate::Config;
 use crate::listen::Lent;
 use crate::route::Route;
 use crate::table::{Plan, PlannedBackend};
-use crate::{http1, listen, tcp};
+use crate::{greet, http1, listen, tcp};
 use naru_books::{Entry, Life, News, Seen, Sheet};
 use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
 use std::cell::{Cell, RefCell};
@@ -324,12 +324,13 @@ impl Worker {
 
     fn serve(self: &Rc<Worker>, route: Rc<Route>, stream: TcpStream, peer: SocketAddr) {
         let open = Open::new(self.clone(), route.clone());
+        let config = self.config.clone();
         tokio::task::spawn_local(async move {
+            let _open = open;
+            let Some(stream) = greet::greet(&config, &route, stream).await else { return };
             match route.protocol {
-                Protocol::Http | Protocol::Http2 => {
-                    http1::serve(&open.worker.config, &route, stream, peer).await
-                }
-                Protocol::Tcp | Protocol::Udp => tcp::serve(&open.worker.config, &route, stream).await,
+                Protocol::Http | Protocol::Http2 => http1::serve(&config, &route, stream, peer).await,
+                Protocol::Tcp | Protocol::Udp => tcp::serve(&config, &route, stream).await,
             }
         });
     }

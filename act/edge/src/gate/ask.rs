@@ -5,13 +5,12 @@
 //! pass.
 
 use naru_answers::{Answer, Content};
-use naru_carry::{Inbox, Upstream, write_all};
+use naru_carry::{Inbox, Reader, Upstream, write_all};
 use naru_model::ForwardAuth;
 use naru_wire::{
     Answering, Body, Method, Nature, Persistence, Repeat, RequestHead, ResponseHead, Upgrade, Version, What,
     extend, find_end, response,
 };
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -120,8 +119,8 @@ impl Judge {
             .next()
             .ok_or_else(|| std::io::Error::other("its name has no address"))?;
         let mut upstream = Upstream::connect(address, self.timeout).await?;
-        let (mut read, mut write) = upstream.stream.split();
-        write_all(&mut write, [&question.0, &[]], self.timeout, &Cell::new(0)).await?;
+        let (mut read, mut write, written) = upstream.split();
+        write_all(&mut write, [&question.0, &[]], self.timeout, written).await?;
         let mut inbox = Inbox::default();
         let mut text = Vec::new();
         let head = loop {
@@ -178,11 +177,7 @@ fn kept(head: &[u8]) -> String {
     })
 }
 
-async fn body(
-    head: ResponseHead,
-    inbox: &mut Inbox,
-    from: &mut tokio::net::tcp::ReadHalf<'_>,
-) -> std::io::Result<Vec<u8>> {
+async fn body(head: ResponseHead, inbox: &mut Inbox, from: &mut Reader<'_>) -> std::io::Result<Vec<u8>> {
     let mut body = Body::new(head.framing);
     let mut taken = Vec::new();
     loop {

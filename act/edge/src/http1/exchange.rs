@@ -10,7 +10,7 @@ use super::wanted;
 use crate::route::Route;
 use naru_answers::Encoder;
 use naru_books::{Claim, Visit};
-use naru_carry::{HeadText, Inbox, SIZE, write_all};
+use naru_carry::{HeadText, Inbox, Reader, SIZE, Writer, write_all};
 use naru_wire::{
     Answering, Body, Coding, Framing, Nature, Reject, RequestHead, ResponseHead, Version, What, find_end,
     response,
@@ -21,7 +21,6 @@ use std::io;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 /// How long an instance may take no byte of a request's body. Only against connections that never end: an
 /// instance may well work on the beginning of a body before it reads on.
@@ -107,8 +106,8 @@ impl Exchange<'_> {
     /// Carries the exchange out.
     pub(super) async fn run(
         self,
-        client: (&mut ReadHalf<'_>, &mut WriteHalf<'_>, &mut Inbox),
-        instance: (ReadHalf<'_>, WriteHalf<'_>),
+        client: (&mut Reader<'_>, &mut Writer<'_>, &mut Inbox),
+        instance: (Reader<'_>, Writer<'_>),
     ) -> End {
         let (mut from_instance, mut to_instance) = instance;
         let mut upward = Upward {
@@ -150,7 +149,7 @@ struct Upward<'a> {
 }
 
 impl Upward<'_> {
-    async fn run(&mut self, from: &mut ReadHalf<'_>, inbox: &mut Inbox, to: &mut WriteHalf<'_>) -> Up {
+    async fn run(&mut self, from: &mut Reader<'_>, inbox: &mut Inbox, to: &mut Writer<'_>) -> Up {
         match self.send(from, inbox, to).await {
             Ok(()) => watch(from, inbox).await,
             Err(up) => up,
@@ -159,9 +158,9 @@ impl Upward<'_> {
 
     async fn send(
         &mut self,
-        from: &mut ReadHalf<'_>,
+        from: &mut Reader<'_>,
         inbox: &mut Inbox,
-        to: &mut WriteHalf<'_>,
+        to: &mut Writer<'_>,
     ) -> Result<(), Up> {
         let (mut text, mut sent) = (self.text, 0);
         loop {
@@ -188,7 +187,7 @@ impl Upward<'_> {
         }
     }
 
-    async fn receive(&self, from: &mut ReadHalf<'_>, inbox: &mut Inbox) -> Result<(), Up> {
+    async fn receive(&self, from: &mut Reader<'_>, inbox: &mut Inbox) -> Result<(), Up> {
         let read = match poll_fn(|cx| Poll::Ready(inbox.poll_fill(cx, from))).await {
             Poll::Ready(read) => read,
             Poll::Pending => match tokio::time::timeout(self.stall, inbox.fill(from)).await {
@@ -201,7 +200,7 @@ impl Upward<'_> {
 }
 
 /// Waits until the client is gone. What it sends meanwhile is its next request's.
-async fn watch(from: &mut ReadHalf<'_>, inbox: &mut Inbox) -> Up {
+async fn watch(from: &mut Reader<'_>, inbox: &mut Inbox) -> Up {
     while !inbox.is_full() {
         if !matches!(inbox.fill(from).await, Ok(1..)) {
             return Up::ClientGone;
@@ -222,7 +221,7 @@ struct Downward<'a> {
 }
 
 impl Downward<'_> {
-    async fn run(&mut self, from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>) -> End {
+    async fn run(&mut self, from: &mut Reader<'_>, to: &mut Writer<'_>) -> End {
         loop {
             let head = match self.head(from).await {
                 Ok(head) => head,
@@ -257,7 +256,7 @@ impl Downward<'_> {
     }
 
     /// Reads the next head into `out`.
-    async fn head(&mut self, from: &mut ReadHalf<'_>) -> Result<ResponseHead, End> {
+    async fn head(&mut self, from: &mut Reader<'_>) -> Result<ResponseHead, End> {
         let mut seen = 0;
         loop {
             let answer = &mut *self.exchange.answer;
@@ -292,8 +291,8 @@ impl Downward<'_> {
     async fn body(
         &mut self,
         head: ResponseHead,
-        from: &mut ReadHalf<'_>,
-        to: &mut WriteHalf<'_>,
+        from: &mut Reader<'_>,
+        to: &mut Writer<'_>,
     ) -> Result<(), End> {
         if let Some(coding) = head.coding {
             // Boxed: what is rare must not make every connection larger.
@@ -326,8 +325,8 @@ impl Downward<'_> {
         &mut self,
         head: ResponseHead,
         coding: Coding,
-        from: &mut ReadHalf<'_>,
-        to: &mut WriteHalf<'_>,
+        from: &mut Reader<'_>,
+        to: &mut Writer<'_>,
     ) -> Result<(), End> {
         let broken = |_: io::Error| End::Broken(Framing::Chunked);
         let mut body = Body::new(head.framing);
@@ -358,7 +357,7 @@ impl Downward<'_> {
     }
 
     /// Writes the head, if it is still to be written, and a chunk; an empty one would be the last.
-    async fn chunk(&mut self, data: &[u8], to: &mut WriteHalf<'_>) -> Result<(), End> {
+    async fn chunk(&mut self, data: &[u8], to: &mut Writer<'_>) -> Result<(), End> {
         if !data.is_empty() {
             self.out.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
             self.out.extend_from_slice(data);
@@ -369,13 +368,13 @@ impl Downward<'_> {
         Ok(())
     }
 
-    async fn pass(&mut self, body: &mut Body, to: &mut WriteHalf<'_>) -> Result<(), Passing> {
+    async fn pass(&mut self, body: &mut Body, to: &mut Writer<'_>) -> Result<(), Passing> {
         let n = body.take(self.exchange.answer.bytes()).map_err(Passing::Invalid)?;
         self.write(to, n).await.map_err(|_| Passing::Client)
     }
 
     /// Passes the data alone, for a client that knows no chunks.
-    async fn unchunk(&mut self, body: &mut Body, to: &mut WriteHalf<'_>) -> Result<(), Passing> {
+    async fn unchunk(&mut self, body: &mut Body, to: &mut Writer<'_>) -> Result<(), Passing> {
         self.write(to, 0).await.map_err(|_| Passing::Client)?;
         while !body.is_done() && !self.exchange.answer.bytes().is_empty() {
             let run = body.run(self.exchange.answer.bytes()).map_err(Passing::Invalid)?;
@@ -388,7 +387,7 @@ impl Downward<'_> {
     }
 
     /// Writes the head, if it is still to be written, and the first `n` bytes of what the instance sent.
-    async fn write(&mut self, to: &mut WriteHalf<'_>, n: usize) -> io::Result<()> {
+    async fn write(&mut self, to: &mut Writer<'_>, n: usize) -> io::Result<()> {
         self.begun.set(true);
         let data = &self.exchange.answer.bytes()[..n];
         let handed = Cell::new(0);

@@ -110,7 +110,7 @@ impl Client<'_> {
     }
 
     async fn exchange(&mut self, request: &Request, at: &mut Try, sending: &Sending) -> End {
-        let (read, write) = at.upstream.stream.split();
+        let (read, write, written) = at.upstream.split();
         let exchange = Exchange {
             head: &request.head,
             text: &request.text,
@@ -119,7 +119,7 @@ impl Client<'_> {
             answer: &mut at.answer,
             sending,
             visit: &request.visit,
-            written: &at.upstream.written,
+            written,
             stall: self.config.stall_time,
             answering: &request.answering(),
         };
@@ -178,10 +178,10 @@ impl Client<'_> {
     }
 
     async fn tunnel(&mut self, mut at: Try, visit: &Visit) -> After {
-        let upstream = at.upstream.stream.split();
+        let (read, write, _) = at.upstream.split();
         let client = (&mut self.read, &mut self.write, &mut self.inbox);
         let (answer, closing) = (&mut at.answer, Closing::Together);
-        let ended = tunnel::run(client, upstream, answer, at.address, closing, self.config).await;
+        let ended = tunnel::run(client, (read, write), answer, at.address, closing, self.config).await;
         match ended {
             Ending::Full { .. } => drop(visit.whole()),
             Ending::Lost | Ending::Gone => visit.broke(),

@@ -9,7 +9,7 @@ mod take;
 use crate::Config;
 use crate::route::{Route, Stage};
 use naru_books::Visit;
-use naru_carry::{HeadText, Inbox, linger, write_all};
+use naru_carry::{HeadText, Inbox, Reader, Stream, Writer, linger, write_all};
 use naru_wire::{Method, Persistence, Reject, RequestHead};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -17,20 +17,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use take::Taken;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::futures::Notified;
 use tokio::time::{Instant, Sleep};
 
 /// Serves one client until either side has had enough.
-pub(crate) async fn serve(config: &Config, route: &Route, mut stream: TcpStream, peer: SocketAddr) {
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
+pub(crate) async fn serve(config: &Config, route: &Route, mut stream: Stream, peer: SocketAddr) {
+    let scheme = if matches!(stream, Stream::Tls(_)) { "https" } else { "http" };
     let address = peer.ip().to_canonical().to_string();
     let (read, write) = stream.split();
     let source = peer.ip().to_canonical();
-    let mut client = Client { config, route, source, address, read, write, inbox: Inbox::default() };
+    let mut client = Client { config, route, scheme, source, address, read, write, inbox: Inbox::default() };
     let closing = pin!(route.closing.notified());
     let idle = tokio::time::sleep(config.idle_time);
     let wait = Wait { deadline: idle.deadline(), sleep: Box::pin(idle), closing };
@@ -45,11 +41,13 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut stream: TcpStream,
 struct Client<'a> {
     config: &'a Config,
     route: &'a Route,
+    /// `http` or `https`.
+    scheme: &'static str,
     /// The client's address, and as a text.
     source: IpAddr,
     address: String,
-    read: ReadHalf<'a>,
-    write: WriteHalf<'a>,
+    read: Reader<'a>,
+    write: Writer<'a>,
     inbox: Inbox,
 }
 
@@ -170,7 +168,7 @@ impl Wait<'_, '_> {
         }
     }
 
-    async fn fill(&mut self, inbox: &mut Inbox, from: &mut ReadHalf<'_>) -> Arrived {
+    async fn fill(&mut self, inbox: &mut Inbox, from: &mut Reader<'_>) -> Arrived {
         poll_fn(|cx| {
             if let Poll::Ready(read) = inbox.poll_fill(cx, from) {
                 return Poll::Ready(if matches!(read, Ok(1..)) { Arrived::More } else { Arrived::End });

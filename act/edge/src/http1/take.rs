@@ -148,7 +148,7 @@ impl Client<'_> {
             method: request.method,
             host: request.host,
             target: request.target,
-            scheme: "http",
+            scheme: self.scheme,
             source: if forwarded.is_some() { gate.source(self.source, forwarded) } else { self.source },
             fields: lines,
         }
@@ -157,7 +157,7 @@ impl Client<'_> {
     fn sender(&self) -> Sender<'_> {
         let trusted = self.route.gate.borrow().trusts(self.source);
         let trust = if trusted { Trust::Forwarded } else { Trust::Nothing };
-        Sender { client: &self.address, scheme: "http", address: &self.route.address, trust }
+        Sender { client: &self.address, scheme: self.scheme, address: &self.route.address, trust }
     }
 
     /// Sees to a request that no instance answers, or not yet.

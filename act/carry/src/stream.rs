@@ -1,0 +1,174 @@
+//! A client's connection, plain or with TLS that ends here, and its two directions.
+//!
+//! Both directions of a connection are driven by one task. So those of a TLS connection, which are one state
+//! machine, share it in turns, without a lock.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio_rustls::server::TlsStream;
+
+/// A client's connection.
+pub enum Stream {
+    /// As TCP has it.
+    Plain(TcpStream),
+    /// With TLS that ends here. Boxed: it is large, and must not make a plain connection larger.
+    Tls(Box<RefCell<TlsStream<TcpStream>>>),
+}
+
+/// Where bytes come from.
+pub enum Reader<'a> {
+    /// A TCP connection.
+    Plain(ReadHalf<'a>),
+    /// A TLS connection.
+    Tls(&'a RefCell<TlsStream<TcpStream>>),
+}
+
+/// Where bytes go to.
+pub enum Writer<'a> {
+    /// A TCP connection.
+    Plain(WriteHalf<'a>),
+    /// A TLS connection.
+    Tls(&'a RefCell<TlsStream<TcpStream>>),
+}
+
+impl From<TlsStream<TcpStream>> for Stream {
+    fn from(stream: TlsStream<TcpStream>) -> Stream {
+        Stream::Tls(Box::new(RefCell::new(stream)))
+    }
+}
+
+impl Stream {
+    /// Its two directions.
+    pub fn split(&mut self) -> (Reader<'_>, Writer<'_>) {
+        match self {
+            Stream::Plain(stream) => {
+                let (read, write) = stream.split();
+                (Reader::Plain(read), Writer::Plain(write))
+            }
+            Stream::Tls(stream) => (Reader::Tls(stream), Writer::Tls(stream)),
+        }
+    }
+
+    /// Has the connection reset when it is dropped, so that the peer sees that not all came.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        match self {
+            Stream::Plain(stream) => stream.set_zero_linger(),
+            Stream::Tls(stream) => stream.borrow().get_ref().0.set_zero_linger(),
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// Waits, where that can be known beforehand, until there is something to read: so that a connection that
+    /// rests needs no memory to read into.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Reader::Plain(read) => read.as_ref().poll_read_ready(cx),
+            Reader::Tls(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Reader::Plain(read) => Pin::new(read).poll_read(cx, room),
+            Reader::Tls(stream) => {
+                let read = ready!(Pin::new(&mut *stream.borrow_mut()).poll_read(cx, room));
+                // Some peers end without saying so. HTTP says by itself where a message ends.
+                Poll::Ready(match read {
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+                    read => read,
+                })
+            }
+        }
+    }
+}
+
+impl Writer<'_> {
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
+        match self {
+            Writer::Plain(write) => poll_parts(Pin::new(write), cx, parts),
+            Writer::Tls(stream) => poll_parts(Pin::new(&mut *stream.borrow_mut()), cx, parts),
+        }
+    }
+
+    /// Hands all that was written to the system.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Writer::Plain(_) => Poll::Ready(Ok(())),
+            Writer::Tls(stream) => Pin::new(&mut *stream.borrow_mut()).poll_flush(cx),
+        }
+    }
+
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Writer::Plain(write) => Pin::new(write).poll_shutdown(cx),
+            Writer::Tls(stream) => Pin::new(&mut *stream.borrow_mut()).poll_shutdown(cx),
+        }
+    }
+}
+
+fn poll_parts(
+    to: Pin<&mut impl AsyncWrite>,
+    cx: &mut Context<'_>,
+    parts: [&[u8]; 2],
+) -> Poll<io::Result<usize>> {
+    match parts {
+        [one, []] | [[], one] => to.poll_write(cx, one),
+        [one, two] => to.poll_write_vectored(cx, &[IoSlice::new(one), IoSlice::new(two)]),
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, room),
+            Stream::Tls(stream) => Pin::new(stream.get_mut()).poll_read(cx, room),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => Pin::new(stream.get_mut()).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Stream::Tls(stream) => Pin::new(stream.get_mut()).poll_write_vectored(cx, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream.get_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream.get_mut()).poll_shutdown(cx),
+        }
+    }
+}
