@@ -10,6 +10,7 @@ mod listeners;
 mod policy;
 mod reader;
 mod routes;
+mod tls;
 
 pub use policy::policy;
 

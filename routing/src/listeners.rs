@@ -2,10 +2,11 @@
 
 use crate::Setting;
 use crate::reader::{Reader, resolve};
+use crate::tls::tls;
 use naru_model::{AccessFormat, AccessLog, Entrance, StackListener, ips_overlap};
 use naru_yaml::Node;
 
-const KEYS: &[&str] = &["port", "host_ip", "redirect", "trusted", "access_log", "server_timing"];
+const KEYS: &[&str] = &["port", "host_ip", "tls", "redirect", "trusted", "access_log", "server_timing"];
 
 /// Listeners by name; the map's order is the names'.
 pub(crate) fn listeners(
@@ -64,12 +65,17 @@ fn listener(
         None => "0.0.0.0".into(),
     };
     let entrance = Entrance {
+        tls: tls(reader, node.get("tls"), setting),
         trusted: reader.networks("trusted", node.get("trusted")),
         access_log: access_log(reader, node.get("access_log"), setting),
         server_timing: reader.truth("server_timing", node.get("server_timing")).unwrap_or(false),
         ..Entrance::default()
     };
     let redirect = reader.word("redirect", node.get("redirect"), &[("https", ())]).is_some();
+    if let (Some(both), true) = (node.get("tls"), redirect) {
+        let advice = "let the listener that ends TLS have the routes, and another one redirect to it";
+        reader.wrong(both.key, "both ends TLS and redirects to https", advice);
+    }
     Some(StackListener { name: name.into(), host_ip, port: port? as u16, entrance, to_https: redirect })
 }
 

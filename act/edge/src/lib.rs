@@ -26,6 +26,7 @@ mod worker;
 
 pub use listen::Lent;
 pub use naru_books::recover;
+pub use naru_tls::Home;
 pub use table::Refused;
 
 use listen::Listening;
@@ -74,6 +75,8 @@ pub struct Config {
     /// A folder, of this life alone, where a copy of the counts outlives the process; see [`recover`]. `None`:
     /// none does.
     pub sheets: Option<PathBuf>,
+    /// Where certificates from authorities lie, of all lives of the node's edges. `None`: none are had.
+    pub certificates: Option<Home>,
     /// Its first report is the one after this. An edge that goes on with another's identity begins beyond all
     /// that the other can have told.
     pub seq: u64,
@@ -95,6 +98,7 @@ impl Config {
             connect_time: Duration::from_secs(2),
             linger_time: Duration::from_secs(1),
             sheets: None,
+            certificates: None,
             seq: 0,
         }
     }
@@ -174,7 +178,7 @@ impl Edge {
             logs: naru_books::Logs::default(),
             loads: Loads::new(),
             listening: Listening::with(lent),
-            seals: Seals::default(),
+            seals: Seals::new(config.certificates.clone()),
             look_again: Instant::now(),
             seq: config.seq,
             ended: BTreeMap::new(),
@@ -316,6 +320,7 @@ impl Edge {
         let mut finished = {
             let mut desk = self.shared.desk();
             desk.phase = Phase::Finishing;
+            desk.seals.rest();
             desk.tell_all(word);
             self.shared.acks.finished.subscribe()
         };

@@ -7,10 +7,14 @@
 
 mod files;
 mod names;
+mod obtain;
+
+pub use obtain::Home;
 
 use files::{Loaded, Stamp};
 use names::Shown;
 use naru_model::{CertificateFiles, Terminate};
+use obtain::Keeping;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -37,8 +41,9 @@ pub enum Inside {
 pub struct Fault(String);
 
 /// What all listeners present.
-#[derive(Default)]
 pub struct Seals {
+    /// Where certificates from authorities lie. `None`: none are had.
+    home: Option<Home>,
     each: HashMap<(Terminate, Inside), Seal>,
 }
 
@@ -47,6 +52,8 @@ struct Seal {
     config: Arc<ServerConfig>,
     shown: Arc<Chosen>,
     loaded: Vec<(CertificateFiles, Loaded)>,
+    /// Ends with it.
+    keeping: Option<Keeping>,
     named: bool,
 }
 
@@ -75,6 +82,11 @@ impl ResolvesServerCert for Chosen {
 }
 
 impl Seals {
+    /// Nothing is presented yet.
+    pub fn new(home: Option<Home>) -> Seals {
+        Seals { home, each: HashMap::new() }
+    }
+
     /// A new table is read: what it does not ask for is let go of at [`Seals::end`].
     pub fn begin(&mut self) {
         self.each.values_mut().for_each(|seal| seal.named = false);
@@ -83,7 +95,7 @@ impl Seals {
     /// How a listener of the new table ends TLS.
     pub fn get(&mut self, terminate: &Terminate, inside: Inside) -> Arc<ServerConfig> {
         let key = (terminate.clone(), inside);
-        let seal = self.each.entry(key).or_insert_with(|| Seal::new(terminate, inside));
+        let seal = self.each.entry(key).or_insert_with(|| Seal::new(terminate, inside, self.home.as_ref()));
         seal.named = true;
         seal.config.clone()
     }
@@ -91,6 +103,11 @@ impl Seals {
     /// The new table was read.
     pub fn end(&mut self) {
         self.each.retain(|_, seal| seal.named);
+    }
+
+    /// Another edge sees to certificates from here on. What is presented stays.
+    pub fn rest(&mut self) {
+        self.each.values_mut().for_each(|seal| seal.keeping = None);
     }
 
     /// Whether there is anything whose files may change.
@@ -112,7 +129,7 @@ impl Seals {
 }
 
 impl Seal {
-    fn new(terminate: &Terminate, inside: Inside) -> Seal {
+    fn new(terminate: &Terminate, inside: Inside, home: Option<&Home>) -> Seal {
         let shown = Arc::new(Chosen::default());
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&VERSIONS);
@@ -126,9 +143,15 @@ impl Seal {
             Ok(ticketer) => config.ticketer = ticketer,
             Err(error) => tracing::warn!(%error, "TLS sessions cannot be taken up again"),
         }
-        let files = terminate.certificates.iter();
-        let loaded = files.map(|files| (files.clone(), Loaded::read(files, None))).collect();
-        let seal = Seal { config: Arc::new(config), shown, loaded, named: true };
+        let acme = terminate.acme.as_ref().zip(home);
+        let had = acme.map(|(acme, home)| home.files(acme));
+        let read = |files: CertificateFiles| {
+            let loaded = Loaded::read(&files, None);
+            (files, loaded)
+        };
+        let loaded = terminate.certificates.iter().cloned().chain(had).map(read).collect();
+        let keeping = acme.and_then(|(acme, home)| Keeping::start(acme, home));
+        let seal = Seal { config: Arc::new(config), shown, loaded, keeping, named: true };
         seal.show();
         seal
     }

@@ -202,7 +202,7 @@ async fn take_over(home: &Home, node: NodeId, link: &mut Link) -> Result<Success
     if chain.identity != estate.identity {
         return Err(format!("the edge that serves is {}, of another home", estate.identity.edge));
     }
-    let begun = join(&chain, lent(estate.keys, estate.sockets)).map_err(text);
+    let begun = join(&chain, keep.certificates(), lent(estate.keys, estate.sockets)).map_err(text);
     let (place, edge) = match begun {
         Ok(begun) => begun,
         Err(why) => return fail(link, why).await,

@@ -36,6 +36,11 @@ impl Keep {
         Ok(began)
     }
 
+    /// Where certificates from authorities lie.
+    pub fn certificates(&self) -> PathBuf {
+        self.dir.join("certificates")
+    }
+
     /// The table that the life before this one had applied last.
     pub fn table(&self) -> Option<RouteTable> {
         read(&self.dir.join("table.json"))

@@ -31,6 +31,7 @@ use naru_model::NodeId;
 use serve::{Ended, Serving};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread::available_parallelism;
 
@@ -88,7 +89,7 @@ impl Member {
             Some(chain) => chain,
             None => Member::begin(&keep, node)?,
         };
-        let (place, edge) = join(&chain, vec![])?;
+        let (place, edge) = join(&chain, keep.certificates(), vec![])?;
         if let Some(table) = keep.table()
             && let Err(refused) = edge.apply(table)
         {
@@ -116,12 +117,13 @@ impl Member {
 }
 
 /// Takes a place in the chain, and starts an edge for it.
-fn join(chain: &Chain, lent: Vec<Lent>) -> io::Result<(Place, Edge)> {
+fn join(chain: &Chain, certificates: PathBuf, lent: Vec<Lent>) -> io::Result<(Place, Edge)> {
     let place = chain.join()?;
     let Identity { node, edge, began } = chain.identity.clone();
     let workers = available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
     let config = Config {
         sheets: Some(chain.sheets(place.number)),
+        certificates: Some(naru_edge::Home::new(certificates)),
         // Reports of a process come after all of those before it: none makes four billion.
         seq: u64::from(place.number) << 32,
         ..Config::new(node, edge, began, workers)

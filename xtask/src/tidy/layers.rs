@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("act/answers", &["model", "wire"]),
     ("act/carry", &["wire"]),
     ("act/books", &["model", "act/carry"]),
-    ("act/tls", &["model"]),
+    ("act/tls", &["model", "act/acme"]),
     ("act/edge", &["model", "traffic", "wire", "act/answers", "act/carry", "act/books", "act/tls"]),
     ("act/acme", &["model"]),
     ("act/api", &["model"]),

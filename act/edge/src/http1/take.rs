@@ -1,9 +1,10 @@
 //! The next request of a connection: understood, looked at by the gate, and written for its instance.
 
 use super::{After, Client};
+use crate::Config;
 use crate::gate::{self, Pending, Verdict, Way};
 use crate::route::Set;
-use naru_answers::Answer;
+use naru_answers::{Answer, Content};
 use naru_books::Visit;
 use naru_carry::HeadText;
 use naru_traffic::Fields;
@@ -90,6 +91,9 @@ impl Client<'_> {
         let mut room = Room::default();
         let request = naru_wire::Request::read(head, &mut room)?;
         let mut visit = self.visit(&request);
+        if let Some(answer) = challenge(self.config, &request) {
+            return Ok(Taken::other(request.head, visit, What::Answer(answer)));
+        }
         let gate = self.route.gate.borrow().clone();
         let lines = Lines(&request);
         let (verdict, rule) = gate.look(&self.asked(&request, &lines), visit.began());
@@ -190,6 +194,14 @@ impl Client<'_> {
             },
         }
     }
+}
+
+/// The answer to an authority that looks whether a name is this node's, before it certifies it: it comes first, since
+/// it has to be found whatever the rules are.
+fn challenge(config: &Config, request: &naru_wire::Request<'_, '_>) -> Option<Answer> {
+    let text = config.certificates.as_ref()?.challenge(request.target)?;
+    let (reason, lines) = ("an authority's challenge", "Content-Type: text/plain\r\n".into());
+    Some(Answer { status: 200, reason, lines, body: Content::Text(text.into_bytes().into()) })
 }
 
 impl Taken {

@@ -1,7 +1,10 @@
 //! The edge over real sockets on loopback: each test is the client, the instances, or both, and says every
 //! byte itself. What it waits for is an event: bytes, an end, a report.
 
+mod acme;
 mod answers;
+#[path = "../../../acme/tests/authority/mod.rs"]
+mod authority;
 mod cuts;
 mod lab;
 mod leave;
@@ -13,3 +16,4 @@ mod routes;
 mod rules;
 mod sheets;
 mod streams;
+mod tls;
