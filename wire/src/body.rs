@@ -49,7 +49,8 @@ enum State {
     DataLf,
     /// At the start of a trailer's line, after so many bytes of trailers.
     Line(u16),
-    Name(u16),
+    /// In its name, of which this is kept.
+    Name(u16, Mark),
     Value(u16),
     ValueEnd(u16),
     LastLf,
@@ -124,7 +125,7 @@ impl State {
         match self {
             State::Size(size, digits) => size_step(size, digits, byte),
             State::Extension(size, _) if byte == b'\r' => Ok(State::SizeEnd(size)),
-            State::Extension(size, length) if is_text(byte) && length < EXTENSION => {
+            State::Extension(size, length) if is_text(byte) && byte.is_ascii() && length < EXTENSION => {
                 Ok(State::Extension(size, length + 1))
             }
             State::Extension(..) => Err(Reject::bad("a chunk's extension is invalid or too long")),
@@ -133,7 +134,7 @@ impl State {
             State::DataCr if byte == b'\r' => Ok(State::DataLf),
             State::DataLf if byte == b'\n' => Ok(State::Size(0, 0)),
             State::LastLf if byte == b'\n' => Ok(State::Done),
-            State::Line(_) | State::Name(_) | State::Value(_) | State::ValueEnd(_) => self.trailer(byte),
+            State::Line(_) | State::Name(..) | State::Value(_) | State::ValueEnd(_) => self.trailer(byte),
             _ => Err(Reject::bad("a chunk does not end where its size says, with CRLF")),
         }
     }
@@ -141,16 +142,58 @@ impl State {
     fn trailer(self, byte: u8) -> Result<State, Reject> {
         match (self, byte) {
             (State::Line(_), b'\r') => Ok(State::LastLf),
-            (State::Line(n) | State::Name(n) | State::Value(n), _) if n >= TRAILERS => {
+            (State::Line(n) | State::Name(n, _) | State::Value(n), _) if n >= TRAILERS => {
                 Err(Reject::new(431, "the trailers are too long"))
             }
-            (State::Line(n) | State::Name(n), _) if is_token(byte) => Ok(State::Name(n + 1)),
-            (State::Name(n), b':') => Ok(State::Value(n + 1)),
+            (State::Line(n), _) if is_token(byte) => Ok(State::Name(n + 1, Mark::EMPTY.with(byte))),
+            (State::Name(n, mark), _) if is_token(byte) => Ok(State::Name(n + 1, mark.with(byte))),
+            (State::Name(_, mark), b':') if MISPLACED.contains(&mark) => {
+                Err(Reject::bad("a trailer that says how a message is framed, where it goes or who sends it"))
+            }
+            (State::Name(n, _), b':') => Ok(State::Value(n + 1)),
             (State::Value(n), b'\r') => Ok(State::ValueEnd(n + 1)),
             (State::Value(n), _) if is_text(byte) => Ok(State::Value(n + 1)),
             (State::ValueEnd(n), b'\n') => Ok(State::Line(n)),
             _ => Err(Reject::bad("a trailer is invalid")),
         }
+    }
+}
+
+/// A name in any case, in four bytes: a decoder keeps no others. Two of the names in use do not share one, and one
+/// that was made to share one of the few is refused, which is no loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark(u32);
+
+/// What stands in a trailer only to be taken for a field of the head, by a recipient that puts them together
+/// (RFC 9110, section 6.5.1).
+const MISPLACED: [Mark; 9] = [
+    Mark::of(b"content-length"),
+    Mark::of(b"transfer-encoding"),
+    Mark::of(b"host"),
+    Mark::of(b"connection"),
+    Mark::of(b"trailer"),
+    Mark::of(b"te"),
+    Mark::of(b"upgrade"),
+    Mark::of(b"authorization"),
+    Mark::of(b"x-forwarded-for"),
+];
+
+impl Mark {
+    const EMPTY: Mark = Mark(0x811c_9dc5);
+
+    /// FNV-1a.
+    const fn with(self, byte: u8) -> Mark {
+        let byte = if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        Mark((self.0 ^ byte as u32).wrapping_mul(0x0100_0193))
+    }
+
+    const fn of(name: &[u8]) -> Mark {
+        let (mut mark, mut at) = (Mark::EMPTY, 0);
+        while at < name.len() {
+            mark = mark.with(name[at]);
+            at += 1;
+        }
+        mark
     }
 }
 

@@ -185,8 +185,15 @@ impl<'a> Summary<'a> {
             Field::Upgrade if !is_h2c(field.value) => self.upgrade = Upgrade::Asked,
             Field::KeepAlive => self.keep_alive = Some(field.value),
             Field::ContentType => self.content_type = field.value,
+            // The first that is not understood counts.
+            Field::Expect if self.expect.is_some_and(|known| !is_continue(known)) => {}
             Field::Expect => self.expect = Some(field.value),
             Field::IdempotencyKey => self.has_key = true,
+            Field::Disguised => {
+                return Err(Reject::bad(
+                    "a field that some programs take for Content-Length or Transfer-Encoding",
+                ));
+            }
             Field::Upgrade | Field::OneHop | Field::Forwarded | Field::Other => {}
         }
         Ok(())
@@ -230,7 +237,7 @@ impl<'a> Summary<'a> {
 
     pub(crate) fn check_expect(&mut self, version: Version) -> Result<(), Reject> {
         match self.expect {
-            Some(value) if version == Version::Http11 && !value.eq_ignore_ascii_case(b"100-continue") => {
+            Some(value) if version == Version::Http11 && !is_continue(value) => {
                 Err(Reject::new(417, "an expectation other than 100-continue"))
             }
             _ => Ok(()),
@@ -257,7 +264,9 @@ impl<'a> Summary<'a> {
             Field::Host | Field::ContentLength => true,
             Field::TransferEncoding => true,
             Field::Upgrade => self.upgrade == Upgrade::Asked && !is_h2c(field.value),
-            Field::Connection | Field::KeepAlive | Field::OneHop | Field::Forwarded => false,
+            Field::Connection | Field::KeepAlive | Field::OneHop | Field::Forwarded | Field::Disguised => {
+                false
+            }
             Field::ContentType | Field::Expect | Field::IdempotencyKey | Field::Other => {
                 !self.named[..self.names].iter().any(|n| n.eq_ignore_ascii_case(field.name.as_bytes()))
             }
@@ -281,6 +290,8 @@ pub(crate) enum Field {
     OneHop,
     /// Who sent it: not the client's to say.
     Forwarded,
+    /// `Content_Length` and its like.
+    Disguised,
     Other,
 }
 
@@ -295,15 +306,24 @@ impl Field {
             9 => is("forwarded", Field::Forwarded),
             10 => is("connection", Field::Connection).or_else(|| is("keep-alive", Field::KeepAlive)),
             12 => is("content-type", Field::ContentType),
-            14 => is("content-length", Field::ContentLength).or_else(|| is("http2-settings", Field::OneHop)),
+            14 => is("content-length", Field::ContentLength)
+                .or_else(|| is("http2-settings", Field::OneHop))
+                .or_else(|| alike(name, "content-length").then_some(Field::Disguised)),
             15 => is("idempotency-key", Field::IdempotencyKey),
             16 => is("proxy-connection", Field::OneHop),
-            17 => is("transfer-encoding", Field::TransferEncoding),
+            17 => is("transfer-encoding", Field::TransferEncoding)
+                .or_else(|| alike(name, "transfer-encoding").then_some(Field::Disguised)),
             _ => None,
         };
-        let forwarded = || name.get(..12).is_some_and(|p| p.eq_ignore_ascii_case("x-forwarded-"));
+        let forwarded = || name.get(..12).is_some_and(|prefix| alike(prefix, "x-forwarded-"));
         found.unwrap_or_else(|| if forwarded() { Field::Forwarded } else { Field::Other })
     }
+}
+
+/// Whether two names are the same to programs that cannot tell `-` and `_` apart.
+pub(crate) fn alike(name: &str, wanted: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == wanted.len() && name.bytes().zip(wanted.bytes()).all(|(a, b)| fold(a) == fold(b))
 }
 
 fn content_length(value: &[u8]) -> Option<u64> {
@@ -319,5 +339,12 @@ pub(crate) fn is_host(text: &[u8]) -> bool {
 /// An upgrade to HTTP/2 would take the requests that follow out of sight.
 fn is_h2c(value: &[u8]) -> bool {
     let mut names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    names.any(|name| name.eq_ignore_ascii_case(b"h2c"))
+    names.any(|name| {
+        let protocol = name.split(|byte| *byte == b'/').next().unwrap_or_default();
+        protocol.trim_ascii().eq_ignore_ascii_case(b"h2c")
+    })
+}
+
+fn is_continue(expectation: &[u8]) -> bool {
+    expectation.eq_ignore_ascii_case(b"100-continue")
 }

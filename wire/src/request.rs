@@ -2,7 +2,7 @@
 //! instance, changed as that way asks.
 
 use crate::head::{
-    FIELDS, Field, Framing, Method, Persistence, Repeat, Summary, Upgrade, Version, extend, is_host,
+    FIELDS, Field, Framing, Method, Persistence, Repeat, Summary, Upgrade, Version, alike, extend, is_host,
     write_field,
 };
 use crate::reject::Reject;
@@ -163,16 +163,18 @@ impl<'b, 'r> Request<'b, 'r> {
         match Field::of(field.name) {
             Field::Host => return false,
             // `X-Forwarded-For` is written anew, with the client added to it.
-            Field::Forwarded if trust == Trust::Nothing || is(field, "x-forwarded-for") => return false,
+            Field::Forwarded if trust == Trust::Nothing || is_alike(field, "x-forwarded-for") => {
+                return false;
+            }
             Field::Forwarded => {}
             _ if !self.summary.passes(field) => return false,
             _ => {}
         }
         let changed = onward.edits.is_some_and(|edits| {
             let set = edits.set.iter().map(|(name, _)| name);
-            edits.remove.iter().chain(set).any(|name| is(field, name))
+            edits.remove.iter().chain(set).any(|name| is_alike(field, name))
         });
-        !changed && !onward.reserved.iter().any(|name| is(field, name))
+        !changed && !onward.reserved.iter().any(|name| is_alike(field, name))
     }
 
     /// Who sent it: the client itself, or whom the client says, if it is believed.
@@ -194,8 +196,10 @@ impl<'b, 'r> Request<'b, 'r> {
     }
 }
 
-fn is(field: &Header<'_>, name: &str) -> bool {
-    field.name.eq_ignore_ascii_case(name)
+/// Whether many a program takes a field for the one of that name: those that get fields as variables (CGI, WSGI,
+/// Rack, PHP) cannot tell `-` and `_` apart.
+fn is_alike(field: &Header<'_>, name: &str) -> bool {
+    alike(field.name, name)
 }
 
 /// A request's target: a path, or `*`.
@@ -207,6 +211,10 @@ struct Target<'a> {
 
 impl<'a> Target<'a> {
     fn of(text: &'a str, method: &str) -> Result<Target<'a>, Reject> {
+        // What is no URI at all, some cut short and others do not.
+        if !text.is_ascii() || text.contains('#') {
+            return Err(Reject::bad("the request's target has a fragment, or bytes beyond ASCII"));
+        }
         if text.starts_with('/') || (text == "*" && method == "OPTIONS") {
             return Ok(Target { authority: None, path: text });
         }

@@ -195,7 +195,11 @@ impl Form<'_> {
             && ["content-length", "accept-ranges", "content-md5", "etag", "transfer-encoding"]
                 .iter()
                 .any(|name| field.name.eq_ignore_ascii_case(name));
-        !replaced && !of_coding && !(of_chunks && (self.unchunk.is_some() || status < 200 || status == 204))
+        // What has no body must not speak of one (RFC 9110, section 8.6; RFC 9112, section 6.1).
+        let bare = status < 200 || status == 204;
+        let of_length = field.name.eq_ignore_ascii_case("content-length");
+        let misleading = (of_chunks && (self.unchunk.is_some() || bare)) || (of_length && bare);
+        !replaced && !of_coding && !misleading
     }
 
     /// What the coding changes. The same body in another coding is equal only weakly.
