@@ -9,7 +9,7 @@ use crate::read::{Lacks, Reader};
 use crate::schema::Unknown;
 use crate::service::{Setting, service};
 use crate::support::Teller;
-use naru_model::{Service, ServiceName, Stack};
+use naru_model::{Protocol, Service, ServiceName, Stack};
 use naru_routing::Traffic;
 use naru_yaml::{Diagnostic, Errors, Node, Pos, Report};
 use std::collections::BTreeMap;
@@ -160,12 +160,15 @@ fn traffic(
     folder: &str,
     services: &BTreeMap<ServiceName, Service>,
 ) -> Traffic {
-    let ports = |service: &Service| {
-        let spoken = service.template.targets.iter().filter(|target| target.protocol.is_http());
-        spoken.map(|target| target.port).collect()
+    let ports = |is: fn(Protocol) -> bool| {
+        let of = move |service: &Service| {
+            let spoken = service.template.targets.iter().filter(|target| is(target.protocol));
+            spoken.map(|target| target.port).collect::<Vec<u16>>()
+        };
+        services.iter().map(|(name, service)| (name.clone(), of(service))).collect()
     };
-    let services = services.iter().map(|(name, service)| (name.clone(), ports(service))).collect();
-    naru_routing::traffic(report, root, &naru_routing::Setting { folder, services: &services })
+    let (http, tcp) = (ports(Protocol::is_http), ports(|protocol| protocol == Protocol::Tcp));
+    naru_routing::traffic(report, root, &naru_routing::Setting { folder, services: &http, tcp: &tcp })
 }
 
 fn short_names(report: &mut Report, root: &Node) {

@@ -33,6 +33,8 @@ pub(crate) fn service(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_
     let own = node.get("x-naru");
     let runs = if node.at(&["x-naru", "process"]).is_some() { Runs::Process } else { Runs::Container };
     let (ports, targets) = network::ports(reader, node, runs);
+    let traffic = own.and_then(|own| own.get("traffic"));
+    let policy = naru_routing::policy(reader.report, reader.service, traffic, &targets);
     let template = template(reader, node, setting, targets);
     let singleton =
         reader.truth("x-naru.singleton", own.and_then(|own| own.get("singleton"))).unwrap_or(false);
@@ -47,7 +49,7 @@ pub(crate) fn service(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_
         rollout,
         work: work_policy(reader, own.and_then(|own| own.get("work"))),
         singleton,
-        policy: naru_routing::policy(reader.report, reader.service, own.and_then(|own| own.get("traffic"))),
+        policy,
         template,
     }
 }

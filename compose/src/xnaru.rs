@@ -162,6 +162,11 @@ pub const KEYS: &[Key] = &[
         Takes::Truth,
         "Answers are made smaller for clients that take it; false if missing.",
     ),
+    key(
+        "traffic.send_proxy",
+        Takes::Word(&["v1", "v2"]),
+        "Instances are told of each TCP client by the PROXY protocol.",
+    ),
     key("traffic.queue", Takes::Group, "What waits while no instance can take a request."),
     key("traffic.queue.max", Takes::Whole, "So many requests at once; 1024 if missing."),
     key("traffic.queue.time", Takes::Duration, "For so long, then they are answered 503; 5s if missing."),

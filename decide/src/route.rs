@@ -4,9 +4,9 @@
 use crate::World;
 use crate::draft::Draft;
 use naru_model::{
-    Backend, Duty, Entrance, Generation, InstanceId, InstanceRecord, Listener, Operation, Phase, Policy,
-    Port, Protocol, RouteTable, Rule, RuleAction, Service, ServiceName, Split, StackListener, StackName,
-    Stage,
+    Backend, Duty, Entrance, Forward, Generation, InstanceId, InstanceRecord, Listener, Operation, Phase,
+    Policy, Port, Protocol, RouteTable, Rule, RuleAction, Service, ServiceName, Split, StackListener,
+    StackName, Stage, Tls,
 };
 use std::collections::BTreeMap;
 
@@ -88,16 +88,25 @@ fn stack_listeners(draft: &Draft, stack: &StackName, by_service: &ByService) -> 
         let address = address(&own.host_ip, own.port);
         let name = format!("{stack}/{}@{address}", own.name);
         let rules = contents.routes.iter().filter(|route| route.listeners.contains(&own.name));
+        let mut entrance = own.entrance.clone();
+        let protocol = match &mut entrance.tls {
+            Some(Tls::Passthrough(routes)) => {
+                let forwards = routes.iter_mut().map(|route| &mut route.forward);
+                forwards.for_each(|forward| lead(draft, stack, forward, &name, by_service));
+                Protocol::Tcp
+            }
+            Some(Tls::Terminate(_)) | None => Protocol::Http,
+        };
         Listener {
             rules: rules.map(|route| rule(draft, stack, &route.rule, &name, by_service)).collect(),
             name,
             address,
-            protocol: Protocol::Http,
+            protocol,
             stack: stack.clone(),
             service: None,
             splits: vec![],
             policy: Policy::default(),
-            entrance: own.entrance.clone(),
+            entrance,
         }
     };
     contents.listeners.iter().map(listener).collect()
@@ -112,14 +121,19 @@ fn address(ip: &str, port: u16) -> String {
 fn rule(draft: &Draft, stack: &StackName, rule: &Rule, listener: &str, by_service: &ByService) -> Rule {
     let mut rule = rule.clone();
     if let RuleAction::Forward(forward) = &mut rule.action {
-        let none = Vec::new();
-        let key = (stack.clone(), forward.service.clone());
-        let instances = by_service.get(&key).unwrap_or(&none);
-        let serving = Serving::new(draft, stack, &key.1, instances);
-        forward.splits = serving.splits(forward.target, listener);
-        forward.policy = serving.policy();
+        lead(draft, stack, forward, listener, by_service);
     }
     rule
+}
+
+/// Fills in the instances that a forward leads to.
+fn lead(draft: &Draft, stack: &StackName, forward: &mut Forward, listener: &str, by_service: &ByService) {
+    let none = Vec::new();
+    let key = (stack.clone(), forward.service.clone());
+    let instances = by_service.get(&key).unwrap_or(&none);
+    let serving = Serving::new(draft, stack, &key.1, instances);
+    forward.splits = serving.splits(forward.target, listener);
+    forward.policy = serving.policy();
 }
 
 /// One service: who of it serves, and on what.

@@ -1,9 +1,10 @@
 //! Routes: who answers on which address. A table is immutable; a change is a new table with a higher
 //! generation, which every edge acknowledges once no worker of it can choose by the old one.
 
-use crate::traffic::{Entrance, Policy, Rule};
+use crate::traffic::{Entrance, Policy, Rule, RuleAction, SniRoute, Tls};
 use crate::{Generation, InstanceId, ReleaseNo, ServiceName, StackName};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use utoipa::ToSchema;
 
 /// All routes, whole. What is not in it is not served.
@@ -60,13 +61,30 @@ impl Protocol {
 }
 
 impl Listener {
-    /// The splits of the listener itself and of its rules.
+    /// The splits of the listener itself, of its rules, and of the names that it tells apart.
     pub fn all_splits(&self) -> impl Iterator<Item = &Split> {
         let ruled = self.rules.iter().filter_map(|rule| match &rule.action {
-            crate::RuleAction::Forward(forward) => Some(&forward.splits),
+            RuleAction::Forward(forward) => Some(&forward.splits),
             _ => None,
         });
-        self.splits.iter().chain(ruled.flatten())
+        let named = self.names().iter().map(|route| &route.forward.splits);
+        self.splits.iter().chain(ruled.chain(named).flatten())
+    }
+
+    /// Where TLS connections are passed on to by the name that they ask for.
+    pub fn names(&self) -> &[SniRoute] {
+        match &self.entrance.tls {
+            Some(Tls::Passthrough(routes)) => routes,
+            Some(Tls::Terminate(_)) | None => &[],
+        }
+    }
+
+    /// The rules. Where connections are told apart by name alone, each of those names is one.
+    pub fn all_rules(&self) -> Cow<'_, [Rule]> {
+        match self.names() {
+            [] => Cow::Borrowed(&self.rules),
+            names => Cow::Owned(names.iter().map(SniRoute::as_rule).collect()),
+        }
     }
 }
 

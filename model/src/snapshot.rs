@@ -43,6 +43,10 @@ pub struct ListenerSnapshot {
     pub stack: StackName,
     /// Connections that were accepted.
     pub accepted: u64,
+    /// Of those, connections that were closed at once: one too many of their source, or without the beginning that
+    /// they have to have.
+    #[serde(default)]
+    pub turned_away: u64,
     /// Connections that are open.
     pub open: u64,
     /// Requests and connections that wait for an instance.

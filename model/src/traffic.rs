@@ -531,10 +531,20 @@ pub struct Acme {
 /// TLS connections for some names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SniRoute {
-    /// Names, as in [`Match::hosts`].
+    /// Names, as in [`Match::hosts`]; none is any, or none at all.
     pub hosts: Vec<String>,
     /// To these instances.
     pub forward: Forward,
+}
+
+impl SniRoute {
+    /// The same as a rule of hosts alone.
+    pub fn as_rule(&self) -> Rule {
+        let hosts = self.hosts.clone();
+        let name = if hosts.is_empty() { "*".into() } else { hosts.join(",") };
+        let (when, action) = (Match { hosts, ..Match::default() }, RuleAction::Forward(self.forward.clone()));
+        Rule { name, when, guard: Guard::default(), edits: Edits::default(), action }
+    }
 }
 
 /// Where and how requests are written down.

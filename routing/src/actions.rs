@@ -4,9 +4,10 @@ use crate::Setting;
 use crate::reader::{Reader, resolve};
 use naru_model::{
     BasicAuth, Edits, FieldEdits, Files, Forward, ForwardAuth, Guard, PathEdit, Policy, RateKey, RateLimit,
-    Redirect, Respond, RuleAction, Span,
+    Redirect, Respond, RuleAction, ServiceName, Span,
 };
 use naru_yaml::Node;
+use std::collections::BTreeMap;
 
 /// Of these, a route has one.
 pub(crate) const ACTIONS: &[&str] = &["to", "redirect", "respond", "files"];
@@ -49,9 +50,28 @@ pub(crate) fn action(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>
 }
 
 fn to(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>) -> Option<Forward> {
+    let add = |name: &str| format!("add expose: [\"8000\"] to {name}");
+    service_port(reader, node, &Among { key: "to", spoken: "HTTP", ports: setting.services, add: &add })
+}
+
+/// Ports that one may be chosen of.
+pub(crate) struct Among<'a> {
+    /// The key that chooses.
+    pub(crate) key: &'a str,
+    /// What they speak.
+    pub(crate) spoken: &'a str,
+    /// Of every service, those that speak it, in order.
+    pub(crate) ports: &'a BTreeMap<ServiceName, Vec<u16>>,
+    /// What to do where a service has none.
+    pub(crate) add: &'a dyn Fn(&str) -> String,
+}
+
+/// A service, or a mapping with `service` and `port`.
+pub(crate) fn service_port(reader: &mut Reader<'_>, node: &Node, among: &Among<'_>) -> Option<Forward> {
+    let Among { key, spoken, ports, add } = among;
     let (name, port) = match node.map() {
         Some(_) => {
-            let mut reader = reader.below("to");
+            let mut reader = reader.below(key);
             reader.keys(node, &["service", "port"]);
             if node.get("service").is_none() {
                 reader.wrong(node.pos, "names no service", "add service: api");
@@ -59,14 +79,14 @@ fn to(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>) -> Option<For
             let port = reader.whole("port", node.get("port"), 1..=65535);
             (reader.text("service", node.get("service"))?, port.map(|port| port as u16))
         }
-        None => (reader.text("to", Some(node))?, None),
+        None => (reader.text(key, Some(node))?, None),
     };
     let pos = node.get("service").map_or(node.pos, |service| service.pos);
-    let Some(targets) = setting.services.get(&naru_model::ServiceName::from(name.as_str())) else {
-        let all: Vec<&str> = setting.services.keys().map(|name| name.as_str()).collect();
+    let Some(targets) = ports.get(&ServiceName::from(name.as_str())) else {
+        let all: Vec<&str> = ports.keys().map(|name| name.as_str()).collect();
         reader.error(
             pos,
-            format!("to: there is no service {name}"),
+            format!("{key}: there is no service {name}"),
             format!("the services are: {}", all.join(", ")),
         );
         return None;
@@ -74,7 +94,7 @@ fn to(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>) -> Option<For
     let target = match port {
         Some(port) if !targets.contains(&port) => {
             let all: Vec<String> = targets.iter().map(u16::to_string).collect();
-            let what = format!("to: service {name} has no HTTP port {port}");
+            let what = format!("{key}: service {name} has no {spoken} port {port}");
             reader.error(pos, what, format!("its ports are: {}", all.join(", ")));
             return None;
         }
@@ -82,8 +102,8 @@ fn to(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>) -> Option<For
         None => match targets.first() {
             Some(first) => *first,
             None => {
-                let what = format!("to: service {name} has no port that speaks HTTP");
-                reader.error(pos, what, format!("add expose: [\"8000\"] to {name}"));
+                let what = format!("{key}: service {name} has no port that speaks {spoken}");
+                reader.error(pos, what, add(&name));
                 return None;
             }
         },

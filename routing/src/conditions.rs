@@ -20,7 +20,7 @@ pub(crate) fn when(reader: &mut Reader<'_>, node: &Node) -> Match {
     }
 }
 
-fn one_host(reader: &mut Reader<'_>, host: &str, pos: Pos) -> Option<String> {
+pub(crate) fn one_host(reader: &mut Reader<'_>, host: &str, pos: Pos) -> Option<String> {
     let host = host.to_ascii_lowercase();
     let name = host.strip_prefix("*.").unwrap_or(&host);
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);

@@ -10,6 +10,7 @@ mod listeners;
 mod policy;
 mod reader;
 mod routes;
+mod sni;
 mod tls;
 
 pub use policy::policy;
@@ -25,6 +26,8 @@ pub struct Setting<'a> {
     pub folder: &'a str,
     /// The target ports of each service that speak HTTP, in order.
     pub services: &'a BTreeMap<ServiceName, Vec<u16>>,
+    /// The same of those that speak TCP.
+    pub tcp: &'a BTreeMap<ServiceName, Vec<u16>>,
 }
 
 /// Listeners and routes of a stack.

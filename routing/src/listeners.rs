@@ -2,11 +2,24 @@
 
 use crate::Setting;
 use crate::reader::{Reader, resolve};
+use crate::sni;
 use crate::tls::tls;
 use naru_model::{AccessFormat, AccessLog, Entrance, StackListener, ips_overlap};
 use naru_yaml::Node;
 
-const KEYS: &[&str] = &["port", "host_ip", "tls", "redirect", "trusted", "access_log", "server_timing"];
+const KEYS: &[&str] = &[
+    "port",
+    "host_ip",
+    "tls",
+    "redirect",
+    "trusted",
+    "access_log",
+    "server_timing",
+    "accept_proxy",
+    "max_connections",
+    "max_connections_per_source",
+    "sni",
+];
 
 /// Listeners by name; the map's order is the names'.
 pub(crate) fn listeners(
@@ -64,19 +77,37 @@ fn listener(
         Some(ip) => ip,
         None => "0.0.0.0".into(),
     };
-    let entrance = Entrance {
-        tls: tls(reader, node.get("tls"), setting),
-        trusted: reader.networks("trusted", node.get("trusted")),
-        access_log: access_log(reader, node.get("access_log"), setting),
-        server_timing: reader.truth("server_timing", node.get("server_timing")).unwrap_or(false),
-        ..Entrance::default()
-    };
+    let entrance = entrance(reader, node, setting);
     let redirect = reader.word("redirect", node.get("redirect"), &[("https", ())]).is_some();
     if let (Some(both), true) = (node.get("tls"), redirect) {
         let advice = "let the listener that ends TLS have the routes, and another one redirect to it";
         reader.wrong(both.key, "both ends TLS and redirects to https", advice);
     }
     Some(StackListener { name: name.into(), host_ip, port: port? as u16, entrance, to_https: redirect })
+}
+
+fn entrance(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>) -> Entrance {
+    let mut most = |key: &str| reader.whole(key, node.get(key), 1..=1_000_000).map(|most| most as u32);
+    let (max_connections, max_connections_per_source) =
+        (most("max_connections"), most("max_connections_per_source"));
+    let ends = tls(reader, node.get("tls"), setting);
+    let entrance = Entrance {
+        tls: sni::passthrough(reader, node, setting).or(ends),
+        trusted: reader.networks("trusted", node.get("trusted")),
+        accept_proxy: reader.truth("accept_proxy", node.get("accept_proxy")).unwrap_or(false),
+        max_connections,
+        max_connections_per_source,
+        access_log: access_log(reader, node.get("access_log"), setting),
+        server_timing: reader.truth("server_timing", node.get("server_timing")).unwrap_or(false),
+    };
+    if let Some(accept) = node.get("accept_proxy")
+        && entrance.accept_proxy
+        && node.get("trusted").is_none()
+    {
+        let what = "accept_proxy believes nobody, since trusted names no network";
+        reader.error(accept.key, what, "add trusted: [10.0.0.0/8], the networks of the proxies");
+    }
+    entrance
 }
 
 fn access_log(reader: &mut Reader<'_>, node: Option<&Node>, setting: &Setting<'_>) -> Option<AccessLog> {

@@ -1,15 +1,25 @@
 //! `x-naru.traffic` of a service: how its instances are treated, whichever way requests come.
 
 use crate::reader::Reader;
-use naru_model::{Policy, Queue};
+use naru_model::{Policy, Protocol, ProxyVersion, Queue, TargetPort};
 use naru_yaml::{Node, Report};
 
-/// Reads the policy of a service. What is wrong goes into the report.
-pub fn policy(report: &mut Report, service: &str, node: Option<&Node>) -> Policy {
+/// Reads the policy of a service with these target ports. What is wrong goes into the report.
+pub fn policy(report: &mut Report, service: &str, node: Option<&Node>, ports: &[TargetPort]) -> Policy {
     let mut reader = Reader { report, at: format!("services.{service}.x-naru.traffic") };
     let mut policy = Policy::default();
     let Some(node) = node.filter(|node| node.map().is_some()) else { return policy };
     policy.compress = reader.truth("compress", node.get("compress")).unwrap_or(false);
+    let versions = [("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)];
+    policy.send_proxy = reader.word("send_proxy", node.get("send_proxy"), &versions);
+    if let Some(send) =
+        node.get("send_proxy").filter(|_| !ports.iter().any(|port| port.protocol == Protocol::Tcp))
+    {
+        let what = "send_proxy is for TCP, and no port of this service speaks it";
+        let advice = "an instance that speaks HTTP finds its client in X-Forwarded-For: remove it, or write \
+                      app_protocol: tcp at a port";
+        reader.error(send.key, what, advice);
+    }
     if let Some(queue) = node.get("queue") {
         let mut reader = reader.below("queue");
         let usual = Queue::default();

@@ -4,6 +4,7 @@ use crate::Setting;
 use crate::actions::{self, ACTIONS};
 use crate::conditions;
 use crate::reader::Reader;
+use crate::sni;
 use naru_model::{Edits, Guard, Redirect, Rule, RuleAction, StackListener, StackRoute};
 use naru_yaml::Node;
 use std::collections::BTreeSet;
@@ -28,7 +29,7 @@ pub(crate) fn routes(
     if let Some(node) = node.filter(|_| items.len() > MOST) {
         reader.wrong(node.key, format!("has {} entries", items.len()), format!("{MOST} are the most"));
     }
-    if let Some(node) = node.filter(|_| listeners.is_empty() && !items.is_empty()) {
+    if let Some(node) = node.filter(|_| listeners.iter().all(sni::passes) && !items.is_empty()) {
         reader.wrong(node.key, "has no listener to stand at", "add listeners: { web: { port: 8080 } }");
     }
     let mut names = BTreeSet::new();
@@ -85,10 +86,14 @@ fn route(
             let what = format!("listeners: there is no listener {wanted}");
             reader.error(*pos, what, format!("the listeners are: {}", all.join(", ")));
         }
+        if listeners.iter().any(|listener| listener.name == *wanted && sni::passes(listener)) {
+            let what = format!("listeners: {wanted} has sni, and reads no requests");
+            reader.error(*pos, what, "name a listener without sni");
+        }
     }
     // A listener that leads everything elsewhere takes no rule that does not name it.
-    let open =
-        || listeners.iter().filter(|listener| !listener.to_https).map(|listener| listener.name.clone());
+    let is_open = |listener: &&StackListener| !listener.to_https && !sni::passes(listener);
+    let open = || listeners.iter().filter(is_open).map(|listener| listener.name.clone());
     let chosen: Vec<String> = chosen.into_iter().map(|(name, _)| name).collect();
     let listeners = if node.get("listeners").is_none() { open().collect() } else { chosen };
     let when = conditions::when(reader, node);

@@ -19,7 +19,7 @@ pub use choice::{
 };
 pub use expand::{Parts, edit_path, location};
 pub use explain::{Considered, Why, explain};
-pub use network::{BadNetwork, Network};
+pub use network::{BadNetwork, Network, subscriber};
 pub use path::{Captures, Invalid, NAMED, normal};
 pub use rate::{Rates, Wait};
 pub use rules::{Bad, Found, Rules, captures, specificity};

@@ -49,7 +49,7 @@ fn wide(address: IpAddr) -> u128 {
 }
 
 /// What a rate is counted for: an IPv4 address, or the /64 that an IPv6 subscriber has.
-pub(crate) fn subscriber(address: IpAddr) -> IpAddr {
+pub fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         v4 => v4,

@@ -55,8 +55,14 @@ fn edge(seen: &EdgeSnapshot, text: &mut Text) {
 
 fn listeners(listeners: &[ListenerSnapshot], text: &mut Text) {
     type Count = fn(&ListenerSnapshot) -> u64;
-    let families: [(&str, &str, &str, Count); 3] = [
+    let families: [(&str, &str, &str, Count); 4] = [
         ("naru_connections_accepted_total", "counter", "Connections accepted.", |one| one.accepted),
+        (
+            "naru_connections_turned_away_total",
+            "counter",
+            "Connections closed at once: too many of their source, or without the beginning they need.",
+            |one| one.turned_away,
+        ),
         ("naru_connections", "gauge", "Connections that are open.", |one| one.open),
         ("naru_queue", "gauge", "Requests and connections that wait for an instance.", |one| one.held),
     ];
@@ -347,6 +353,7 @@ mod tests {
             protocol: Protocol::Http,
             stack: "shop".into(),
             accepted: 3,
+            turned_away: 1,
             open: 2,
             held: 0,
             rules: vec![

@@ -44,6 +44,7 @@ pub struct Listened<'a> {
 /// The counts of a listener.
 pub struct Register {
     accepted: Cell<u64>,
+    turned_away: Cell<u64>,
     open: Cell<u64>,
     planned: RefCell<Arc<PlannedRegister>>,
     outlet: RefCell<Option<Rc<Outlet>>>,
@@ -59,7 +60,8 @@ impl PlannedRegister {
             let (listener, stack) = (name.clone(), listener.stack.clone());
             Arc::new(Named { listener, rule: rule.into(), stack, service: service.cloned() })
         };
-        let ruled = listener.rules.iter().map(|rule| {
+        let rules = listener.all_rules();
+        let ruled = rules.iter().map(|rule| {
             let service = service_of(&rule.action).map(|(service, _)| service);
             named(&rule.name, service)
         });
@@ -85,6 +87,7 @@ impl Register {
     pub fn new(planned: &Arc<PlannedRegister>) -> Register {
         let register = Register {
             accepted: Cell::new(0),
+            turned_away: Cell::new(0),
             open: Cell::new(0),
             planned: RefCell::new(planned.clone()),
             outlet: RefCell::default(),
@@ -136,6 +139,11 @@ impl Register {
         add(&self.open, 1);
     }
 
+    /// And is closed before anything of it was carried.
+    pub fn turned_away(&self) {
+        add(&self.turned_away, 1);
+    }
+
     /// And closed.
     pub fn closed(&self) {
         self.open.set(self.open.get() - 1);
@@ -166,6 +174,7 @@ impl Register {
             protocol: listened.protocol,
             stack: planned.rules[0].stack.clone(),
             accepted: self.accepted.get(),
+            turned_away: self.turned_away.get(),
             open: self.open.get(),
             held: listened.held as u64,
             rules: rules.collect(),

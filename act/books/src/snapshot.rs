@@ -24,7 +24,8 @@ impl Origins {
     pub fn learn(&mut self, table: &RouteTable) {
         for listener in &table.listeners {
             let own = listener.service.iter().map(|service| (service, &listener.splits));
-            let ruled = listener.rules.iter().filter_map(|rule| service_of(&rule.action));
+            let rules = listener.all_rules();
+            let ruled = rules.iter().filter_map(|rule| service_of(&rule.action));
             for (service, splits) in own.chain(ruled) {
                 for backend in splits.iter().flat_map(|split| &split.backends) {
                     let (stack, service) = (listener.stack.clone(), service.clone());
@@ -81,6 +82,7 @@ pub fn assemble(
 /// Two workers go by the same table, save for the moment of a change: then what only one has is its part alone.
 fn join(sum: &mut ListenerSnapshot, part: &ListenerSnapshot) {
     sum.accepted += part.accepted;
+    sum.turned_away += part.turned_away;
     sum.open += part.open;
     sum.held += part.held;
     for rule in &part.rules {

@@ -194,9 +194,9 @@ impl Visit {
 pub struct Passing(Rc<Tally>);
 
 impl Passing {
-    /// It has begun.
-    pub fn begin(register: &Register) -> Passing {
-        let tally = register.tally(None);
+    /// It has begun, by the rule at this place of the table, if one took it.
+    pub fn begin(register: &Register, rule: Option<usize>) -> Passing {
+        let tally = register.tally(rule);
         add(&tally.streams, 1);
         Passing(tally)
     }

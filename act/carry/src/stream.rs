@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -51,6 +52,17 @@ impl Stream {
                 (Reader::Plain(read), Writer::Plain(write))
             }
             Stream::Tls(stream) => (Reader::Tls(stream), Writer::Tls(stream)),
+        }
+    }
+
+    /// The address that the client connected to.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Stream::Plain(stream) => stream.local_addr(),
+            Stream::Tls(stream) => stream.borrow().get_ref().0.local_addr(),
         }
     }
 

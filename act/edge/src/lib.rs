@@ -6,6 +6,7 @@
 //! warm, allocates. The parts, from the outside in:
 //!
 //! - `listen` opens sockets, `table` is what all workers get, `worker` adopts it and reports;
+//! - `entrance` lets a connection in, if `room` has a place for it;
 //! - `route` chooses an instance and, in the same step, begins to count in the books (`naru_books`);
 //! - `http1` and `tcp` carry the bytes, by the means of `naru_carry`.
 //!
@@ -13,10 +14,12 @@
 //! counts exactly once, from the choice of its instance until its last byte was handed to the client's
 //! socket. A request is repeated only if that cannot do harm.
 
+mod entrance;
 mod gate;
 mod greet;
 mod http1;
 mod listen;
+mod room;
 mod route;
 mod search;
 mod table;
@@ -37,6 +40,7 @@ use naru_model::{
     Time,
 };
 use naru_tls::Seals;
+use room::Rooms;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -45,7 +49,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-use table::{Loads, Plan};
+use table::{Kept, Loads, Plan};
 use tokio::sync::{mpsc, oneshot, watch};
 use worker::{Acks, Command, Told, Worker};
 
@@ -132,6 +136,7 @@ struct Desk {
     origins: naru_books::Origins,
     logs: naru_books::Logs,
     loads: Loads,
+    rooms: Rooms,
     listening: Listening,
     seals: Seals,
     /// When their files are looked at again.
@@ -177,6 +182,7 @@ impl Edge {
             origins: naru_books::Origins::default(),
             logs: naru_books::Logs::default(),
             loads: Loads::new(),
+            rooms: Rooms::default(),
             listening: Listening::with(lent),
             seals: Seals::new(config.certificates.clone()),
             look_again: Instant::now(),
@@ -362,8 +368,8 @@ impl Shared {
     fn publish(&self, desk: &mut Desk, table: RouteTable) -> Result<(), Refused> {
         let before = desk.faults();
         let mut plan = {
-            let Desk { loads, logs, seals, .. } = &mut *desk;
-            Plan::read(&table, loads, logs, seals)?
+            let Desk { loads, rooms, logs, seals, .. } = &mut *desk;
+            Plan::read(&table, &mut Kept { loads, rooms, logs, seals })?
         };
         if desk.phase == Phase::Serving {
             desk.listening.provide(&mut plan, self.acks.each.len(), Instant::now());

@@ -5,7 +5,8 @@
 //! generation does not name.
 
 use crate::gate::Gate;
-use crate::table::{PlannedBackend, PlannedListener, PlannedSplit};
+use crate::room::Room;
+use crate::table::{PlannedBackend, PlannedEntrance, PlannedListener, PlannedSplit};
 use naru_books::{Claim, Entry, Kind, Listened, Register};
 use naru_model::{ListenerSnapshot, Policy};
 use std::cell::{Cell, RefCell};
@@ -25,6 +26,9 @@ pub(crate) struct Route {
     pub(crate) gate: RefCell<Rc<Gate>>,
     /// How TLS ends at new connections, if it does.
     pub(crate) tls: RefCell<Option<Arc<ServerConfig>>>,
+    entrance: RefCell<Arc<PlannedEntrance>>,
+    /// The places for connections, which all workers have in common.
+    pub(crate) room: Arc<Room>,
     /// Told when the listener is removed, to connections that wait for their next request.
     pub(crate) closing: Notify,
     /// Told when the listener is removed, or left to a successor: connections whose protocol can say ahead
@@ -90,6 +94,8 @@ impl Route {
             own: Rc::default(),
             gate: RefCell::default(),
             tls: RefCell::default(),
+            entrance: RefCell::new(listener.entrance.clone()),
+            room: listener.room.clone(),
             closing: Notify::new(),
             leaving: Notify::new(),
             stage: Cell::new(Stage::Open),
@@ -111,6 +117,8 @@ impl Route {
     ) {
         self.register.change(&listener.register);
         self.tls.replace(listener.tls.clone());
+        self.entrance.replace(listener.entrance.clone());
+        self.room.limit(listener.entrance.max_connections);
         self.own.change(&listener.splits, &listener.policy, &mut entry);
         let gate = Gate::next(&self.gate.borrow(), listener, workers, &mut entry);
         self.gate.replace(gate);
@@ -123,9 +131,15 @@ impl Route {
         self.finish();
     }
 
+    /// What holds for all that comes in.
+    pub(crate) fn entrance(&self) -> Arc<PlannedEntrance> {
+        self.entrance.borrow().clone()
+    }
+
     /// No more connections come: those that are idle close, and the others once their work is done.
     pub(crate) fn finish(&self) {
         self.stage.set(Stage::Closed);
+        self.room.limit(None);
         self.leaving.notify_waiters();
         self.closing.notify_waiters();
     }
@@ -134,6 +148,8 @@ impl Route {
     pub(crate) fn leave(&self) {
         if self.stage.get() == Stage::Open {
             self.stage.set(Stage::Leaving);
+            // Who has been accepted is let in: a place here may be free only in hours.
+            self.room.limit(None);
             self.leaving.notify_waiters();
         }
     }

@@ -2,6 +2,7 @@
 //! that the workers share. Immutable; a change is a new one.
 
 use crate::listen::Sockets;
+use crate::room::{Room, Rooms};
 use naru_books::{Load, Logs, PlannedRegister};
 use naru_model::{
     Generation, InstanceId, Policy, Protocol, ReleaseNo, RouteTable, Rule, RuleAction, Terminate, Tls,
@@ -9,7 +10,7 @@ use naru_model::{
 use naru_tls::{Inside, Seals};
 use naru_traffic::{Network, Rules};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -64,6 +65,7 @@ pub(crate) struct PlannedListener {
     /// How TLS ends here, if it does.
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) rules: Arc<PlannedRules>,
+    pub(crate) room: Arc<Room>,
     pub(crate) register: Arc<PlannedRegister>,
 }
 
@@ -78,6 +80,12 @@ impl PlannedListener {
 pub(crate) struct PlannedEntrance {
     /// Networks that are believed about who asks.
     pub(crate) trusted: Vec<Network>,
+    /// Whether those begin with the PROXY protocol.
+    pub(crate) accept_proxy: bool,
+    /// Whether TLS is passed on unread, by the name that a client asks for: the rules are those names.
+    pub(crate) passes_tls: bool,
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) max_connections_per_source: Option<u32>,
 }
 
 /// A listener's rules.
@@ -113,23 +121,27 @@ pub(crate) struct PlannedBackend {
 /// The load of every instance that the edge knows.
 pub(crate) type Loads = HashMap<InstanceId, Arc<Load>>;
 
+/// What an edge keeps from table to table.
+pub(crate) struct Kept<'a> {
+    pub(crate) loads: &'a mut Loads,
+    pub(crate) rooms: &'a mut Rooms,
+    pub(crate) logs: &'a mut Logs,
+    pub(crate) seals: &'a mut Seals,
+}
+
 impl Plan {
     /// Reads `table`; the sockets are opened later.
     ///
     /// # Errors
     /// A backend's address that cannot be read.
-    pub(crate) fn read(
-        table: &RouteTable,
-        loads: &mut Loads,
-        logs: &mut Logs,
-        seals: &mut Seals,
-    ) -> Result<Plan, Refused> {
-        seals.begin();
+    pub(crate) fn read(table: &RouteTable, kept: &mut Kept<'_>) -> Result<Plan, Refused> {
+        kept.rooms.sweep();
+        kept.seals.begin();
         let listener = |listener: &naru_model::Listener| {
             let mut splits = Vec::new();
-            let sealed = terminated(listener).map(|(terminate, inside)| seals.get(terminate, inside));
+            let sealed = terminated(listener).map(|(terminate, inside)| kept.seals.get(terminate, inside));
             for split in &listener.splits {
-                splits.push(PlannedSplit::read(split, &listener.name, loads)?);
+                splits.push(PlannedSplit::read(split, &listener.name, kept.loads)?);
             }
             Ok(PlannedListener {
                 name: listener.name.as_str().into(),
@@ -140,13 +152,14 @@ impl Plan {
                 policy: listener.policy.clone().into(),
                 entrance: PlannedEntrance::read(listener)?.into(),
                 tls: sealed,
-                rules: PlannedRules::read(listener, loads)?.into(),
-                register: PlannedRegister::read(listener, logs).into(),
+                rules: PlannedRules::read(listener, kept.loads)?.into(),
+                room: kept.rooms.room(listener),
+                register: PlannedRegister::read(listener, kept.logs).into(),
             })
         };
         let listeners = table.listeners.iter().map(listener).collect::<Result<_, _>>();
         let listeners = listeners?;
-        seals.end();
+        kept.seals.end();
         Ok(Plan { generation: table.generation, listeners })
     }
 }
@@ -167,25 +180,26 @@ pub(crate) fn terminated(listener: &naru_model::Listener) -> Option<(&Terminate,
 /// worse than none.
 fn unserved(listener: &naru_model::Listener) -> Option<&'static str> {
     let entrance = &listener.entrance;
-    let forwards = listener.rules.iter().filter_map(|rule| match &rule.action {
+    let rules = listener.all_rules();
+    let forwards = rules.iter().filter_map(|rule| match &rule.action {
         RuleAction::Forward(forward) => Some(forward),
         _ => None,
     });
     let policies = forwards.clone().map(|forward| &forward.policy).chain([&listener.policy]);
     let served = |policy: &Policy| {
         let (compress, queue) = (policy.compress, policy.queue.clone());
-        *policy == Policy { compress, queue, ..Policy::default() }
+        *policy == Policy { compress, queue, send_proxy: policy.send_proxy, ..Policy::default() }
     };
     let asks = [
-        (matches!(entrance.tls, Some(Tls::Passthrough(_))), "TLS is not passed through yet"),
-        (entrance.accept_proxy, "the PROXY protocol is not served yet"),
-        (entrance.max_connections.is_some(), "limits of connections are not served yet"),
-        (entrance.max_connections_per_source.is_some(), "limits of connections are not served yet"),
+        (
+            matches!(entrance.tls, Some(Tls::Passthrough(_))) && listener.protocol != Protocol::Tcp,
+            "TLS is passed on unread only where the protocol is TCP",
+        ),
         (matches!(listener.protocol, Protocol::Http2 | Protocol::Udp), "HTTP/2 and UDP are not served yet"),
         (forwards.into_iter().any(|forward| forward.http2), "HTTP/2 is not served yet"),
         (
             policies.into_iter().any(|policy| !served(policy)),
-            "of a policy, only compress and queue are served yet",
+            "of a policy, only compress, queue and send_proxy are served yet",
         ),
     ];
     asks.into_iter().find(|(asked, _)| *asked).map(|(_, what)| what)
@@ -200,18 +214,29 @@ impl PlannedEntrance {
             let what = |bad: naru_traffic::BadNetwork| bad.to_string();
             text.parse().map_err(what).map_err(|what| Refused::Rule { listener: listener.name.clone(), what })
         };
+        let entrance = &listener.entrance;
         Ok(PlannedEntrance {
-            trusted: listener.entrance.trusted.iter().map(network).collect::<Result<_, _>>()?,
+            trusted: entrance.trusted.iter().map(network).collect::<Result<_, _>>()?,
+            accept_proxy: entrance.accept_proxy,
+            passes_tls: matches!(entrance.tls, Some(Tls::Passthrough(_))),
+            max_connections: entrance.max_connections.map(|most| most as usize),
+            max_connections_per_source: entrance.max_connections_per_source,
         })
+    }
+
+    /// Whether `peer` is believed about who asks.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(peer))
     }
 }
 
 impl PlannedRules {
     fn read(listener: &naru_model::Listener, loads: &mut Loads) -> Result<PlannedRules, Refused> {
-        let filed = Rules::compile(&listener.rules);
+        let rules = listener.all_rules();
+        let filed = Rules::compile(&rules);
         let filed =
             filed.map_err(|bad| Refused::Rule { listener: listener.name.clone(), what: bad.to_string() })?;
-        let each = listener.rules.iter().map(|rule| PlannedRule::read(rule, &listener.name, loads));
+        let each = rules.iter().map(|rule| PlannedRule::read(rule, &listener.name, loads));
         let has_own = listener.service.is_some();
         Ok(PlannedRules { filed, each: each.collect::<Result<_, _>>()?, has_own })
     }

@@ -5,6 +5,7 @@
 //! not yet looked at goes by the table of the moment when its request is complete.)
 
 use crate::Config;
+use crate::entrance::{self, Entered};
 use crate::listen::Lent;
 use crate::route::Route;
 use crate::table::{Plan, PlannedBackend};
@@ -299,6 +300,8 @@ impl Worker {
             while self.connections.get() >= self.config.max_connections {
                 self.room.notified().await;
             }
+            let room = route.borrow().room.clone();
+            room.vacancy().await;
             match listener.accept().await {
                 Ok((stream, peer)) => self.serve(route.borrow().clone(), stream, peer),
                 Err(error) => {
@@ -322,15 +325,17 @@ impl Worker {
         }
     }
 
-    fn serve(self: &Rc<Worker>, route: Rc<Route>, stream: TcpStream, peer: SocketAddr) {
+    fn serve(self: &Rc<Worker>, route: Rc<Route>, mut stream: TcpStream, peer: SocketAddr) {
         let open = Open::new(self.clone(), route.clone());
         let config = self.config.clone();
         tokio::task::spawn_local(async move {
             let _open = open;
+            let Some(entered) = entrance::enter(&config, &route, &mut stream, peer).await else { return };
+            let Entered { place: _place, who } = entered;
             let Some(stream) = greet::greet(&config, &route, stream).await else { return };
             match route.protocol {
-                Protocol::Http | Protocol::Http2 => http1::serve(&config, &route, stream, peer).await,
-                Protocol::Tcp | Protocol::Udp => tcp::serve(&config, &route, stream).await,
+                Protocol::Http | Protocol::Http2 => http1::serve(&config, &route, stream, who.source).await,
+                Protocol::Tcp | Protocol::Udp => tcp::serve(&config, &route, stream, who).await,
             }
         });
     }

@@ -1,6 +1,6 @@
 //! What a deploy would change of a stack's own addresses and routes: one sentence each.
 
-use naru_model::{Match, PathMatch, RuleAction, Stack, StackListener, StackRoute};
+use naru_model::{Match, PathMatch, RuleAction, Stack, StackListener, StackRoute, Tls};
 
 /// What `new` has other than `old`.
 pub(super) fn changes(old: Option<&Stack>, new: &Stack) -> Vec<String> {
@@ -35,7 +35,17 @@ fn compare<'a, T: PartialEq>(
 }
 
 fn listener(one: &StackListener) -> String {
-    let to = if one.to_https { ", all to HTTPS" } else { "" };
+    let to = match &one.entrance.tls {
+        _ if one.to_https => ", all to HTTPS".into(),
+        Some(Tls::Passthrough(names)) => {
+            let each = names.iter().map(|name| {
+                let rule = name.as_rule();
+                format!("{} {}", rule.name, action(&rule.action))
+            });
+            format!(", TLS passed on: {}", each.collect::<Vec<_>>().join(", "))
+        }
+        _ => String::new(),
+    };
     format!("{}:{}{to}", one.host_ip, one.port)
 }
 

@@ -99,6 +99,7 @@ pub fn traffic(at: Time, n: u64) -> EdgeSnapshot {
         protocol: Protocol::Http,
         stack: "shop".into(),
         accepted: 1,
+        turned_away: 0,
         open: 1,
         held: 3,
         rules: vec![RuleSnapshot { name: String::new(), service: Some("api".into()), tally }],

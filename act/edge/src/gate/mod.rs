@@ -20,7 +20,7 @@ use naru_books::Entry;
 use naru_traffic::{Ask, Captures, Fields, normal};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -140,8 +140,7 @@ impl Gate {
 
     /// Whether `peer` is believed about who asks.
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
-        let trusted = self.planned.as_ref().map(|(_, entrance)| &entrance.trusted);
-        trusted.is_some_and(|trusted| trusted.iter().any(|network| network.contains(peer)))
+        self.planned.as_ref().is_some_and(|(_, entrance)| entrance.trusts(peer))
     }
 
     /// Who asks: the last of those whom trusted proxies name that is no such proxy itself.
@@ -156,6 +155,29 @@ impl Gate {
             source = named;
         }
         source
+    }
+
+    /// Whether what no rule takes goes to the listener's own instances.
+    pub(crate) fn has_own(&self) -> bool {
+        self.planned.as_ref().is_some_and(|(rules, _)| rules.has_own)
+    }
+
+    /// The instances of the rule that takes connections by this name alone (none, where they name none), and its place.
+    pub(crate) fn by_name(&self, name: Option<&str>) -> Option<(Rc<Set>, usize)> {
+        let (rules, _) = self.planned.as_ref()?;
+        let ask = Ask {
+            method: "",
+            host: name.unwrap_or_default(),
+            path: "/",
+            query: None,
+            source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            fields: &Nameless,
+        };
+        let index = rules.filed.find(&ask)?.index;
+        match &self.ways[index].action {
+            Action::Forward(set) => Some((set.clone(), index)),
+            _ => None,
+        }
     }
 
     /// What becomes of a request, and the place of the rule that took it, if one did.
@@ -178,6 +200,17 @@ impl Gate {
             None => (Verdict::Answer(Answer::told(404, "no rule of this address takes the request")), None),
         }
     }
+}
+
+/// The fields of what has none.
+struct Nameless;
+
+impl Fields for Nameless {
+    fn field(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+
+    fn each(&self, _: &mut dyn FnMut(&str, &[u8])) {}
 }
 
 /// What `captures` stand for belongs to one path: both are found again from the request itself.

@@ -6,6 +6,7 @@ mod answers;
 #[path = "../../../acme/tests/authority/mod.rs"]
 mod authority;
 mod cuts;
+mod entrance;
 mod lab;
 mod leave;
 mod load;

@@ -451,9 +451,9 @@ async fn only_a_trusted_proxy_is_believed_about_who_asks() {
 async fn what_the_edge_does_not_do_is_refused_and_nothing_changes() {
     let lab = lab(vec![rule("fixed", Match::default(), respond("as before"))]).await;
     let mut asks = ruled(vec![]);
-    asks.entrance.accept_proxy = true;
+    asks.entrance.tls = Some(naru_model::Tls::Passthrough(vec![]));
     let table = naru_model::RouteTable { generation: naru_model::Generation(9), listeners: vec![asks] };
     let refused = lab.edge.apply(table).unwrap_err().to_string();
-    assert_eq!(refused, "listener web: the PROXY protocol is not served yet");
+    assert_eq!(refused, "listener web: TLS is passed on unread only where the protocol is TCP");
     assert_eq!(ask(&lab, &get("/")).await.1, "as before");
 }

@@ -89,7 +89,7 @@ fn rules(routes: &RouteTable) -> String {
     let mut text = String::new();
     for listener in routes.listeners.iter().filter(|one| one.service.is_none()) {
         let mut table = Table::new(&["", "RULE", "TAKES", "ANSWERED BY"]);
-        for (at, rule) in listener.rules.iter().enumerate() {
+        for (at, rule) in listener.all_rules().iter().enumerate() {
             table.row([
                 format!("{}.", at + 1),
                 foreign(&rule.name),
