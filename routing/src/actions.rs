@@ -6,7 +6,7 @@ use naru_model::{
     BasicAuth, Edits, FieldEdits, Files, Forward, ForwardAuth, Guard, PathEdit, Policy, RateKey, RateLimit,
     Redirect, Respond, RuleAction, ServiceName, Span,
 };
-use naru_yaml::Node;
+use naru_yaml::{Node, Pos};
 use std::collections::BTreeMap;
 
 /// Of these, a route has one.
@@ -68,7 +68,7 @@ pub(crate) struct Among<'a> {
 
 /// A service, or a mapping with `service` and `port`.
 pub(crate) fn service_port(reader: &mut Reader<'_>, node: &Node, among: &Among<'_>) -> Option<Forward> {
-    let Among { key, spoken, ports, add } = among;
+    let key = among.key;
     let (name, port) = match node.map() {
         Some(_) => {
             let mut reader = reader.below(key);
@@ -82,7 +82,20 @@ pub(crate) fn service_port(reader: &mut Reader<'_>, node: &Node, among: &Among<'
         None => (reader.text(key, Some(node))?, None),
     };
     let pos = node.get("service").map_or(node.pos, |service| service.pos);
-    let Some(targets) = ports.get(&ServiceName::from(name.as_str())) else {
+    let target = chosen_port(reader, pos, &name, port, among)?;
+    let service = name.as_str().into();
+    Some(Forward { service, target, http2: false, splits: vec![], policy: Policy::default() })
+}
+
+fn chosen_port(
+    reader: &mut Reader<'_>,
+    pos: Pos,
+    name: &str,
+    port: Option<u16>,
+    among: &Among<'_>,
+) -> Option<u16> {
+    let Among { key, spoken, ports, add } = among;
+    let Some(targets) = ports.get(&ServiceName::from(name)) else {
         let all: Vec<&str> = ports.keys().map(|name| name.as_str()).collect();
         reader.error(
             pos,
@@ -91,25 +104,23 @@ pub(crate) fn service_port(reader: &mut Reader<'_>, node: &Node, among: &Among<'
         );
         return None;
     };
-    let target = match port {
+    match port {
         Some(port) if !targets.contains(&port) => {
             let all: Vec<String> = targets.iter().map(u16::to_string).collect();
             let what = format!("{key}: service {name} has no {spoken} port {port}");
             reader.error(pos, what, format!("its ports are: {}", all.join(", ")));
-            return None;
+            None
         }
-        Some(port) => port,
+        Some(port) => Some(port),
         None => match targets.first() {
-            Some(first) => *first,
+            Some(first) => Some(*first),
             None => {
                 let what = format!("{key}: service {name} has no port that speaks {spoken}");
-                reader.error(pos, what, add(&name));
-                return None;
+                reader.error(pos, what, add(name));
+                None
             }
         },
-    };
-    let service = name.as_str().into();
-    Some(Forward { service, target, http2: false, splits: vec![], policy: Policy::default() })
+    }
 }
 
 fn redirect(reader: &mut Reader<'_>, node: &Node) -> Option<Redirect> {

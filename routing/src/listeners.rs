@@ -64,19 +64,7 @@ fn listener(
         reader.wrong(node.key, "has no port", "add port: 8080");
     }
     let port = reader.whole("port", node.get("port"), 1..=65535);
-    let host_ip = match reader.text("host_ip", node.get("host_ip")) {
-        Some(ip) if ip.parse::<std::net::IpAddr>().is_err() => {
-            let pos = node.get("host_ip").map_or(node.pos, |node| node.pos);
-            reader.error(
-                pos,
-                format!("host_ip: {ip:?} is not an IP address"),
-                "write an address, as 127.0.0.1",
-            );
-            return None;
-        }
-        Some(ip) => ip,
-        None => "0.0.0.0".into(),
-    };
+    let host_ip = host_ip(reader, node)?;
     let entrance = entrance(reader, node, setting);
     let redirect = reader.word("redirect", node.get("redirect"), &[("https", ())]).is_some();
     if let (Some(both), true) = (node.get("tls"), redirect) {
@@ -84,6 +72,22 @@ fn listener(
         reader.wrong(both.key, "both ends TLS and redirects to https", advice);
     }
     Some(StackListener { name: name.into(), host_ip, port: port? as u16, entrance, to_https: redirect })
+}
+
+fn host_ip(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    match reader.text("host_ip", node.get("host_ip")) {
+        Some(ip) if ip.parse::<std::net::IpAddr>().is_err() => {
+            let pos = node.get("host_ip").map_or(node.pos, |node| node.pos);
+            reader.error(
+                pos,
+                format!("host_ip: {ip:?} is not an IP address"),
+                "write an address, as 127.0.0.1",
+            );
+            None
+        }
+        Some(ip) => Some(ip),
+        None => Some("0.0.0.0".into()),
+    }
 }
 
 fn entrance(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>) -> Entrance {

@@ -79,6 +79,21 @@ fn route(
     reader.keys(node, &known);
     let name = reader.text("name", node.get("name")).unwrap_or_else(|| format!("routes[{at}]"));
     let priority = reader.whole("priority", node.get("priority"), 0..=1_000_000).map_or(0, |n| n as i64);
+    let listeners = standing(reader, node, listeners);
+    let when = conditions::when(reader, node);
+    let guard = actions::guard(reader, node, setting);
+    let edits = actions::edits(reader, node);
+    let action = actions::action(reader, node, setting);
+    if action.is_none() && !ACTIONS.iter().any(|key| node.get(key).is_some()) {
+        let what = "says nothing of what becomes of a request";
+        reader.wrong(node.pos, what, format!("add one of {}", ACTIONS.join(", ")));
+    }
+    let rule = Rule { name, when, guard, edits, action: action? };
+    Some((priority, StackRoute { listeners, rule }))
+}
+
+/// The listeners at which a route stands.
+fn standing(reader: &mut Reader<'_>, node: &Node, listeners: &[StackListener]) -> Vec<String> {
     let chosen = reader.texts("listeners", node.get("listeners"));
     for (wanted, pos) in &chosen {
         if !listeners.iter().any(|listener| listener.name == *wanted) {
@@ -95,15 +110,5 @@ fn route(
     let is_open = |listener: &&StackListener| !listener.to_https && !sni::passes(listener);
     let open = || listeners.iter().filter(is_open).map(|listener| listener.name.clone());
     let chosen: Vec<String> = chosen.into_iter().map(|(name, _)| name).collect();
-    let listeners = if node.get("listeners").is_none() { open().collect() } else { chosen };
-    let when = conditions::when(reader, node);
-    let guard = actions::guard(reader, node, setting);
-    let edits = actions::edits(reader, node);
-    let action = actions::action(reader, node, setting);
-    if action.is_none() && !ACTIONS.iter().any(|key| node.get(key).is_some()) {
-        let what = "says nothing of what becomes of a request";
-        reader.wrong(node.pos, what, format!("add one of {}", ACTIONS.join(", ")));
-    }
-    let rule = Rule { name, when, guard, edits, action: action? };
-    Some((priority, StackRoute { listeners, rule }))
+    if node.get("listeners").is_none() { open().collect() } else { chosen }
 }
