@@ -211,9 +211,9 @@ struct Target<'a> {
 
 impl<'a> Target<'a> {
     fn of(text: &'a str, method: &str) -> Result<Target<'a>, Reject> {
-        // What is no URI at all, some cut short and others do not.
-        if !text.is_ascii() || text.contains('#') {
-            return Err(Reject::bad("the request's target has a fragment, or bytes beyond ASCII"));
+        // Some servers cut it off, and others take it for a part of the path.
+        if text.contains('#') {
+            return Err(Reject::bad("the request's target has a fragment"));
         }
         if text.starts_with('/') || (text == "*" && method == "OPTIONS") {
             return Ok(Target { authority: None, path: text });
