@@ -74,6 +74,12 @@ impl Body {
         self.state == State::Done
     }
 
+    /// Whether the next byte is one of the trailers, or of the line that ends them.
+    pub fn is_in_trailers(&self) -> bool {
+        use State::{LastLf, Line, Name, Value, ValueEnd};
+        matches!(self.state, Line(_) | Name(_) | Value(_) | ValueEnd(_) | LastLf)
+    }
+
     /// Whether the sender's end is the body's end.
     pub fn ends_with_close(&self) -> bool {
         self.state == State::UntilClose

@@ -1,14 +1,17 @@
 //! Bytes between sockets: memory on loan while they move (`buffer`), reading and writing that give up on a peer that
-//! stopped (`transfer`), a client's connection with or without TLS (`stream`), and the connections to instances that wait for their next request (`pool`).
+//! stopped (`transfer`), a client's connection with or without TLS (`stream`),
+//! connections inside the process (`pipe`), and the connections to instances that wait for their next request (`pool`).
 //!
 //! Nothing here knows what the bytes mean, who counts them, or why they are carried.
 
 mod buffer;
+mod pipe;
 mod pool;
 mod stream;
 mod transfer;
 
 pub use buffer::{Buffer, HeadText, SIZE};
-pub use pool::{Origin, Pool, Upstream};
+pub use pipe::{End, pipe};
+pub use pool::{Origin, Pool, Shared, Upstream};
 pub use stream::{Reader, Stream, Writer};
 pub use transfer::{Inbox, finish, linger, write_all};

@@ -5,7 +5,9 @@
 //! long, or longer than the instance promised, is not used for a request that may not be repeated; and when
 //! it fails all the same, the system is asked whether the peer took any byte of the request.
 
-use crate::stream::{Reader, Writer};
+use crate::stream::{Reader, Stream, Writer};
+use bytes::Bytes;
+use h2::client::SendRequest;
 use naru_wire::Repeat;
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
@@ -13,11 +15,16 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 /// Idle connections kept for an instance by one worker: beyond that, a new one is cheaper than the memory.
 const KEPT: usize = 512;
+
+/// Streams of one connection: beyond that, one more connection costs less than waiting for each other.
+const STREAMS: usize = 100;
 
 /// How long a connection may wait for a request that can be repeated.
 const IDLE: Duration = Duration::from_secs(60);
@@ -28,7 +35,7 @@ const IDLE_UNREPEATABLE: Duration = Duration::from_secs(1);
 /// A connection to an instance.
 pub struct Upstream {
     /// To the instance.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// Bytes that the system took for it, in all its life.
     pub written: Cell<u64>,
     /// Whether it had a request before.
@@ -52,24 +59,35 @@ impl Upstream {
     pub async fn connect(to: SocketAddr, limit: Duration) -> io::Result<Upstream> {
         let stream = tokio::time::timeout(limit, TcpStream::connect(to)).await??;
         stream.set_nodelay(true)?;
-        Ok(Upstream { stream, written: Cell::new(0), origin: Origin::Fresh })
+        Ok(Upstream::new(Stream::Plain(stream)))
+    }
+
+    /// One that had no request before.
+    pub fn new(stream: Stream) -> Upstream {
+        Upstream { stream, written: Cell::new(0), origin: Origin::Fresh }
     }
 
     /// Its two directions, and the count of what was written.
     pub fn split(&mut self) -> (Reader<'_>, Writer<'_>, &Cell<u64>) {
         let (read, write) = self.stream.split();
-        (Reader::Plain(read), Writer::Plain(write), &self.written)
+        (read, write, &self.written)
     }
 
     /// Whether it is certain that the peer's system took nothing written after the first `before` bytes:
     /// then its application cannot have seen any of it.
     pub fn took_nothing_since(&self, before: u64) -> bool {
-        self.written.get() == before || acknowledged(&self.stream).is_some_and(|acked| acked <= before)
+        let is_untouched = match &self.stream {
+            Stream::Plain(stream) => acknowledged(stream).is_some_and(|acked| acked <= before),
+            Stream::Pipe(end) => end.is_unseen(),
+            Stream::Tls(_) => false,
+        };
+        self.written.get() == before || is_untouched
     }
 
     /// Whether the peer has neither closed nor said anything unasked.
     fn is_quiet(&self) -> bool {
-        let peek = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
+        let Stream::Plain(stream) = &self.stream else { return false };
+        let peek = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
         matches!(peek, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
@@ -78,6 +96,29 @@ impl Upstream {
 #[derive(Default)]
 pub struct Pool {
     ports: RefCell<Vec<(SocketAddr, Vec<Idle>)>>,
+    /// Connections of HTTP/2, which many requests share.
+    shared: RefCell<Vec<(SocketAddr, Shared)>>,
+}
+
+/// A connection of HTTP/2, as one of those that share it has it.
+#[derive(Clone)]
+pub struct Shared {
+    /// Begins streams.
+    pub sender: SendRequest<Bytes>,
+    /// There are as many of these as streams, and one more.
+    streams: Rc<()>,
+}
+
+impl From<SendRequest<Bytes>> for Shared {
+    fn from(sender: SendRequest<Bytes>) -> Shared {
+        Shared { sender, streams: Rc::default() }
+    }
+}
+
+impl Shared {
+    fn has_room(&self) -> bool {
+        Rc::strong_count(&self.streams) <= self.sender.current_max_send_streams().min(STREAMS)
+    }
 }
 
 struct Idle {
@@ -117,8 +158,32 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection whose last answer is complete.
+    /// A connection of HTTP/2 on which another stream may begin. Forgets those that are over.
+    pub fn shared(&self, to: SocketAddr) -> Option<Shared> {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut shared = self.shared.borrow_mut();
+        let mut found = None;
+        shared.retain_mut(|(address, one)| {
+            // A clone, since only a handle that has sent nothing tells whether it may.
+            let state = if *address == to { one.sender.clone().poll_ready(&mut cx) } else { Poll::Pending };
+            if matches!(state, Poll::Ready(Ok(()))) && one.has_room() && found.is_none() {
+                found = Some(one.clone());
+            }
+            !matches!(state, Poll::Ready(Err(_)))
+        });
+        found
+    }
+
+    /// Keeps a connection of HTTP/2 for those that come.
+    pub fn share(&self, to: SocketAddr, one: Shared) {
+        self.shared.borrow_mut().push((to, one));
+    }
+
+    /// Keeps a connection whose last answer is complete. One that is a stream of another has no more use.
     pub fn put(&self, to: SocketAddr, mut upstream: Upstream, promised: Option<Duration>) {
+        if !matches!(upstream.stream, Stream::Plain(_)) {
+            return;
+        }
         let mut ports = self.ports.borrow_mut();
         let at = ports.iter().position(|(address, _)| *address == to).unwrap_or_else(|| {
             ports.push((to, Vec::new()));
@@ -134,6 +199,8 @@ impl Pool {
     /// Closes all.
     pub fn clear(&self) {
         self.ports.borrow_mut().clear();
+        // Each ends once its last stream has.
+        self.shared.borrow_mut().clear();
     }
 
     /// Closes those that are dead or have waited too long, and forgets addresses without any.
@@ -171,12 +238,19 @@ fn acknowledged(stream: &TcpStream) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Upstream};
+    use super::{Duration, Stream, Upstream};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
+    fn tcp(upstream: &mut Upstream) -> &mut tokio::net::TcpStream {
+        match &mut upstream.stream {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(_) | Stream::Pipe(_) => panic!("it was connected by TCP"),
+        }
+    }
+
     async fn send(upstream: &mut Upstream, text: &[u8]) {
-        upstream.stream.write_all(text).await.unwrap();
+        tcp(upstream).write_all(text).await.unwrap();
         upstream.written.set(upstream.written.get() + text.len() as u64);
     }
 
@@ -193,10 +267,10 @@ mod tests {
             send(&mut upstream, text).await;
             peer.read_exact(&mut vec![0; text.len()]).await.unwrap();
             drop(peer);
-            assert_eq!(upstream.stream.read(&mut [0; 1]).await.unwrap(), 0);
+            assert_eq!(tcp(&mut upstream).read(&mut [0; 1]).await.unwrap(), 0);
             // The peer's system answers this with a reset: it has no more use for it.
             send(&mut upstream, b"after").await;
-            upstream.stream.ready(tokio::io::Interest::ERROR).await.unwrap();
+            tcp(&mut upstream).ready(tokio::io::Interest::ERROR).await.unwrap();
             assert_eq!(upstream.took_nothing_since(before), !taken);
         }
     }

@@ -3,6 +3,7 @@
 //! Both directions of a connection are driven by one task. So those of a TLS connection, which are one state
 //! machine, share it in turns, without a lock.
 
+use crate::pipe::End;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -19,6 +20,8 @@ pub enum Stream {
     Plain(TcpStream),
     /// With TLS that ends here. Boxed: it is large, and must not make a plain connection larger.
     Tls(Box<RefCell<TlsStream<TcpStream>>>),
+    /// Inside the process: what speaks another protocol to the client, or to the instance, is at its other end.
+    Pipe(End),
 }
 
 /// Where bytes come from.
@@ -27,6 +30,8 @@ pub enum Reader<'a> {
     Plain(ReadHalf<'a>),
     /// A TLS connection.
     Tls(&'a RefCell<TlsStream<TcpStream>>),
+    /// A connection inside the process.
+    Pipe(&'a End),
 }
 
 /// Where bytes go to.
@@ -35,6 +40,8 @@ pub enum Writer<'a> {
     Plain(WriteHalf<'a>),
     /// A TLS connection.
     Tls(&'a RefCell<TlsStream<TcpStream>>),
+    /// A connection inside the process.
+    Pipe(&'a End),
 }
 
 impl From<TlsStream<TcpStream>> for Stream {
@@ -52,6 +59,7 @@ impl Stream {
                 (Reader::Plain(read), Writer::Plain(write))
             }
             Stream::Tls(stream) => (Reader::Tls(stream), Writer::Tls(stream)),
+            Stream::Pipe(end) => (Reader::Pipe(end), Writer::Pipe(end)),
         }
     }
 
@@ -74,6 +82,8 @@ impl Stream {
         match self {
             Stream::Plain(stream) => stream.set_zero_linger(),
             Stream::Tls(stream) => stream.borrow().get_ref().0.set_zero_linger(),
+            // Its peer sees that anyway.
+            Stream::Pipe(_) => Ok(()),
         }
     }
 }
@@ -85,6 +95,7 @@ impl Reader<'_> {
         match self {
             Reader::Plain(read) => read.as_ref().poll_read_ready(cx),
             Reader::Tls(_) => Poll::Ready(Ok(())),
+            Reader::Pipe(end) => end.poll_arrived(cx).map_ok(|_| ()),
         }
     }
 
@@ -99,6 +110,7 @@ impl Reader<'_> {
                     read => read,
                 })
             }
+            Reader::Pipe(end) => end.poll_read(cx, room),
         }
     }
 }
@@ -108,13 +120,14 @@ impl Writer<'_> {
         match self {
             Writer::Plain(write) => poll_parts(Pin::new(write), cx, parts),
             Writer::Tls(stream) => poll_parts(Pin::new(&mut *stream.borrow_mut()), cx, parts),
+            Writer::Pipe(end) => end.poll_write(cx, parts),
         }
     }
 
     /// Hands all that was written to the system.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Writer::Plain(_) => Poll::Ready(Ok(())),
+            Writer::Plain(_) | Writer::Pipe(_) => Poll::Ready(Ok(())),
             Writer::Tls(stream) => Pin::new(&mut *stream.borrow_mut()).poll_flush(cx),
         }
     }
@@ -123,6 +136,10 @@ impl Writer<'_> {
         match self {
             Writer::Plain(write) => Pin::new(write).poll_shutdown(cx),
             Writer::Tls(stream) => Pin::new(&mut *stream.borrow_mut()).poll_shutdown(cx),
+            Writer::Pipe(end) => {
+                end.finish();
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }
@@ -135,52 +152,5 @@ fn poll_parts(
     match parts {
         [one, []] | [[], one] => to.poll_write(cx, one),
         [one, two] => to.poll_write_vectored(cx, &[IoSlice::new(one), IoSlice::new(two)]),
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, room),
-            Stream::Tls(stream) => Pin::new(stream.get_mut()).poll_read(cx, room),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Stream::Tls(stream) => Pin::new(stream.get_mut()).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-            Stream::Tls(stream) => Pin::new(stream.get_mut()).poll_write_vectored(cx, parts),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tls(stream) => Pin::new(stream.get_mut()).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tls(stream) => Pin::new(stream.get_mut()).poll_shutdown(cx),
-        }
     }
 }

@@ -29,6 +29,23 @@ impl Inbox {
         self.end - self.start == SIZE
     }
 
+    /// Takes of `bytes` what there is room for, and says how much that was.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> usize {
+        if bytes.is_empty() {
+            return 0;
+        }
+        let buffer = self.buffer.get_or_insert_with(Buffer::borrow);
+        if self.start > 0 && SIZE - self.end < bytes.len() {
+            buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let n = bytes.len().min(SIZE - self.end);
+        buffer[self.end..self.end + n].copy_from_slice(&bytes[..n]);
+        self.end += n;
+        n
+    }
+
     /// Forgets the oldest `n` bytes, of those that are there.
     pub fn consume(&mut self, n: usize) {
         self.start += n;

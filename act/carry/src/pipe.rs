@@ -1,0 +1,250 @@
+//! A connection inside the process: what one end writes, the other reads, up to a buffer's length at a time.
+//!
+//! Both ends are of one thread. Like a socket's, its memory is lent only while bytes are in it.
+
+use crate::transfer::Inbox;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use tokio::io::ReadBuf;
+
+/// One end. Dropped, it ends both directions: the peer reads what is still there, and can write no more.
+pub struct End {
+    shared: Rc<Shared>,
+    side: Side,
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Left,
+    Right,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// What the left end wrote, and what the right one did.
+    lanes: [RefCell<Lane>; 2],
+    unseen: Cell<bool>,
+}
+
+/// One direction.
+#[derive(Default)]
+struct Lane {
+    inbox: Inbox,
+    state: State,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// Its writer has said the end.
+    Finished,
+    /// Its writer is gone without saying so.
+    Broken,
+    /// Its reader is gone.
+    Unread,
+}
+
+/// Two ends of one.
+pub fn pipe() -> (End, End) {
+    let shared = Rc::new(Shared::default());
+    (End { shared: shared.clone(), side: Side::Left }, End { shared, side: Side::Right })
+}
+
+impl End {
+    fn incoming(&self) -> &RefCell<Lane> {
+        match self.side {
+            Side::Left => &self.shared.lanes[1],
+            Side::Right => &self.shared.lanes[0],
+        }
+    }
+
+    fn outgoing(&self) -> &RefCell<Lane> {
+        match self.side {
+            Side::Left => &self.shared.lanes[0],
+            Side::Right => &self.shared.lanes[1],
+        }
+    }
+
+    /// Waits until there are bytes to read (`true`), or the peer has said the end (`false`).
+    ///
+    /// # Errors
+    /// `ConnectionReset`: the peer is gone and has not said the end.
+    pub fn poll_arrived(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut lane = self.incoming().borrow_mut();
+        if !lane.inbox.bytes().is_empty() {
+            return Poll::Ready(Ok(true));
+        }
+        match lane.state {
+            State::Finished => Poll::Ready(Ok(false)),
+            State::Broken => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            State::Open | State::Unread => {
+                lane.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Calls `take` with all bytes that are there; it returns how many it has used.
+    pub fn take<T>(&self, take: impl FnOnce(&[u8]) -> (usize, T)) -> T {
+        let mut lane = self.incoming().borrow_mut();
+        let (used, value) = take(lane.inbox.bytes());
+        lane.consume(used);
+        value
+    }
+
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.poll_arrived(cx) {
+            Poll::Ready(Ok(true)) => {}
+            other => return other.map_ok(|_| ()),
+        }
+        self.take(|bytes| {
+            let n = bytes.len().min(room.remaining());
+            room.put_slice(&bytes[..n]);
+            (n, ())
+        });
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what there is room for, of two parts in order.
+    ///
+    /// # Errors
+    /// `BrokenPipe`: the peer is gone.
+    pub fn poll_write(&self, cx: &mut Context<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
+        let mut lane = self.outgoing().borrow_mut();
+        if lane.state != State::Open {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let first = lane.inbox.append(parts[0]);
+        let n = if first == parts[0].len() { first + lane.inbox.append(parts[1]) } else { first };
+        if n == 0 {
+            lane.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        lane.wake_reader();
+        Poll::Ready(Ok(n))
+    }
+
+    /// Writes all of two parts, however long the peer takes.
+    ///
+    /// # Errors
+    /// As [`End::poll_write`].
+    pub async fn write(&self, mut parts: [&[u8]; 2]) -> io::Result<()> {
+        while !(parts[0].is_empty() && parts[1].is_empty()) {
+            let n = std::future::poll_fn(|cx| self.poll_write(cx, parts)).await?;
+            let first = n.min(parts[0].len());
+            parts = [&parts[0][first..], &parts[1][n - first..]];
+        }
+        Ok(())
+    }
+
+    /// Says the end: the peer reads it after all that was written.
+    pub fn finish(&self) {
+        let mut lane = self.outgoing().borrow_mut();
+        if lane.state == State::Open {
+            lane.state = State::Finished;
+            lane.wake_reader();
+        }
+    }
+
+    /// Waits until the peer can be written to no more.
+    pub fn poll_unread(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut lane = self.outgoing().borrow_mut();
+        if lane.state == State::Unread {
+            return Poll::Ready(());
+        }
+        lane.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// What the peer wrote was handed to nobody: whoever it was for has certainly not seen any of it.
+    pub fn set_unseen(&self) {
+        self.shared.unseen.set(true);
+    }
+
+    /// Whether the peer said so.
+    pub fn is_unseen(&self) -> bool {
+        self.shared.unseen.get()
+    }
+}
+
+impl Lane {
+    fn consume(&mut self, n: usize) {
+        self.inbox.consume(n);
+        if n > 0
+            && let Some(writer) = self.writer.take()
+        {
+            writer.wake();
+        }
+    }
+
+    fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut out = self.outgoing().borrow_mut();
+        if out.state == State::Open {
+            out.state = State::Broken;
+        }
+        out.wake_reader();
+        drop(out);
+        let mut lane = self.incoming().borrow_mut();
+        lane.state = State::Unread;
+        lane.inbox = Inbox::default();
+        if let Some(writer) = lane.writer.take() {
+            writer.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pipe;
+    use crate::SIZE;
+    use std::future::poll_fn;
+    use std::io::ErrorKind;
+
+    #[tokio::test]
+    async fn bytes_arrive_in_order_and_a_full_pipe_waits_for_its_reader() {
+        let (left, right) = pipe();
+        let sent: Vec<u8> = (0..3 * SIZE + 5).map(|n| (n % 251) as u8).collect();
+        let mut heard = Vec::new();
+        let writing = async {
+            left.write([&sent[..7], &sent[7..]]).await.unwrap();
+            left.finish();
+        };
+        let reading = async {
+            while poll_fn(|cx| right.poll_arrived(cx)).await.unwrap() {
+                right.take(|bytes| {
+                    let n = bytes.len().min(1000);
+                    heard.extend_from_slice(&bytes[..n]);
+                    (n, ())
+                });
+            }
+        };
+        tokio::join!(writing, reading);
+        assert!(heard == sent);
+    }
+
+    #[tokio::test]
+    async fn an_end_that_is_dropped_is_told_from_one_that_has_finished() {
+        let (left, right) = pipe();
+        left.write([b"last", b""]).await.unwrap();
+        drop(left);
+        assert!(poll_fn(|cx| right.poll_arrived(cx)).await.unwrap(), "what was written is still there");
+        right.take(|bytes| (bytes.len(), ()));
+        let ended = poll_fn(|cx| right.poll_arrived(cx)).await;
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert_eq!(right.write([b"x", b""]).await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        poll_fn(|cx| right.poll_unread(cx)).await;
+    }
+}
