@@ -77,7 +77,7 @@ impl Body {
     /// Whether the next byte is one of the trailers, or of the line that ends them.
     pub fn is_in_trailers(&self) -> bool {
         use State::{LastLf, Line, Name, Value, ValueEnd};
-        matches!(self.state, Line(_) | Name(_) | Value(_) | ValueEnd(_) | LastLf)
+        matches!(self.state, Line(_) | Name(..) | Value(_) | ValueEnd(_) | LastLf)
     }
 
     /// Whether the sender's end is the body's end.

@@ -71,6 +71,15 @@ impl Stream {
         match self {
             Stream::Plain(stream) => stream.local_addr(),
             Stream::Tls(stream) => stream.borrow().get_ref().0.local_addr(),
+            Stream::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Whether the client has chosen HTTP/2 inside TLS.
+    pub fn chose_http2(&self) -> bool {
+        match self {
+            Stream::Tls(stream) => stream.borrow().get_ref().1.alpn_protocol() == Some(b"h2"),
+            Stream::Plain(_) | Stream::Pipe(_) => false,
         }
     }
 

@@ -18,6 +18,7 @@ mod entrance;
 mod gate;
 mod greet;
 mod http1;
+mod http2;
 mod listen;
 mod room;
 mod route;

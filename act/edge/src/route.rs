@@ -8,7 +8,7 @@ use crate::gate::Gate;
 use crate::room::Room;
 use crate::table::{PlannedBackend, PlannedEntrance, PlannedListener, PlannedSplit};
 use naru_books::{Claim, Entry, Kind, Listened, Register};
-use naru_model::{ListenerSnapshot, Policy};
+use naru_model::{ListenerSnapshot, Policy, Protocol};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -48,6 +48,8 @@ pub(crate) struct Set {
     removed: Cell<bool>,
     /// How many wait for an instance.
     pub(crate) held: Cell<usize>,
+    /// Whether the instances are spoken to by HTTP/2.
+    pub(crate) http2: Cell<bool>,
     pub(crate) policy: RefCell<Arc<Policy>>,
 }
 
@@ -119,6 +121,7 @@ impl Route {
         self.tls.replace(listener.tls.clone());
         self.entrance.replace(listener.entrance.clone());
         self.room.limit(listener.entrance.max_connections);
+        self.own.http2.set(listener.protocol == Protocol::Http2);
         self.own.change(&listener.splits, &listener.policy, &mut entry);
         let gate = Gate::next(&self.gate.borrow(), listener, workers, &mut entry);
         self.gate.replace(gate);

@@ -195,8 +195,7 @@ fn unserved(listener: &naru_model::Listener) -> Option<&'static str> {
             matches!(entrance.tls, Some(Tls::Passthrough(_))) && listener.protocol != Protocol::Tcp,
             "TLS is passed on unread only where the protocol is TCP",
         ),
-        (matches!(listener.protocol, Protocol::Http2 | Protocol::Udp), "HTTP/2 and UDP are not served yet"),
-        (forwards.into_iter().any(|forward| forward.http2), "HTTP/2 is not served yet"),
+        (listener.protocol == Protocol::Udp, "UDP is not served yet"),
         (
             policies.into_iter().any(|policy| !served(policy)),
             "of a policy, only compress, queue and send_proxy are served yet",
@@ -243,6 +242,11 @@ impl PlannedRules {
 }
 
 impl PlannedRule {
+    /// Whether its instances are spoken to by HTTP/2.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        matches!(&self.rule.action, RuleAction::Forward(forward) if forward.http2)
+    }
+
     fn read(rule: &Rule, listener: &str, loads: &mut Loads) -> Result<PlannedRule, Refused> {
         let mut rule = rule.clone();
         let mut planned = (Vec::new(), Arc::default());

@@ -6,10 +6,12 @@
 
 use crate::Config;
 use crate::entrance::{self, Entered};
+use crate::http1::Caller;
+use crate::http2::Served;
 use crate::listen::Lent;
 use crate::route::Route;
 use crate::table::{Plan, PlannedBackend};
-use crate::{greet, http1, listen, tcp};
+use crate::{greet, http1, http2, listen, tcp};
 use naru_books::{Entry, Life, News, Seen, Sheet};
 use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
 use std::cell::{Cell, RefCell};
@@ -329,12 +331,23 @@ impl Worker {
         let open = Open::new(self.clone(), route.clone());
         let config = self.config.clone();
         tokio::task::spawn_local(async move {
-            let _open = open;
             let Some(entered) = entrance::enter(&config, &route, &mut stream, peer).await else { return };
-            let Entered { place: _place, who } = entered;
+            let Entered { place, who } = entered;
             let Some(stream) = greet::greet(&config, &route, stream).await else { return };
             match route.protocol {
-                Protocol::Http | Protocol::Http2 => http1::serve(&config, &route, stream, who.source).await,
+                Protocol::Http | Protocol::Http2 => {
+                    let caller = Caller::new(who.source, &stream);
+                    let first = if stream.chose_http2() {
+                        Some((stream, vec![]))
+                    } else {
+                        http1::serve(&config, &route, stream, &caller).await
+                    };
+                    let Some((stream, first)) = first else { return };
+                    let (caller, _held) = (caller.of_http2(), Rc::new((open, place)));
+                    // Boxed: what is rarer must not make every connection larger.
+                    Box::pin(http2::serve(Rc::new(Served { config, route, caller, _held }), stream, first))
+                        .await;
+                }
                 Protocol::Tcp | Protocol::Udp => tcp::serve(&config, &route, stream, who).await,
             }
         });

@@ -163,7 +163,9 @@ fn write_head(
     let status = answer.status();
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
-    out.extend_from_slice(b" \r\n");
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
     for (name, value) in answer.headers() {
         if !crate::text::is_of_connection(name) {
             line(name, value.as_bytes(), out);

@@ -119,6 +119,7 @@ impl Gate {
             let way = kept.map(|way| Rc::clone(way));
             let way = way.unwrap_or_else(|| Rc::new(Way::new(&planned.rule, workers)));
             if let Action::Forward(set) = &way.action {
+                set.http2.set(planned.speaks_http2());
                 set.change(&planned.splits, &planned.policy, entry);
             }
             ways.push(way);

@@ -63,7 +63,7 @@ impl Client<'_> {
         let Chosen { mut claim, address } = chosen;
         let mut take = if search.is_first() { Take::Any } else { Take::Fresh };
         loop {
-            let Ok(upstream) = self.connect(&claim, address, request.head.repeat, take).await else {
+            let Ok(upstream) = self.connect(request, &claim, address, take).await else {
                 search.fail(claim, Failure::Unreachable);
                 return None;
             };
@@ -94,13 +94,18 @@ impl Client<'_> {
 
     async fn connect(
         &self,
+        request: &Request,
         claim: &Claim,
         address: SocketAddr,
-        repeat: Repeat,
         take: Take,
     ) -> io::Result<Upstream> {
+        if request.set.http2.get() {
+            let open = naru_http2::open(&claim.entry().pool, address, self.config.connect_time);
+            // Boxed: what is rare must not make every connection larger.
+            return Box::pin(open).await;
+        }
         let pooled = match take {
-            Take::Any => claim.entry().pool.take(address, repeat, Instant::now()),
+            Take::Any => claim.entry().pool.take(address, request.head.repeat, Instant::now()),
             Take::Fresh => None,
         };
         match pooled {

@@ -15,25 +15,65 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use take::Taken;
 use tokio::sync::futures::Notified;
 use tokio::time::{Instant, Sleep};
 
-/// Serves one client until either side has had enough.
-pub(crate) async fn serve(config: &Config, route: &Route, mut stream: Stream, peer: SocketAddr) {
-    let scheme = if matches!(stream, Stream::Tls(_)) { "https" } else { "http" };
-    let address = peer.ip().to_canonical().to_string();
+/// How a client of HTTP/2 begins, as HTTP/1.1 sees it (RFC 9113, 3.4).
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+
+/// Whose requests they are.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    /// The client, or whom a trusted proxy of the transport names.
+    source: IpAddr,
+    /// The same, as a text.
+    address: Rc<str>,
+    /// `http` or `https`.
+    scheme: &'static str,
+    /// What is spoken to the client, as an access log has it. `None`: what its requests say.
+    protocol: Option<&'static str>,
+}
+
+impl Caller {
+    pub(crate) fn new(source: SocketAddr, stream: &Stream) -> Caller {
+        let source = source.ip().to_canonical();
+        let scheme = if matches!(stream, Stream::Tls(_)) { "https" } else { "http" };
+        Caller { source, address: source.to_string().into(), scheme, protocol: None }
+    }
+
+    /// The same, who turned out to speak HTTP/2.
+    pub(crate) fn of_http2(self) -> Caller {
+        Caller { protocol: Some("HTTP/2.0"), ..self }
+    }
+}
+
+/// Serves one client until either side has had enough. A client that speaks HTTP/2 comes back, with what was read of
+/// it.
+pub(crate) async fn serve(
+    config: &Config,
+    route: &Route,
+    mut stream: Stream,
+    caller: &Caller,
+) -> Option<(Stream, Vec<u8>)> {
     let (read, write) = stream.split();
-    let source = peer.ip().to_canonical();
-    let mut client = Client { config, route, scheme, source, address, read, write, inbox: Inbox::default() };
+    let mut client = Client { config, route, caller, read, write, inbox: Inbox::default() };
     let closing = pin!(route.closing.notified());
     let idle = tokio::time::sleep(config.idle_time);
     let wait = Wait { deadline: idle.deadline(), sleep: Box::pin(idle), closing };
-    let after = client.serve_all(wait).await;
-    if after == After::Reset {
-        // Nothing else tells this client that its answer is not whole.
-        let _ = stream.set_zero_linger();
+    match client.serve_all(wait).await {
+        After::Http2 => {
+            let first = client.inbox.bytes().to_vec();
+            Some((stream, first))
+        }
+        After::Reset => {
+            // Nothing else tells this client that its answer is not whole.
+            let _ = stream.set_zero_linger();
+            None
+        }
+        After::Next | After::Close | After::Drop => None,
     }
 }
 
@@ -41,11 +81,7 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut stream: Stream, pe
 struct Client<'a> {
     config: &'a Config,
     route: &'a Route,
-    /// `http` or `https`.
-    scheme: &'static str,
-    /// The client's address, and as a text.
-    source: IpAddr,
-    address: String,
+    caller: &'a Caller,
     read: Reader<'a>,
     write: Writer<'a>,
     inbox: Inbox,
@@ -62,6 +98,8 @@ enum NoRequest {
     /// The client is gone, or has waited long enough.
     End,
     Refused(Reject),
+    /// It is one of HTTP/2.
+    Http2,
 }
 
 /// What becomes of the client's connection.
@@ -75,6 +113,8 @@ enum After {
     Drop,
     /// It is reset, so that the client sees that the answer is not whole.
     Reset,
+    /// It is one of HTTP/2.
+    Http2,
 }
 
 impl Client<'_> {
@@ -84,8 +124,9 @@ impl Client<'_> {
                 Ok(Taken::Request(request)) => self.answer(&request).await,
                 Ok(Taken::Other(other)) => Box::pin(self.other(*other)).await,
                 Err(NoRequest::End) => After::Drop,
+                Err(NoRequest::Http2) => After::Http2,
                 Err(NoRequest::Refused(reject)) => {
-                    let visit = Visit::begin(&self.route.register, &self.address, None);
+                    let visit = Visit::begin(&self.route.register, &self.caller.address, None);
                     self.refuse(reject, Method::Other, Persistence::Close, &visit).await
                 }
             };
@@ -95,7 +136,7 @@ impl Client<'_> {
                     Box::pin(linger(&mut self.read, &mut self.write, self.config.linger_time)).await;
                     return After::Close;
                 }
-                After::Drop | After::Reset => return after,
+                After::Drop | After::Reset | After::Http2 => return after,
             }
         }
     }
@@ -106,8 +147,13 @@ impl Client<'_> {
         let closed = self.route.stage() == Stage::Closed;
         wait.set(if closed { self.config.linger_time } else { self.config.idle_time });
         loop {
-            if let Some(request) = self.take_request(&mut seen).map_err(NoRequest::Refused)? {
-                return Ok(request);
+            match self.take_request(&mut seen) {
+                Ok(Some(request)) => return Ok(request),
+                Ok(None) => {}
+                Err(_) if self.inbox.bytes().starts_with(HTTP2) && self.caller.protocol.is_none() => {
+                    return Err(NoRequest::Http2);
+                }
+                Err(reject) => return Err(NoRequest::Refused(reject)),
             }
             let begun = !self.inbox.bytes().is_empty();
             if begun && seen == 0 {

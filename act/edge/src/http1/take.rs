@@ -139,10 +139,14 @@ impl Client<'_> {
             method: request.method,
             host: request.host.unwrap_or_default(),
             target: request.target,
-            protocol: if request.head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            protocol: match (self.caller.protocol, request.head.version) {
+                (Some(protocol), _) => protocol,
+                (None, Version::Http10) => "HTTP/1.0",
+                (None, Version::Http11) => "HTTP/1.1",
+            },
             field: &|name| request.field(name),
         };
-        Visit::begin(&self.route.register, &self.address, Some(&asked))
+        Visit::begin(&self.route.register, &self.caller.address, Some(&asked))
     }
 
     fn asked<'a>(&self, request: &'a naru_wire::Request<'a, 'a>, lines: &'a Lines<'a>) -> gate::Asked<'a> {
@@ -152,16 +156,25 @@ impl Client<'_> {
             method: request.method,
             host: request.host,
             target: request.target,
-            scheme: self.scheme,
-            source: if forwarded.is_some() { gate.source(self.source, forwarded) } else { self.source },
+            scheme: self.caller.scheme,
+            source: if forwarded.is_some() {
+                gate.source(self.caller.source, forwarded)
+            } else {
+                self.caller.source
+            },
             fields: lines,
         }
     }
 
     fn sender(&self) -> Sender<'_> {
-        let trusted = self.route.gate.borrow().trusts(self.source);
+        let trusted = self.route.gate.borrow().trusts(self.caller.source);
         let trust = if trusted { Trust::Forwarded } else { Trust::Nothing };
-        Sender { client: &self.address, scheme: self.scheme, address: &self.route.address, trust }
+        Sender {
+            client: &self.caller.address,
+            scheme: self.caller.scheme,
+            address: &self.route.address,
+            trust,
+        }
     }
 
     /// Sees to a request that no instance answers, or not yet.

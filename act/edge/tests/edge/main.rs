@@ -7,6 +7,7 @@ mod answers;
 mod authority;
 mod cuts;
 mod entrance;
+mod http2;
 mod lab;
 mod leave;
 mod load;

@@ -14,12 +14,12 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// A certificate that signs itself, in files.
-struct Site {
+pub struct Site {
     files: CertificateFiles,
-    der: CertificateDer<'static>,
+    pub der: CertificateDer<'static>,
 }
 
-fn site(folder: &Path, file: &str, name: &str) -> Site {
+pub fn site(folder: &Path, file: &str, name: &str) -> Site {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let path = |end: &str| folder.join(format!("{file}.{end}")).to_str().unwrap().to_owned();
     let files = CertificateFiles { cert: path("crt"), key: path("key") };
@@ -29,7 +29,7 @@ fn site(folder: &Path, file: &str, name: &str) -> Site {
     Site { files, der: made.cert.der().clone() }
 }
 
-fn sealed(listener: Listener, sites: &[&Site]) -> Listener {
+pub fn sealed(listener: Listener, sites: &[&Site]) -> Listener {
     let certificates = sites.iter().map(|site| site.files.clone()).collect();
     let mut listener = listener;
     listener.entrance.tls = Some(Tls::Terminate(Terminate { certificates, acme: None }));
@@ -38,18 +38,28 @@ fn sealed(listener: Listener, sites: &[&Site]) -> Listener {
 
 type Client = TlsStream<TcpStream>;
 
-/// A client that trusts these.
+/// A client of HTTP/1.1 that trusts these.
 pub async fn connect(
     to: SocketAddr,
     name: &str,
     trusted: &[CertificateDer<'static>],
+) -> std::io::Result<Client> {
+    connect_with(to, name, trusted, b"http/1.1").await
+}
+
+/// One that wants to speak `protocol`.
+pub async fn connect_with(
+    to: SocketAddr,
+    name: &str,
+    trusted: &[CertificateDer<'static>],
+    protocol: &[u8],
 ) -> std::io::Result<Client> {
     let mut roots = RootCertStore::empty();
     trusted.iter().for_each(|der| roots.add(der.clone()).unwrap());
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let mut config = builder.unwrap().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let stream = TcpStream::connect(to).await?;
     soon("a handshake", TlsConnector::from(Arc::new(config)).connect(name, stream)).await
