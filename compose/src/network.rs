@@ -71,11 +71,12 @@ fn protocol(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> Option<Option<P
     match written.str().unwrap_or_default() {
         "http" => Some(Some(Protocol::Http)),
         "tcp" => Some(Some(Protocol::Tcp)),
-        later @ ("http2" | "grpc" | "udp") => {
+        "http2" | "h2c" | "grpc" => Some(Some(Protocol::Http2)),
+        later @ "udp" => {
             refuse(reader, written, &format!("ports.app_protocol {later} is not supported yet"), runs)
         }
         other => {
-            let known = ["http", "http2", "grpc", "tcp", "udp"];
+            let known = ["http", "http2", "h2c", "grpc", "tcp", "udp"];
             let what = format!("ports.app_protocol {} is not one of {}", written.shown(), known.join(", "));
             match runs {
                 Runs::Process => {

@@ -134,6 +134,7 @@ fn lead(draft: &Draft, stack: &StackName, forward: &mut Forward, listener: &str,
     let serving = Serving::new(draft, stack, &key.1, instances);
     forward.splits = serving.splits(forward.target, listener);
     forward.policy = serving.policy();
+    forward.http2 = serving.protocol_of(forward.target) == Some(Protocol::Http2);
 }
 
 /// One service: who of it serves, and on what.
@@ -198,6 +199,13 @@ impl<'a> Serving<'a> {
             all.extend(self.wanted);
         }
         all
+    }
+
+    /// What is spoken on a target port, as far as the definition says.
+    fn protocol_of(&self, target: u16) -> Option<Protocol> {
+        let definitions = self.definitions();
+        let mut targets = definitions.iter().flat_map(|service| &service.template.targets);
+        targets.find(|one| one.port == target).map(|one| one.protocol)
     }
 
     fn published(&self) -> Vec<Listener> {
