@@ -163,6 +163,16 @@ pub const KEYS: &[Key] = &[
         "Answers are made smaller for clients that take it; false if missing.",
     ),
     key(
+        "traffic.idle_timeout",
+        Takes::Duration,
+        "A TCP connection in which nothing moves for so long is ended; never if missing.",
+    ),
+    key(
+        "traffic.stream_drain",
+        Takes::Duration,
+        "Streams of an instance that retires are ended within so long; if missing, they go on for as long as they like.",
+    ),
+    key(
         "traffic.send_proxy",
         Takes::Word(&["v1", "v2"]),
         "Instances are told of each TCP client by the PROXY protocol.",

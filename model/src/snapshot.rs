@@ -81,6 +81,9 @@ pub struct RuleTally {
     pub left: u64,
     /// Of those, whose answer broke off at the instance.
     pub broken: u64,
+    /// Streams that the edge ended, as the service's policy says: silent for too long, or of an instance that retires.
+    #[serde(default)]
+    pub closed: u64,
     /// Times that a request was given to one more instance.
     pub retries: u64,
     /// Streams that are over.
@@ -151,6 +154,7 @@ impl AddAssign<&RuleTally> for RuleTally {
         }
         self.left += other.left;
         self.broken += other.broken;
+        self.closed += other.closed;
         self.retries += other.retries;
         self.streams += other.streams;
         self.received += other.received;

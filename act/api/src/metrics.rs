@@ -124,9 +124,14 @@ fn rule_counts(rules: &[Rule<'_>], text: &mut Text) {
         }
     }
     type Count = fn(&naru_model::RuleTally) -> u64;
-    let families: [(&str, &str, Count); 4] = [
+    let families: [(&str, &str, Count); 5] = [
         ("naru_retries_total", "Times that a request was given to one more instance.", |tally| tally.retries),
         ("naru_streams_total", "Streams that are over.", |tally| tally.streams),
+        (
+            "naru_streams_closed_total",
+            "Streams that the edge ended, as the service's policy says.",
+            |tally| tally.closed,
+        ),
         ("naru_request_body_bytes_total", "Bytes of requests' bodies.", |tally| tally.received),
         ("naru_answer_body_bytes_total", "Bytes of answers' bodies.", |tally| tally.sent),
     ];

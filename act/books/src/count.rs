@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Says that something worth a report happened: a number that grows.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +84,8 @@ pub struct Entry {
     pub load: Arc<Load>,
     /// Whether the worker's table names it.
     pub named: Cell<bool>,
+    /// Told when it does not any more, to the streams that are here.
+    pub unnamed: Notify,
     /// Its connections that wait.
     pub pool: Pool,
     in_progress: Cell<InProgress>,
@@ -105,6 +107,7 @@ impl Entry {
             release,
             load,
             named: Cell::new(false),
+            unnamed: Notify::new(),
             pool: Pool::default(),
             in_progress: Cell::default(),
             counts: Cell::default(),

@@ -43,6 +43,7 @@ enum End {
     Left,
     Whole,
     Broken,
+    Closed,
 }
 
 impl Visit {
@@ -161,6 +162,11 @@ impl Visit {
         self.ended.get().unwrap_or_else(Instant::now) - self.began
     }
 
+    /// The edge ended the stream, as the service's policy says.
+    pub fn closed(&self) {
+        self.end.set(End::Closed);
+    }
+
     /// The answer broke off at the instance.
     pub fn broke(&self) {
         self.end.set(End::Broken);
@@ -179,6 +185,7 @@ impl Visit {
                 End::Left => "client-left",
                 End::Whole => "whole",
                 End::Broken => "broken-off",
+                End::Closed => "closed",
             },
         };
         noted.write(&went, &self.tally.named.borrow());
@@ -199,6 +206,13 @@ impl Passing {
         let tally = register.tally(rule);
         add(&tally.streams, 1);
         Passing(tally)
+    }
+}
+
+impl Passing {
+    /// The edge ended it, as the service's policy says.
+    pub fn closed(&self) {
+        add(&self.0.closed, 1);
     }
 }
 
@@ -232,6 +246,7 @@ impl Drop for Visit {
         match self.end.get() {
             End::Left => add(&tally.left, 1),
             End::Broken => add(&tally.broken, 1),
+            End::Closed => add(&tally.closed, 1),
             End::Whole if self.kind.get() == Kind::Request => tally.latencies.record(self.took()),
             End::Whole => {}
         }

@@ -14,7 +14,9 @@
 //! counts exactly once, from the choice of its instance until its last byte was handed to the client's
 //! socket. A request is repeated only if that cannot do harm.
 
+mod drain;
 mod entrance;
+mod frames;
 mod gate;
 mod greet;
 mod http1;

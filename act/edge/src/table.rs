@@ -188,7 +188,9 @@ fn unserved(listener: &naru_model::Listener) -> Option<&'static str> {
     let policies = forwards.clone().map(|forward| &forward.policy).chain([&listener.policy]);
     let served = |policy: &Policy| {
         let (compress, queue) = (policy.compress, policy.queue.clone());
-        *policy == Policy { compress, queue, send_proxy: policy.send_proxy, ..Policy::default() }
+        let Policy { send_proxy, idle_timeout, stream_drain, .. } = *policy;
+        let usual = Policy::default();
+        *policy == Policy { compress, queue, send_proxy, idle_timeout, stream_drain, ..usual }
     };
     let asks = [
         (
@@ -198,7 +200,7 @@ fn unserved(listener: &naru_model::Listener) -> Option<&'static str> {
         (listener.protocol == Protocol::Udp, "UDP is not served yet"),
         (
             policies.into_iter().any(|policy| !served(policy)),
-            "of a policy, only compress, queue and send_proxy are served yet",
+            "of a policy, how instances are chosen and when requests are sent again is not served yet",
         ),
     ];
     asks.into_iter().find(|(asked, _)| *asked).map(|(_, what)| what)

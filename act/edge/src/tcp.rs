@@ -2,18 +2,20 @@
 //! passed on unread, among those of the name that the client asks for.
 
 use crate::Config;
+use crate::drain::{Drain, Form, Limits};
 use crate::entrance::Who;
 use crate::route::{Chosen, Route, Set};
 use crate::search::{Failure, Search};
-use crate::tunnel::{self, Closing};
+use crate::tunnel::{self, By, Closing};
 use naru_books::{Claim, Ending, Kind, Passing};
 use naru_carry::{Inbox, Stream, Upstream, linger, write_all};
-use naru_model::ProxyVersion;
+use naru_model::{ProxyVersion, Span};
 use naru_wire::{Hello, Peers, hello, write_proxy_header};
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What a TLS client is told that asks for a name which nobody here has (RFC 6066, 3): a fatal alert of TLS 1.2,
 /// `unrecognized_name`.
@@ -39,21 +41,33 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut client: Stream, wh
     let Some(Reached { claim, mut upstream, address }) = reach(config, &set, &client, who).await else {
         return;
     };
-    let _seen = Passing::begin(&route.register, rule);
+    let seen = Passing::begin(&route.register, rule);
+    let limits = limits(&set, &claim);
     let ended = {
         let (mut read, mut write) = client.split();
         let client = (&mut read, &mut write, &mut inbox);
         let (up, down, _) = upstream.split();
-        tunnel::run(client, (up, down), &mut Inbox::default(), address, Closing::Apart, config).await
+        tunnel::run(client, (up, down), &mut Inbox::default(), address, Closing::Apart, &limits, config).await
     };
+    if ended.by == By::Edge {
+        seen.closed();
+    }
     // Each side sees how the other ended. One that is gone already cannot be told.
-    let _ = match ended {
+    let _ = match ended.ending {
         Ending::Lost => client.set_zero_linger(),
         Ending::ClientLeft => upstream.stream.set_zero_linger(),
         _ => Ok(()),
     };
     drop(upstream);
-    claim.end(ended);
+    claim.end(ended.ending);
+}
+
+/// What ends a stream beside its sides.
+fn limits(set: &Set, claim: &Claim) -> Limits {
+    let policy = set.policy.borrow();
+    let span = |span: Span| Duration::from_millis(span.0);
+    let drain = |within: Span| Drain { entry: claim.entry().clone(), within: span(within) };
+    Limits { idle: policy.idle_timeout.map(span), drain: policy.stream_drain.map(drain), form: Form::Bytes }
 }
 
 /// Finds an instance that takes the connection, and tells it of the client where it is to be told.

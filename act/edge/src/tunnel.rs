@@ -1,6 +1,8 @@
 //! Bytes both ways, unread: TCP connections, and what a 101 leaves behind.
 
 use crate::Config;
+use crate::drain::Limits;
+use crate::frames::Frames;
 use naru_books::Ending;
 use naru_carry::{Inbox, Reader, Writer, finish, linger, write_all};
 use std::cell::Cell;
@@ -23,7 +25,7 @@ pub(crate) enum Closing {
 
 /// How one direction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pumped {
+pub(crate) enum Pumped {
     /// The sender said the end, and the receiver has all.
     Through,
     /// The sending socket failed.
@@ -41,15 +43,24 @@ pub(crate) async fn run(
     answer: &mut Inbox,
     address: SocketAddr,
     closing: Closing,
+    limits: &Limits,
     config: &Config,
-) -> Ending {
+) -> Ended {
     let (mut from_instance, mut to_instance) = instance;
     let (from_client, to_client, inbox) = client;
     let moved = Cell::new(0);
+    let by = Cell::new(By::Peers);
     let mut presence = Presence::NotAsked;
     let ended = {
         let mut up = pin!(pump(from_client, &mut to_instance, inbox, &moved));
-        let mut down = pin!(pump(&mut from_instance, to_client, answer, &moved));
+        let mut down = pin!(async {
+            match Frames::of(limits, &by, config.linger_time) {
+                Some(frames) => Box::pin(frames.pump(&mut from_instance, to_client, answer, &moved)).await,
+                None => pump(&mut from_instance, to_client, answer, &moved).await,
+            }
+        });
+        // Boxed: what is rare must not make every connection larger.
+        let mut over = limits.are_of_bytes().then(|| Box::pin(limits.over(&moved)));
         let mut open = Open { up: None, down: None };
         loop {
             let half = open.is_half();
@@ -65,11 +76,17 @@ pub(crate) async fn run(
                 {
                     open.down = Some(end);
                 }
-                if open == before { Poll::Pending } else { Poll::Ready(()) }
+                if over.as_mut().is_some_and(|over| over.as_mut().poll(cx).is_ready()) {
+                    by.set(By::Edge);
+                }
+                if open == before && by.get() == By::Peers { Poll::Pending } else { Poll::Ready(()) }
             });
             if !half {
                 step.await;
             } else if unless_stalled(step, &moved, config.stall_time).await == Moved::No {
+                break Ending::Full { status: 0 };
+            }
+            if by.get() == By::Edge {
                 break Ending::Full { status: 0 };
             }
             if presence == Presence::NotAsked && open.is_ended_by_instance() {
@@ -82,10 +99,28 @@ pub(crate) async fn run(
     };
     let is_full = matches!(ended, Ending::Full { .. });
     let ended = if is_full && presence == Presence::Gone { Ending::Gone } else { ended };
-    if closing == Closing::Together && ended != Ending::Lost {
+    if by.get() == By::Edge {
+        finish(&mut to_instance).await;
+    }
+    if (closing == Closing::Together || by.get() == By::Edge) && ended != Ending::Lost {
         linger(from_client, to_client, config.linger_time).await;
     }
-    ended
+    Ended { ending: ended, by: by.get() }
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) ending: Ending,
+    pub(crate) by: By,
+}
+
+/// Who ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Peers,
+    /// The service's policy.
+    Edge,
 }
 
 /// Which directions have ended, and how.

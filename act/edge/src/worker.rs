@@ -217,8 +217,11 @@ impl Worker {
         }
         old.values().for_each(|route| route.close());
         for entry in self.entries.borrow().values() {
-            entry.named.set(named.contains(&entry.id));
+            let before = entry.named.replace(named.contains(&entry.id));
             if !entry.named.get() {
+                if before {
+                    entry.unnamed.notify_waiters();
+                }
                 entry.pool.clear();
             }
         }

@@ -7,13 +7,14 @@
 //! there is.
 
 use super::wanted;
+use crate::drain::Drain;
 use crate::route::Route;
 use naru_answers::Encoder;
 use naru_books::{Claim, Visit};
 use naru_carry::{HeadText, Inbox, Reader, SIZE, Writer, write_all};
 use naru_wire::{
-    Answering, Body, Coding, Framing, Nature, Reject, RequestHead, ResponseHead, Version, What, find_end,
-    response,
+    Answering, Body, Coding, Events, Framing, Nature, Reject, RequestHead, ResponseHead, Version, What,
+    find_end, response,
 };
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
@@ -40,6 +41,8 @@ pub(super) struct Exchange<'a> {
     pub(super) stall: Duration,
     /// What is changed of the answer.
     pub(super) answering: &'a Answering<'a>,
+    /// What ends the stream that it may become.
+    pub(super) drain: Option<&'a Drain>,
 }
 
 /// How far the request is.
@@ -89,6 +92,8 @@ pub(super) enum End {
     NoAnswer,
     /// What came is no answer; the client has nothing of it.
     BadAnswer(Reject),
+    /// The answer's stream was ended here, in order.
+    Closed,
     /// The answer began and broke off.
     Broken(Framing),
     /// The request's body is invalid, and no answer has begun.
@@ -298,6 +303,12 @@ impl Downward<'_> {
             // Boxed: what is rare must not make every connection larger.
             return Box::pin(self.coded(head, coding, from, to)).await;
         }
+        if let Some(drain) = self.exchange.drain
+            && head.nature == Nature::Events
+            && !matches!(head.framing, Framing::Length(_))
+        {
+            return Box::pin(self.events(head, drain, from, to)).await;
+        }
         let mut body = Body::new(head.framing);
         let unchunk = head.framing == Framing::Chunked && self.exchange.head.version == Version::Http10;
         loop {
@@ -356,6 +367,60 @@ impl Downward<'_> {
         self.write(to, 0).await.map_err(|_| End::ClientGone)
     }
 
+    /// Passes server-sent events on, until they end or, between two of them, it is time to end them. Chunks are made
+    /// anew, so that the last one can follow any event.
+    async fn events(
+        &mut self,
+        head: ResponseHead,
+        drain: &Drain,
+        from: &mut Reader<'_>,
+        to: &mut Writer<'_>,
+    ) -> Result<(), End> {
+        let chunked = head.framing == Framing::Chunked && self.exchange.head.version == Version::Http11;
+        let mut passed = Passed { body: Body::new(head.framing), events: Events::default(), due: false };
+        let mut due = pin!(drain.due());
+        self.write(to, 0).await.map_err(|_| End::ClientGone)?;
+        let end = loop {
+            let data = passed.take(self.exchange.answer).map_err(|_| End::Broken(head.framing))?;
+            if chunked {
+                self.chunk(&data, to).await?;
+            } else {
+                self.raw(&data, to).await?;
+            }
+            if passed.is_over() {
+                break Err(End::Closed);
+            }
+            if passed.body.is_done() {
+                break Ok(());
+            }
+            let answer = &mut *self.exchange.answer;
+            let arrived = poll_fn(|cx| {
+                if !passed.due && due.as_mut().poll(cx).is_ready() {
+                    passed.due = true;
+                    return Poll::Ready(None);
+                }
+                answer.poll_fill(cx, from).map(Some)
+            });
+            match arrived.await {
+                None | Some(Ok(1..)) => {}
+                Some(Ok(_)) if passed.body.ends_with_close() => break Ok(()),
+                Some(_) => return Err(End::Broken(head.framing)),
+            }
+        };
+        if chunked {
+            self.out.extend_from_slice(b"0\r\n\r\n");
+            self.write(to, 0).await.map_err(|_| End::ClientGone)?;
+        }
+        end
+    }
+
+    async fn raw(&mut self, data: &[u8], to: &mut Writer<'_>) -> Result<(), End> {
+        self.out.extend_from_slice(data);
+        self.write(to, 0).await.map_err(|_| End::ClientGone)?;
+        self.exchange.visit.sent(data.len());
+        Ok(())
+    }
+
     /// Writes the head, if it is still to be written, and a chunk; an empty one would be the last.
     async fn chunk(&mut self, data: &[u8], to: &mut Writer<'_>) -> Result<(), End> {
         if !data.is_empty() {
@@ -396,6 +461,37 @@ impl Downward<'_> {
         self.out.clear();
         self.exchange.answer.consume(n);
         Ok(())
+    }
+}
+
+/// How far a stream of events is.
+struct Passed {
+    body: Body,
+    events: Events,
+    /// Whether it is to end after the event that is under way.
+    due: bool,
+}
+
+impl Passed {
+    fn is_over(&self) -> bool {
+        self.due && self.events.is_between()
+    }
+
+    /// Takes what is there; if the stream is to end, up to where it can.
+    fn take(&mut self, answer: &mut Inbox) -> Result<Vec<u8>, Reject> {
+        let mut data = Vec::new();
+        while !(self.body.is_done() || answer.bytes().is_empty() || self.is_over()) {
+            let bytes = answer.bytes();
+            let run = self.body.run(bytes)?;
+            let mut rest = if run.what == What::Data { &bytes[..run.length] } else { &[] };
+            while !(rest.is_empty() || self.is_over()) {
+                let (event, after) = rest.split_at(self.events.pass(rest).unwrap_or(rest.len()));
+                data.extend_from_slice(event);
+                rest = after;
+            }
+            answer.consume(run.length);
+        }
+        Ok(data)
     }
 }
 

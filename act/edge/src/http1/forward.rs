@@ -3,15 +3,17 @@
 use super::exchange::{End, Exchange, Sending};
 use super::take::Request;
 use super::{After, Client, wanted};
+use crate::drain::{Drain, Form, Limits};
 use crate::route::Chosen;
 use crate::search::{Failure, NoInstance, Search};
-use crate::tunnel::{self, Closing};
-use naru_books::{Again, Claim, Ending, Kind, Visit};
+use crate::tunnel::{self, By, Closing};
+use naru_books::{Again, Claim, Ending, Kind};
 use naru_carry::{Inbox, Origin, Upstream};
+use naru_model::Span;
 use naru_wire::{Framing, Keep, Persistence, Reject, Repeat, ResponseHead, Version};
 use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The answer when an instance failed with a request that must not be sent again.
 const LOST: Reject = Reject::new(502, "the instance broke off before it answered");
@@ -26,6 +28,20 @@ fn nobody_there(why: NoInstance) -> Reject {
             NoInstance::Waited => "too many requests wait for an instance of the service",
         },
     )
+}
+
+impl Request {
+    /// How long its stream has once the instance retires, if it becomes one and the policy says so.
+    fn drain(&self, claim: &Claim) -> Option<Drain> {
+        let Span(within) = self.set.policy.borrow().stream_drain?;
+        Some(Drain { entry: claim.entry().clone(), within: Duration::from_millis(within) })
+    }
+}
+
+/// Whether a head, as it was written for the instance, asks for a websocket.
+fn upgrades_to_websocket(head: &[u8]) -> bool {
+    const FIELD: &[u8] = b"upgrade: websocket";
+    head.split(|byte| *byte == b'\n').any(|line| line.trim_ascii().eq_ignore_ascii_case(FIELD))
 }
 
 /// Which connections a request may take.
@@ -115,6 +131,7 @@ impl Client<'_> {
     }
 
     async fn exchange(&mut self, request: &Request, at: &mut Try, sending: &Sending) -> End {
+        let drain = request.drain(&at.claim);
         let (read, write, written) = at.upstream.split();
         let exchange = Exchange {
             head: &request.head,
@@ -127,6 +144,7 @@ impl Client<'_> {
             written,
             stall: self.config.stall_time,
             answering: &request.answering(),
+            drain: drain.as_ref(),
         };
         exchange.run((&mut self.read, &mut self.write, &mut self.inbox), (read, write)).await
     }
@@ -138,7 +156,7 @@ impl Client<'_> {
                 self.complete(at, head, sending, now)
             }
             // Boxed: what is rare must not make every connection larger.
-            End::Upgraded => Box::pin(self.tunnel(at, &request.visit)).await,
+            End::Upgraded => Box::pin(self.tunnel(at, request)).await,
             End::ClientGone => {
                 at.claim.end(Ending::ClientLeft);
                 After::Drop
@@ -149,6 +167,11 @@ impl Client<'_> {
                 }
                 at.claim.end(Ending::Lost);
                 self.refuse_unread(Reject::new(502, "the instance's answer is not valid HTTP"), request).await
+            }
+            End::Closed => {
+                request.visit.closed();
+                at.claim.end(Ending::Full { status: 0 });
+                After::Close
             }
             End::Broken(framing) => {
                 at.claim.end(Ending::Lost);
@@ -182,17 +205,23 @@ impl Client<'_> {
         if head.client == Persistence::Close { After::Close } else { After::Next }
     }
 
-    async fn tunnel(&mut self, mut at: Try, visit: &Visit) -> After {
+    async fn tunnel(&mut self, mut at: Try, request: &Request) -> After {
+        let visit = &request.visit;
+        let form = if upgrades_to_websocket(&request.text) { Form::Frames } else { Form::Bytes };
+        // One that upgrades may rest for as long as it likes.
+        let limits = Limits { idle: None, drain: request.drain(&at.claim), form };
         let (read, write, _) = at.upstream.split();
         let client = (&mut self.read, &mut self.write, &mut self.inbox);
         let (answer, closing) = (&mut at.answer, Closing::Together);
-        let ended = tunnel::run(client, (read, write), answer, at.address, closing, self.config).await;
-        match ended {
+        let ended =
+            tunnel::run(client, (read, write), answer, at.address, closing, &limits, self.config).await;
+        match ended.ending {
+            Ending::Full { .. } if ended.by == By::Edge => visit.closed(),
             Ending::Full { .. } => drop(visit.whole()),
             Ending::Lost | Ending::Gone => visit.broke(),
             _ => {}
         }
-        at.claim.end(ended);
+        at.claim.end(ended.ending);
         After::Drop
     }
 

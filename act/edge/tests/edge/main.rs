@@ -6,6 +6,7 @@ mod answers;
 #[path = "../../../acme/tests/authority/mod.rs"]
 mod authority;
 mod cuts;
+mod drains;
 mod entrance;
 mod http2;
 mod lab;
