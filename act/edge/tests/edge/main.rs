@@ -8,6 +8,7 @@ mod authority;
 mod cuts;
 mod drains;
 mod entrance;
+mod grpc;
 mod http2;
 mod lab;
 mod leave;
