@@ -298,6 +298,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("singleton", "x-naru.singleton"),
 ];
 
+/// The same of `x-naru`, by the whole path of its key.
+const MOVED: &[(&str, &str)] =
+    &[("x-naru.rollout.sticky", "write traffic: { sticky: version } below x-naru")];
+
 fn unknown_key(schema: &Json, key: &str, value: &Node, path: &Path, of: &str) -> Misfit {
     let known = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
     let patterns = schema["patternProperties"].as_object().into_iter().flatten();
@@ -308,6 +312,8 @@ fn unknown_key(schema: &Json, key: &str, value: &Node, path: &Path, of: &str) ->
     }
     let elsewhere = ELSEWHERE.iter().find(|(name, _)| *name == key && of == "Compose");
     let elsewhere = elsewhere.map(|(_, there)| format!("did you mean {there}?"));
+    let moved = MOVED.iter().find(|(name, _)| path.to_string().ends_with(name));
+    let elsewhere = elsewhere.or_else(|| moved.map(|(_, there)| (*there).to_string()));
     let advice = elsewhere.or_else(|| nearest(key, known)).unwrap_or_else(|| {
         match patterns.map(|(name, _)| name.as_str()).next() {
             Some(pattern) if pattern != "^x-" => {

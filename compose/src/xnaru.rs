@@ -36,12 +36,16 @@ pub enum Takes {
     Duration,
     /// A whole number.
     Whole,
+    /// A whole number, or a list of them.
+    Wholes,
     /// A number from 0 to 1.
     Ratio,
     /// `true` or `false`.
     Truth,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// One of these words, or a mapping with the keys below it.
+    WordOrGroup(&'static [&'static str]),
 }
 
 /// Whether a key has an effect yet.
@@ -150,7 +154,6 @@ pub const KEYS: &[Key] = &[
         Takes::Ratio,
         "A share of failed requests above this, during monitor, is a failure; 0.1 if missing.",
     ),
-    later("rollout.sticky", Takes::Text, "Keeps a client on the release that it began with."),
     key(
         "singleton",
         Takes::Truth,
@@ -176,6 +179,67 @@ pub const KEYS: &[Key] = &[
         "traffic.send_proxy",
         Takes::Word(&["v1", "v2"]),
         "Instances are told of each TCP client by the PROXY protocol.",
+    ),
+    key(
+        "traffic.balance",
+        Takes::Text,
+        "Who of the instances: least-loaded (if missing), round-robin, or hash:source, hash:path, hash:header:NAME, hash:cookie:NAME.",
+    ),
+    key(
+        "traffic.sticky",
+        Takes::WordOrGroup(&["version", "session"]),
+        "Keeps a client on the release that it began with, or on the instance.",
+    ),
+    key("traffic.sticky.to", Takes::Word(&["version", "session"]), "On the release, or on the instance."),
+    key("traffic.sticky.cookie", Takes::Text, "The cookie that says it; naru-SERVICE if missing."),
+    key("traffic.sticky.header", Takes::Text, "A header field that says it as well, both ways."),
+    key(
+        "traffic.sticky.max_age",
+        Takes::Duration,
+        "How long a browser keeps the cookie; until it closes if missing.",
+    ),
+    key(
+        "traffic.slow_start",
+        Takes::Duration,
+        "Over so long a new instance's share grows from a tenth to a whole; at once if missing.",
+    ),
+    key("traffic.ejection", Takes::Group, "When an instance that fails is passed over for a while."),
+    key(
+        "traffic.ejection.failures",
+        Takes::Whole,
+        "After so many failures in a row (no connection, no answer, 5xx); 5 if missing, 0 is never.",
+    ),
+    key(
+        "traffic.ejection.pause",
+        Takes::Duration,
+        "For so long, times how often it was lately, up to ten times; 10s if missing.",
+    ),
+    key(
+        "traffic.ejection.at_most",
+        Takes::Whole,
+        "Never more than this share of the instances, in percent; 50 if missing.",
+    ),
+    key("traffic.retry", Takes::Group, "What is sent again, where that is safe."),
+    key("traffic.retry.tries", Takes::Whole, "So many times in all, the first included; 3 if missing."),
+    key(
+        "traffic.retry.budget",
+        Takes::Whole,
+        "Retries are at most this share of the requests of ten seconds, in percent, and ten a second; 20 if missing.",
+    ),
+    key(
+        "traffic.retry.statuses",
+        Takes::Wholes,
+        "Answers to idempotent requests that are tried elsewhere, as 502 or 503.",
+    ),
+    key(
+        "traffic.max_in_progress",
+        Takes::Whole,
+        "More requests and streams at once than this one instance is not given; no bound if missing.",
+    ),
+    key(
+        "traffic.response_timeout",
+        Takes::Duration,
+        "An instance that has not begun to answer after so long has failed; it may take its time if missing.",
     ),
     key("traffic.queue", Takes::Group, "What waits while no instance can take a request."),
     key("traffic.queue.max", Takes::Whole, "So many requests at once; 1024 if missing."),
@@ -238,7 +302,14 @@ fn property(key: &Key) -> Value {
         Takes::Whole => json!({ "type": ["integer", "string"] }),
         Takes::Ratio => json!({ "type": ["number", "string"] }),
         Takes::Truth => json!({ "type": ["boolean", "string"] }),
+        Takes::Wholes => {
+            let whole = json!({ "type": ["integer", "string"] });
+            json!({ "oneOf": [whole, { "type": "array", "items": whole }] })
+        }
         Takes::Word(words) => json!({ "type": "string", "enum": words }),
+        Takes::WordOrGroup(words) => {
+            json!({ "oneOf": [{ "type": "string", "enum": words }, group(key.path)] })
+        }
     };
     let note = if key.support == Support::Later { " Not supported yet." } else { "" };
     made["description"] = json!(format!("{}{note}", key.doc));

@@ -22,6 +22,8 @@ fn takes(key: &Key) -> String {
         Takes::Group => "mapping".into(),
         Takes::Groups => "list of mappings".into(),
         Takes::CommandOrGroup => "command, or mapping".into(),
+        Takes::Wholes => "whole number, or list of them".into(),
+        Takes::WordOrGroup(words) => format!("`{}`, or mapping", words.join("`, `")),
         Takes::Command => "command".into(),
         Takes::Text => "text".into(),
         Takes::Texts => "text, or list of texts".into(),

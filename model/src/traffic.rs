@@ -343,7 +343,8 @@ impl Policy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Balance {
-    /// Of two at random, the one with less in progress, weighed by how long its answers take.
+    /// Of two at random (of four or fewer: of all), the one with less in progress, weighed by how long its answers
+    /// take.
     #[default]
     LeastLoaded,
     /// In turn.

@@ -138,8 +138,7 @@ impl Reader<'_> {
 
     /// The name of a header field, as it may be sent.
     pub(crate) fn field_name(&mut self, key: &str, name: &str, pos: Pos) -> Option<String> {
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        let ok = !name.is_empty() && name.len() <= 256 && name.bytes().all(is_token);
+        let ok = is_token(name);
         if !ok {
             self.error(
                 pos,
@@ -149,6 +148,22 @@ impl Reader<'_> {
         }
         ok.then(|| name.to_string())
     }
+
+    /// The name of a cookie: the same letters.
+    pub(crate) fn cookie_name(&mut self, key: &str, name: &str, pos: Pos) -> Option<String> {
+        let ok = is_token(name);
+        if !ok {
+            let what = format!("{key}: {name:?} is not the name of a cookie");
+            self.error(pos, what, "write letters, digits, - and _");
+        }
+        ok.then(|| name.to_string())
+    }
+}
+
+/// A word of HTTP, of a length that anybody would write.
+fn is_token(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.len() <= 256 && name.bytes().all(fits)
 }
 
 fn hint(bad: &naru_traffic::BadNetwork) -> String {

@@ -7,6 +7,7 @@
 //! A [`Claim`] is one piece of work. It counts from the moment its instance is chosen until it is dropped,
 //! exactly once, whichever way it ends: a path that forgets to say how counts as the client's will.
 
+use crate::load::Load;
 use crate::sheet::Slot;
 use crate::tally::Histogram;
 use naru_carry::Pool;
@@ -14,7 +15,6 @@ use naru_model::{Counts, Durations, EdgeCounts, InProgress, InstanceId, Latencie
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
@@ -31,17 +31,6 @@ impl News {
     /// The number, and a word whenever it grows.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.0.subscribe()
-    }
-}
-
-/// What all workers together have in progress on one instance.
-#[derive(Debug, Default)]
-pub struct Load(AtomicU32);
-
-impl Load {
-    /// Pieces of work.
-    pub fn now(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -120,12 +109,12 @@ impl Entry {
         }
     }
 
-    /// Begins a piece of work here.
-    pub fn claim(self: &Rc<Entry>, kind: Kind, now: Instant) -> Claim {
-        self.load.0.fetch_add(1, Ordering::Relaxed);
+    /// Begins a piece of work here, unless all workers together have `most` in progress already.
+    pub fn claim(self: &Rc<Entry>, kind: Kind, now: Instant, most: Option<u32>) -> Option<Claim> {
+        self.load.enter(most)?;
         self.shift(kind, |n| n + 1);
         let slot = self.began.borrow_mut().insert(now);
-        Claim { entry: self.clone(), kind, began: now, slot, ending: Ending::ClientLeft, ended: None }
+        Some(Claim { entry: self.clone(), kind, began: now, slot, ending: Ending::ClientLeft, ended: None })
     }
 
     /// Whether nothing is in progress here.
@@ -212,6 +201,11 @@ impl Claim {
         &self.entry
     }
 
+    /// When it began.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
     /// The request has become a stream: it leaves the one count and joins the other.
     pub fn become_stream(&mut self) {
         if self.kind == Kind::Request {
@@ -240,7 +234,7 @@ impl Drop for Claim {
         entry.count(self.kind, self.ending, ended - self.began);
         entry.shift(self.kind, |n| n - 1);
         entry.began.borrow_mut().remove(self.slot);
-        let before = entry.load.0.fetch_sub(1, Ordering::Relaxed);
+        let before = entry.load.leave();
         if before == 1 && !entry.named.get() {
             entry.news.tell();
         }

@@ -11,6 +11,7 @@
 mod access;
 mod count;
 mod file;
+mod load;
 mod register;
 mod sheet;
 mod snapshot;
@@ -19,8 +20,9 @@ mod text;
 mod visit;
 
 pub use access::Asked;
-pub use count::{Claim, Ending, Entry, Kind, Load, News};
+pub use count::{Claim, Ending, Entry, Kind, News};
 pub use file::{LogFile, Logs};
+pub use load::{Crowd, Load, Waiting};
 pub use register::{Listened, PlannedRegister, Register};
 pub use sheet::{Life, Sheet, Slot, recover};
 pub use snapshot::{Origins, Seen, assemble};

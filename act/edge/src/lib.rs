@@ -7,7 +7,8 @@
 //!
 //! - `listen` opens sockets, `table` is what all workers get, `worker` adopts it and reports;
 //! - `entrance` lets a connection in, if `room` has a place for it;
-//! - `route` chooses an instance and, in the same step, begins to count in the books (`naru_books`);
+//! - `set` chooses an instance and, in the same step, begins to count in the books (`naru_books`); `search` is how
+//!   work comes to one, and to another where that is safe;
 //! - `http1` and `tcp` carry the bytes, by the means of `naru_carry`.
 //!
 //! Invariants: a generation is acknowledged only when no worker can choose by an older one. A piece of work
@@ -25,6 +26,7 @@ mod listen;
 mod room;
 mod route;
 mod search;
+mod set;
 mod table;
 mod tcp;
 mod tunnel;
@@ -184,7 +186,7 @@ impl Edge {
             table: RouteTable::default(),
             origins: naru_books::Origins::default(),
             logs: naru_books::Logs::default(),
-            loads: Loads::new(),
+            loads: Loads::default(),
             rooms: Rooms::default(),
             listening: Listening::with(lent),
             seals: Seals::new(config.certificates.clone()),
@@ -314,7 +316,7 @@ impl Edge {
         }
         for id in taken.iter() {
             desk.ended.remove(id);
-            desk.loads.remove(id);
+            desk.loads.forget(id);
         }
         desk.tell_all(|| Command::Forget(taken.clone()));
     }

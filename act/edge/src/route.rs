@@ -6,14 +6,13 @@
 
 use crate::gate::Gate;
 use crate::room::Room;
-use crate::table::{PlannedBackend, PlannedEntrance, PlannedListener, PlannedSplit};
-use naru_books::{Claim, Entry, Kind, Listened, Register};
-use naru_model::{ListenerSnapshot, Policy, Protocol};
+use crate::set::Set;
+use crate::table::{PlannedBackend, PlannedEntrance, PlannedListener};
+use naru_books::{Entry, Listened, Register};
+use naru_model::{ListenerSnapshot, Protocol};
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::sync::Notify;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -38,21 +37,6 @@ pub(crate) struct Route {
     pub(crate) register: Register,
 }
 
-/// The instances among which one is chosen: a listener's own, or a rule's. Requests share it, and it outlives its
-/// removal for as long as they do.
-#[derive(Default)]
-pub(crate) struct Set {
-    choices: RefCell<Vec<Choice>>,
-    /// Told when the choices changed, to those that wait for an instance.
-    pub(crate) changed: Notify,
-    removed: Cell<bool>,
-    /// How many wait for an instance.
-    pub(crate) held: Cell<usize>,
-    /// Whether the instances are spoken to by HTTP/2.
-    pub(crate) http2: Cell<bool>,
-    pub(crate) policy: RefCell<Arc<Policy>>,
-}
-
 /// How far the end of a listener's connections is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -63,28 +47,6 @@ pub(crate) enum Stage {
     Leaving,
     /// Each closes once its work is done; one that is idle, now.
     Closed,
-}
-
-/// A share of the traffic.
-struct Choice {
-    weight: u32,
-    /// How far behind its share it is.
-    credit: Cell<i64>,
-    /// Where the search for the least loaded begins: another place each time, so that ties take turns.
-    turn: Cell<usize>,
-    backends: Vec<Target>,
-}
-
-/// An instance that can be chosen.
-struct Target {
-    entry: Rc<Entry>,
-    address: SocketAddr,
-}
-
-/// An instance that was chosen: the work counts from here on.
-pub(crate) struct Chosen {
-    pub(crate) claim: Claim,
-    pub(crate) address: SocketAddr,
 }
 
 impl Route {
@@ -176,89 +138,5 @@ impl Route {
     /// How many requests wait for an instance.
     fn held(&self) -> usize {
         self.own.held.get() + self.gate.borrow().held()
-    }
-}
-
-impl Set {
-    /// Chooses among these from now on; `entry` gives the worker's entry of an instance.
-    pub(crate) fn change(
-        &self,
-        splits: &[PlannedSplit],
-        policy: &Arc<Policy>,
-        entry: &mut impl FnMut(&PlannedBackend) -> Rc<Entry>,
-    ) {
-        self.policy.replace(policy.clone());
-        let mut changed = Vec::new();
-        for split in splits {
-            // Every instance that is named gets its entry, the ones without a share too.
-            let backends = split.backends.iter();
-            let backends: Vec<_> = backends.map(|b| Target { entry: entry(b), address: b.address }).collect();
-            if split.weight > 0 && !backends.is_empty() {
-                let (credit, turn) = (Cell::new(0), Cell::new(0));
-                changed.push(Choice { weight: split.weight, credit, turn, backends });
-            }
-        }
-        let mut choices = self.choices.borrow_mut();
-        if choices.iter().map(|c| c.weight).eq(changed.iter().map(|c| c.weight)) {
-            for (before, now) in choices.iter().zip(&changed) {
-                now.credit.set(before.credit.get());
-                now.turn.set(before.turn.get());
-            }
-        }
-        *choices = changed;
-        drop(choices);
-        self.changed.notify_waiters();
-    }
-
-    /// No table names it any more: nothing can be chosen, and nobody waits.
-    pub(crate) fn remove(&self) {
-        self.choices.borrow_mut().clear();
-        self.removed.set(true);
-        self.changed.notify_waiters();
-    }
-
-    /// Whether there is nothing to wait for.
-    pub(crate) fn is_removed(&self) -> bool {
-        self.removed.get()
-    }
-
-    /// Chooses an instance and counts the work on it: the split by weight, then the least loaded there that
-    /// was not tried yet, then any that was not.
-    pub(crate) fn choose(&self, kind: Kind, tried: &[Rc<Entry>]) -> Option<Chosen> {
-        let choices = self.choices.borrow();
-        let first = Choice::next(&choices)?;
-        let untried = |target: &Target| !tried.iter().any(|t| Rc::ptr_eq(t, &target.entry));
-        let target =
-            first.least_loaded(untried).or_else(|| choices.iter().find_map(|c| c.least_loaded(untried)))?;
-        Some(Chosen { claim: target.entry.claim(kind, Instant::now()), address: target.address })
-    }
-}
-
-impl Choice {
-    /// Smooth weighted turns: each gains its weight, the richest is chosen and pays for all.
-    fn next(choices: &[Choice]) -> Option<&Choice> {
-        if let [only] = choices {
-            return Some(only);
-        }
-        let mut total = 0;
-        let mut best: Option<&Choice> = None;
-        for choice in choices {
-            let weight = i64::from(choice.weight);
-            total += weight;
-            choice.credit.set(choice.credit.get() + weight);
-            if best.is_none_or(|best| choice.credit.get() > best.credit.get()) {
-                best = Some(choice);
-            }
-        }
-        let best = best?;
-        best.credit.set(best.credit.get() - total);
-        Some(best)
-    }
-
-    /// The one with the least in progress.
-    fn least_loaded(&self, fit: impl Fn(&Target) -> bool) -> Option<&Target> {
-        let turn = self.turn.replace(self.turn.get().wrapping_add(1));
-        let (before, after) = self.backends.split_at(turn % self.backends.len());
-        after.iter().chain(before).filter(|target| fit(target)).min_by_key(|target| target.entry.load.now())
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::listen::Sockets;
 use crate::room::{Room, Rooms};
-use naru_books::{Load, Logs, PlannedRegister};
+use naru_books::{Crowd, Load, Logs, PlannedRegister};
 use naru_model::{
     Generation, InstanceId, Policy, Protocol, ReleaseNo, RouteTable, Rule, RuleAction, Terminate, Tls,
 };
@@ -11,7 +11,7 @@ use naru_tls::{Inside, Seals};
 use naru_traffic::{Network, Rules};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio_rustls::rustls::ServerConfig;
 
 /// Why a table was not taken. The edge goes on by the one it has.
@@ -119,7 +119,33 @@ pub(crate) struct PlannedBackend {
 }
 
 /// The load of every instance that the edge knows.
-pub(crate) type Loads = HashMap<InstanceId, Arc<Load>>;
+#[derive(Default)]
+pub(crate) struct Loads {
+    each: HashMap<InstanceId, Arc<Load>>,
+    /// Who waits for an instance of a service, by the part of their names that the service's instances share.
+    crowds: HashMap<String, Weak<Crowd>>,
+}
+
+impl Loads {
+    fn of(&mut self, instance: &InstanceId) -> Arc<Load> {
+        if let Some(load) = self.each.get(instance) {
+            return load.clone();
+        }
+        // Release and number come last.
+        let service = instance.as_str().rsplitn(3, '.').last().unwrap_or_default();
+        let crowd = self.crowds.get(service).and_then(Weak::upgrade).unwrap_or_default();
+        self.crowds.insert(service.into(), Arc::downgrade(&crowd));
+        let load = Arc::new(Load::of(&crowd));
+        self.each.insert(instance.clone(), load.clone());
+        load
+    }
+
+    /// An instance that no table names and no report tells of any more.
+    pub(crate) fn forget(&mut self, instance: &InstanceId) {
+        self.each.remove(instance);
+        self.crowds.retain(|_, crowd| crowd.strong_count() > 0);
+    }
+}
 
 /// What an edge keeps from table to table.
 pub(crate) struct Kept<'a> {
@@ -180,28 +206,12 @@ pub(crate) fn terminated(listener: &naru_model::Listener) -> Option<(&Terminate,
 /// worse than none.
 fn unserved(listener: &naru_model::Listener) -> Option<&'static str> {
     let entrance = &listener.entrance;
-    let rules = listener.all_rules();
-    let forwards = rules.iter().filter_map(|rule| match &rule.action {
-        RuleAction::Forward(forward) => Some(forward),
-        _ => None,
-    });
-    let policies = forwards.clone().map(|forward| &forward.policy).chain([&listener.policy]);
-    let served = |policy: &Policy| {
-        let (compress, queue) = (policy.compress, policy.queue.clone());
-        let Policy { send_proxy, idle_timeout, stream_drain, .. } = *policy;
-        let usual = Policy::default();
-        *policy == Policy { compress, queue, send_proxy, idle_timeout, stream_drain, ..usual }
-    };
     let asks = [
         (
             matches!(entrance.tls, Some(Tls::Passthrough(_))) && listener.protocol != Protocol::Tcp,
             "TLS is passed on unread only where the protocol is TCP",
         ),
         (listener.protocol == Protocol::Udp, "UDP is not served yet"),
-        (
-            policies.into_iter().any(|policy| !served(policy)),
-            "of a policy, how instances are chosen and when requests are sent again is not served yet",
-        ),
     ];
     asks.into_iter().find(|(asked, _)| *asked).map(|(_, what)| what)
 }
@@ -274,7 +284,7 @@ impl PlannedSplit {
                 instance: backend.instance.clone(),
                 release: backend.release,
                 address: backend.address.parse().map_err(unreadable)?,
-                load: loads.entry(backend.instance.clone()).or_default().clone(),
+                load: loads.of(&backend.instance),
             });
         }
         Ok(PlannedSplit { weight: split.weight, backends })

@@ -4,8 +4,9 @@
 use crate::Config;
 use crate::drain::{Drain, Form, Limits};
 use crate::entrance::Who;
-use crate::route::{Chosen, Route, Set};
+use crate::route::Route;
 use crate::search::{Failure, Search};
+use crate::set::{Chosen, Set};
 use crate::tunnel::{self, By, Closing};
 use naru_books::{Claim, Ending, Kind, Passing};
 use naru_carry::{Inbox, Stream, Upstream, linger, write_all};
@@ -64,18 +65,18 @@ pub(crate) async fn serve(config: &Config, route: &Route, mut client: Stream, wh
 
 /// What ends a stream beside its sides.
 fn limits(set: &Set, claim: &Claim) -> Limits {
-    let policy = set.policy.borrow();
+    let (idle, drain_time) = set.with_policy(|policy| (policy.idle_timeout, policy.stream_drain));
     let span = |span: Span| Duration::from_millis(span.0);
     let drain = |within: Span| Drain { entry: claim.entry().clone(), within: span(within) };
-    Limits { idle: policy.idle_timeout.map(span), drain: policy.stream_drain.map(drain), form: Form::Bytes }
+    Limits { idle: idle.map(span), drain: drain_time.map(drain), form: Form::Bytes }
 }
 
 /// Finds an instance that takes the connection, and tells it of the client where it is to be told.
 async fn reach(config: &Config, set: &Set, client: &Stream, who: Who) -> Option<Reached> {
-    let mut search = Search::new(config, set, Kind::Stream);
+    let mut search = Search::new(config, set, Kind::Stream, set.hint_of(who.source.ip()));
     loop {
-        let Chosen { claim, address } = search.next().await.ok()?;
-        let version = set.policy.borrow().send_proxy;
+        let Chosen { claim, address, .. } = search.next().await.ok()?;
+        let version = set.with_policy(|policy| policy.send_proxy);
         let connected = async {
             let mut upstream = Upstream::connect(address, config.connect_time).await?;
             if let Some(version) = version {
@@ -84,7 +85,10 @@ async fn reach(config: &Config, set: &Set, client: &Stream, who: Who) -> Option<
             io::Result::Ok(upstream)
         };
         match connected.await {
-            Ok(upstream) => return Some(Reached { claim, upstream, address }),
+            Ok(upstream) => {
+                search.answered(0);
+                return Some(Reached { claim, upstream, address });
+            }
             Err(_) => search.fail(claim, Failure::Unreachable),
         }
     }

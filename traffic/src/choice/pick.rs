@@ -1,9 +1,9 @@
 //! One choice.
 //!
-//! Of two at random, the one with less to do: nearly as even as asking all, without the herd that runs to the one that
+//! Of two at random (of four or fewer: of all), the one with less to do: nearly as even as asking all, without the herd that runs to the one that
 //! was idle a moment ago (Mitzenmacher). What an instance has to do is what it has in progress times how long its
 //! answers take. Times within a fifth of each other, or a millisecond, count as alike: they are noise, and would send
-//! all of a quiet service's requests to one instance.
+//! all of a quiet service's requests to one instance. Where nothing differs, they take turns.
 
 use super::ramp::WHOLE;
 use super::roster::{Roster, Ticket, Way};
@@ -101,8 +101,11 @@ impl Roster {
             .any(|place| self.members[place].shared && self.fits(place, query, Among::Sound))
     }
 
-    fn picked(&self, place: usize, why: Why) -> Pick {
-        Pick { place, ticket: Ticket { place, serial: self.members[place].serial }, why }
+    fn picked(&mut self, place: usize, why: Why) -> Pick {
+        self.picks += 1;
+        let member = &mut self.members[place];
+        member.picked = self.picks;
+        Pick { place, ticket: Ticket { place, serial: member.serial }, why }
     }
 
     fn why_none(&self, query: &Query<'_>) -> NoPick {
@@ -120,7 +123,7 @@ impl Roster {
     }
 
     /// Where the client began, if somebody there can take it. A share of nothing is no hindrance.
-    fn stay(&self, query: &Query<'_>) -> Option<Pick> {
+    fn stay(&mut self, query: &Query<'_>) -> Option<Pick> {
         let mark = query.hint.stay?;
         let fits = |place: usize| self.members[place].mark == mark && self.fits(place, query, Among::Sound);
         let all = 0..self.members.len();
@@ -174,13 +177,23 @@ impl Roster {
             let share = self.share(place, query.now);
             share >= WHOLE || below(mix(query.chance ^ place as u64), WHOLE as usize) < share as usize
         };
+        if places.len() <= FEW {
+            let start = places.start + below(query.chance, places.len());
+            let order = || (start..places.end).chain(places.start..start);
+            let all = order().filter(|place| fits(*place) && warm(*place));
+            return self.lightest(all, query).or_else(|| self.lightest(order().filter(|p| fits(*p)), query));
+        }
         let (one, other) = two(places, query.chance, |place| fits(place) && warm(place))
             .or_else(|| two(places, query.chance, fits))?;
-        match other {
-            None => Some((one, Why::Only)),
-            Some(other) if self.is_lighter(Some(other), one, query) => Some((other, Why::Lighter(one))),
-            Some(other) => Some((one, Why::Lighter(other))),
-        }
+        self.lightest(std::iter::once(one).chain(other), query)
+    }
+
+    fn lightest(&self, mut places: impl Iterator<Item = usize>, query: &Query<'_>) -> Option<(usize, Why)> {
+        let first = (places.next()?, Why::Only);
+        Some(places.fold(first, |(best, _), place| match self.is_lighter(Some(place), best, query) {
+            true => (place, Why::Lighter(best)),
+            false => (best, Why::Lighter(place)),
+        }))
     }
 
     fn is_lighter(&self, other: Option<usize>, one: usize, query: &Query<'_>) -> bool {
@@ -188,7 +201,10 @@ impl Roster {
         let load = |place: usize| f64::from((query.load)(place)) + 1.0;
         let (theirs, ours) = (self.expected(other, query.now), self.expected(one, query.now));
         let alike = (theirs - ours).abs() <= (theirs.max(ours) * 0.2).max(1000.0);
-        if alike { load(other) < load(one) } else { theirs * load(other) < ours * load(one) }
+        // Where all is alike, they take turns; one that starts slowly would take too many.
+        let whole = [one, other].iter().all(|place| self.share(*place, query.now) == WHOLE);
+        let turn = |place: usize| (load(place), if whole { self.members[place].picked } else { 0 });
+        if alike { turn(other) < turn(one) } else { theirs * load(other) < ours * load(one) }
     }
 
     fn expected(&self, place: usize, now: Micros) -> f64 {
@@ -235,6 +251,9 @@ impl Roster {
         Some((found?, Why::Hashed))
     }
 }
+
+/// So few are all compared: chance would now and then miss the idle one of them.
+const FEW: usize = 4;
 
 /// How often chance is asked before all are looked at in order.
 const DRAWS: u64 = 4;

@@ -22,6 +22,8 @@ pub struct Roster {
     ejection: Ejection,
     slow_start: Micros,
     serials: u64,
+    /// How many were chosen.
+    pub(super) picks: u64,
     /// What may be sent again.
     pub budget: Budget,
 }
@@ -64,6 +66,8 @@ pub(super) struct Member {
     pub(super) health: Health,
     /// How far behind its turns it is, in thousandths.
     pub(super) behind: u32,
+    /// Which of all choices it was, the last time.
+    pub(super) picked: u64,
 }
 
 /// A share of the traffic.
@@ -128,7 +132,12 @@ impl Roster {
         Group { weight, places: begin..self.members.len(), keys, ..group }
     }
 
-    /// Which of its instances has this mark: for explaining, and for the cookie.
+    /// More in progress than this one instance is not given.
+    pub fn most(&self) -> Option<u32> {
+        self.most
+    }
+
+    /// Where a client that was given this one is, by [`crate::mark`].
     pub fn mark(&self, ticket: Ticket) -> Option<u64> {
         Some(self.members[self.place(ticket)?].mark)
     }
@@ -207,6 +216,7 @@ impl Member {
             latency: Latency::default(),
             health: Health::default(),
             behind: 0,
+            picked: 0,
         }
     }
 }

@@ -13,7 +13,7 @@ mod way;
 
 pub(crate) use way::{Pending, Way};
 
-use crate::route::Set;
+use crate::set::Set;
 use crate::table::{PlannedBackend, PlannedEntrance, PlannedListener, PlannedRules};
 use naru_answers::Answer;
 use naru_books::Entry;

@@ -2,7 +2,7 @@
 
 use super::ask::{Judge, Question};
 use super::{Asked, Passage, Target, Verdict, captures_of};
-use crate::route::Set;
+use crate::set::Set;
 use naru_answers::{Answer, Basic, Claimed, Content, Folder, Shown, Wanted};
 use naru_model::{Edits, FieldEdits, Redirect, Rule, RuleAction};
 use naru_traffic::{Ask, Captures, Parts, Rates, edit_path, location};

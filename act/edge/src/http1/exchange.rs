@@ -9,12 +9,13 @@
 use super::wanted;
 use crate::drain::Drain;
 use crate::route::Route;
+use crate::search::Search;
 use naru_answers::Encoder;
 use naru_books::{Claim, Visit};
 use naru_carry::{HeadText, Inbox, Reader, SIZE, Writer, write_all};
 use naru_wire::{
-    Answering, Body, Coding, Events, Framing, Nature, Reject, RequestHead, ResponseHead, Version, What,
-    find_end, response,
+    Answering, Body, Coding, Events, Framing, Nature, Reject, Repeat, RequestHead, ResponseHead, Version,
+    What, find_end, response,
 };
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
@@ -22,6 +23,7 @@ use std::io;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long an instance may take no byte of a request's body. Only against connections that never end: an
 /// instance may well work on the beginning of a body before it reads on.
@@ -32,6 +34,9 @@ pub(super) struct Exchange<'a> {
     pub(super) head: &'a RequestHead,
     pub(super) text: &'a [u8],
     pub(super) route: &'a Route,
+    pub(super) search: &'a Search<'a>,
+    /// How the client came: `http` or `https`.
+    pub(super) scheme: &'static str,
     pub(super) claim: &'a mut Claim,
     /// What the instance sent and is not passed on yet.
     pub(super) answer: &'a mut Inbox,
@@ -49,6 +54,8 @@ pub(super) struct Exchange<'a> {
 #[derive(Default)]
 pub(super) struct Sending {
     state: Cell<Sent>,
+    /// When the instance had the whole request, where it is told how long it may take.
+    completed: Cell<Option<Instant>>,
     in_inbox: Cell<usize>,
 }
 
@@ -90,6 +97,10 @@ pub(super) enum End {
     ClientGone,
     /// The instance's connection failed before any byte of an answer.
     NoAnswer,
+    /// No answer began in time.
+    Silent,
+    /// The answer is such that another instance is asked; the client has nothing of it.
+    Elsewhere,
     /// What came is no answer; the client has nothing of it.
     BadAnswer(Reject),
     /// The answer's stream was ended here, in order.
@@ -122,13 +133,15 @@ impl Exchange<'_> {
             visit: self.visit,
             written: self.written,
             stall: self.stall,
+            patience: self.search.response_timeout(),
         };
+        let (patience, sending_state, search) = (upward.patience, self.sending, self.search);
         let begun = Cell::new(false);
         let mut downward = Downward { exchange: self, out: HeadText::borrow(), heard: false, begun: &begun };
         let mut up = pin!(upward.run(client.0, client.2, &mut to_instance));
         let mut down = pin!(downward.run(&mut from_instance, client.1));
         let mut sending = true;
-        poll_fn(|cx| {
+        let both = poll_fn(|cx| {
             if sending && let Poll::Ready(up) = up.as_mut().poll(cx) {
                 match up {
                     // It may have answered all the same: reading tells.
@@ -138,8 +151,12 @@ impl Exchange<'_> {
                 }
             }
             down.as_mut().poll(cx)
-        })
-        .await
+        });
+        match patience {
+            None => both.await,
+            // Boxed: what is rare must not make every connection larger.
+            Some(limit) => Box::pin(unless_silent(both, limit, sending_state, search)).await,
+        }
     }
 }
 
@@ -151,6 +168,8 @@ struct Upward<'a> {
     visit: &'a Visit,
     written: &'a Cell<u64>,
     stall: Duration,
+    /// How long the instance may take to begin its answer.
+    patience: Option<Duration>,
 }
 
 impl Upward<'_> {
@@ -180,6 +199,7 @@ impl Upward<'_> {
             if self.body.is_done() {
                 let kept = self.sending.can_repeat();
                 self.sending.state.set(if kept { Sent::CompleteKept } else { Sent::CompleteDropped });
+                self.sending.completed.set(self.patience.map(|_| Instant::now()));
                 return Ok(());
             }
             if sent == SIZE || self.sending.state.get() == Sent::Dropped {
@@ -212,6 +232,30 @@ async fn watch(from: &mut Reader<'_>, inbox: &mut Inbox) -> Up {
         }
     }
     pending().await
+}
+
+/// An exchange that ends where the instance has the whole request for so long and has not begun to answer.
+async fn unless_silent(
+    both: impl Future<Output = End>,
+    limit: Duration,
+    sending: &Sending,
+    search: &Search<'_>,
+) -> End {
+    let silent = async {
+        while !search.is_answered() {
+            let due = sending.completed.get().map(|since| since + limit);
+            if due.is_some_and(|due| due <= Instant::now()) {
+                return;
+            }
+            tokio::time::sleep_until(due.unwrap_or_else(|| Instant::now() + limit)).await;
+        }
+        pending().await
+    };
+    tokio::select! {
+        biased;
+        end = both => end,
+        () = silent => End::Silent,
+    }
 }
 
 /// The answer's direction.
@@ -269,13 +313,20 @@ impl Downward<'_> {
                 self.out.clear();
                 let wanted = wanted(self.exchange.head, self.exchange.route);
                 let head = &answer.bytes()[..end];
+                let stay = self.exchange.search.stay_lines(self.exchange.scheme);
                 let head = self.exchange.visit.with_answer_lines(|lines| {
+                    let both = if stay.is_empty() { stay } else { stay + lines };
+                    let lines = if both.is_empty() { lines } else { &both };
                     let answering = Answering { lines, ..*self.exchange.answering };
                     response(head, self.exchange.head, wanted, &answering, &mut self.out)
                 });
                 answer.consume(end);
                 let head = head.map_err(End::BadAnswer)?;
                 if head.nature != Nature::Interim {
+                    self.exchange.search.answered(head.status);
+                    if self.is_better_elsewhere(head) {
+                        return Err(End::Elsewhere);
+                    }
                     self.exchange.visit.answered(head.status);
                 }
                 return Ok(head);
@@ -290,6 +341,15 @@ impl Downward<'_> {
             }
             self.heard = true;
         }
+    }
+
+    /// Whether another instance is asked instead: this one's answer is no good, and asking again is safe.
+    fn is_better_elsewhere(&self, head: ResponseHead) -> bool {
+        let Exchange { head: request, sending, search, claim, .. } = &self.exchange;
+        head.nature == Nature::Answer
+            && request.repeat == Repeat::Allowed
+            && sending.can_repeat()
+            && search.is_better_elsewhere(head.status, claim)
     }
 
     /// Passes the body on; the head goes out with its first piece.

@@ -4,8 +4,8 @@ use super::exchange::{End, Exchange, Sending};
 use super::take::Request;
 use super::{After, Client, wanted};
 use crate::drain::{Drain, Form, Limits};
-use crate::route::Chosen;
 use crate::search::{Failure, NoInstance, Search};
+use crate::set::Chosen;
 use crate::tunnel::{self, By, Closing};
 use naru_books::{Again, Claim, Ending, Kind};
 use naru_carry::{Inbox, Origin, Upstream};
@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// The answer when an instance failed with a request that must not be sent again.
 const LOST: Reject = Reject::new(502, "the instance broke off before it answered");
 
+/// The answer when an instance took too long with a request that is not sent to another.
+const LATE: Reject = Reject::new(504, "the instance did not begin to answer in time");
+
 /// The answer when there is nobody to give it.
 fn nobody_there(why: NoInstance) -> Reject {
     Reject::new(
@@ -25,6 +28,8 @@ fn nobody_there(why: NoInstance) -> Reject {
         match why {
             NoInstance::Named => "no instance of the service is there to answer",
             NoInstance::Reached => "no instance of the service could be reached",
+            NoInstance::TooLate => return LATE,
+            NoInstance::Full => "all instances of the service have as much to do as they may",
             NoInstance::Waited => "too many requests wait for an instance of the service",
         },
     )
@@ -33,7 +38,7 @@ fn nobody_there(why: NoInstance) -> Reject {
 impl Request {
     /// How long its stream has once the instance retires, if it becomes one and the policy says so.
     fn drain(&self, claim: &Claim) -> Option<Drain> {
-        let Span(within) = self.set.policy.borrow().stream_drain?;
+        let Span(within) = self.set.with_policy(|policy| policy.stream_drain)?;
         Some(Drain { entry: claim.entry().clone(), within: Duration::from_millis(within) })
     }
 }
@@ -59,14 +64,10 @@ struct Try {
     answer: Inbox,
 }
 
-fn wants_close(request: &Request) -> bool {
-    request.head.persistence == Persistence::Close
-}
-
 impl Client<'_> {
     /// Has one request answered.
     pub(super) async fn answer(&mut self, request: &Request) -> After {
-        let mut search = Search::new(self.config, &request.set, Kind::Request);
+        let mut search = Search::new(self.config, &request.set, Kind::Request, request.hint);
         loop {
             let chosen = match search.next().await {
                 Ok(chosen) => chosen,
@@ -80,7 +81,7 @@ impl Client<'_> {
 
     /// `None`: it failed, and another try is due.
     async fn try_at(&mut self, request: &Request, chosen: Chosen, search: &mut Search<'_>) -> Option<After> {
-        let Chosen { mut claim, address } = chosen;
+        let Chosen { mut claim, address, .. } = chosen;
         let mut take = if search.is_first() { Take::Any } else { Take::Fresh };
         loop {
             let Ok(upstream) = self.connect(request, &claim, address, take).await else {
@@ -92,23 +93,28 @@ impl Client<'_> {
             let again = if search.is_first() { Again::No } else { Again::Yes };
             request.visit.handed(claim.entry(), again);
             let mut at = Try { claim, address, upstream, answer: Inbox::default() };
-            let end = self.exchange(request, &mut at, &sending).await;
-            if end != End::NoAnswer {
-                return Some(self.conclude(request, at, end, &sending).await);
-            }
-            let untouched = at.upstream.took_nothing_since(before);
+            let end = self.exchange(request, &mut at, &sending, search).await;
+            let failure = match end {
+                End::NoAnswer => Failure::BrokeOff,
+                End::Silent => Failure::TooLate,
+                End::Elsewhere => Failure::Elsewhere,
+                end => return Some(self.conclude(request, at, end, &sending, search).await),
+            };
+            let untouched = end == End::NoAnswer && at.upstream.took_nothing_since(before);
             claim = at.claim;
             if untouched && at.upstream.origin == Origin::Reused && sending.can_repeat() {
                 take = Take::Fresh;
                 continue;
             }
             let allowed = untouched || request.head.repeat == Repeat::Allowed;
-            if allowed && sending.can_repeat() && search.has_tries_left() {
-                search.fail(claim, Failure::BrokeOff);
+            let somewhere = end != End::Silent || search.has_another(&claim);
+            if allowed && somewhere && sending.can_repeat() && search.may_repeat() {
+                search.fail(claim, failure);
                 return None;
             }
-            claim.end(Ending::Lost);
-            return Some(self.refuse_unread(LOST, request).await);
+            search.lose(claim);
+            let reject = if end == End::Silent { LATE } else { LOST };
+            return Some(self.refuse_unread(reject, request).await);
         }
     }
 
@@ -134,13 +140,21 @@ impl Client<'_> {
         }
     }
 
-    async fn exchange(&mut self, request: &Request, at: &mut Try, sending: &Sending) -> End {
+    async fn exchange(
+        &mut self,
+        request: &Request,
+        at: &mut Try,
+        sending: &Sending,
+        search: &Search<'_>,
+    ) -> End {
         let drain = request.drain(&at.claim);
         let (read, write, written) = at.upstream.split();
         let exchange = Exchange {
             head: &request.head,
             text: &request.text,
             route: self.route,
+            search,
+            scheme: self.caller.scheme,
             claim: &mut at.claim,
             answer: &mut at.answer,
             sending,
@@ -153,11 +167,18 @@ impl Client<'_> {
         exchange.run((&mut self.read, &mut self.write, &mut self.inbox), (read, write)).await
     }
 
-    async fn conclude(&mut self, request: &Request, at: Try, end: End, sending: &Sending) -> After {
+    async fn conclude(
+        &mut self,
+        request: &Request,
+        at: Try,
+        end: End,
+        sending: &Sending,
+        search: &Search<'_>,
+    ) -> After {
         match end {
             End::Complete(head) => {
                 let now = request.visit.whole();
-                self.complete(request, at, head, sending, now)
+                self.complete(at, head, sending, now)
             }
             // Boxed: what is rare must not make every connection larger.
             End::Upgraded => Box::pin(self.tunnel(at, request)).await,
@@ -165,11 +186,11 @@ impl Client<'_> {
                 at.claim.end(Ending::ClientLeft);
                 After::Drop
             }
-            End::NoAnswer | End::BadAnswer(_) => {
+            End::NoAnswer | End::Silent | End::Elsewhere | End::BadAnswer(_) => {
                 if let End::BadAnswer(why) = end {
                     tracing::warn!(instance = %at.claim.entry().id, why = why.reason, "a bad answer");
                 }
-                at.claim.end(Ending::Lost);
+                search.lose(at.claim);
                 self.refuse_unread(Reject::new(502, "the instance's answer is not valid HTTP"), request).await
             }
             End::Closed => {
@@ -178,7 +199,7 @@ impl Client<'_> {
                 After::Close
             }
             End::Broken(framing) => {
-                at.claim.end(Ending::Lost);
+                search.lose(at.claim);
                 request.visit.broke();
                 let whole_by_close =
                     framing == Framing::UntilClose || request.head.version == Version::Http10;
@@ -192,14 +213,7 @@ impl Client<'_> {
     }
 
     /// The answer was handed to the client whole.
-    fn complete(
-        &mut self,
-        request: &Request,
-        at: Try,
-        head: ResponseHead,
-        sending: &Sending,
-        now: Instant,
-    ) -> After {
+    fn complete(&mut self, at: Try, head: ResponseHead, sending: &Sending, now: Instant) -> After {
         let entry = at.claim.entry().clone();
         at.claim.end_at(Ending::Full { status: head.status }, now);
         if !sending.is_complete() {
@@ -213,12 +227,7 @@ impl Client<'_> {
             entry.pool.put(at.address, at.upstream, promised);
         }
         self.inbox.consume(sending.in_inbox());
-        match head.client {
-            Persistence::Keep | Persistence::KeepTold => After::Next,
-            // The client itself wants no more of it, and has sent nothing that closing at once could make a reset of.
-            Persistence::Close if wants_close(request) && self.inbox.bytes().is_empty() => After::Done,
-            Persistence::Close => After::Close,
-        }
+        if head.client == Persistence::Close { After::Close } else { After::Next }
     }
 
     async fn tunnel(&mut self, mut at: Try, request: &Request) -> After {

@@ -3,11 +3,11 @@
 use super::{After, Client};
 use crate::Config;
 use crate::gate::{self, Pending, Verdict, Way};
-use crate::route::Set;
+use crate::set::Set;
 use naru_answers::{Answer, Content};
 use naru_books::Visit;
 use naru_carry::HeadText;
-use naru_traffic::Fields;
+use naru_traffic::{Fields, Hint};
 use naru_wire::{
     Answering, Coding, Onward, REQUEST_HEAD, Reject, RequestHead, Room, Sender, Trust, Version, find_end,
 };
@@ -21,6 +21,8 @@ pub(super) struct Request {
     pub(super) visit: Visit,
     /// Among whom an instance is chosen.
     pub(super) set: Rc<Set>,
+    /// What of it matters for the choice.
+    pub(super) hint: Hint,
     /// The rule that took it.
     way: Option<Rc<Way>>,
     /// How its answer may be coded.
@@ -28,6 +30,7 @@ pub(super) struct Request {
 }
 
 /// A request that was taken.
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each request")]
 pub(super) enum Taken {
     Request(Request),
     // Boxed: what is rarer must not make every connection larger.
@@ -128,10 +131,12 @@ impl Client<'_> {
                 return Taken::other(request.head, visit, What::Wait(pending, bytes.to_vec()));
             }
         };
-        let compress = set.policy.borrow().compress;
+        let compress = set.with_policy(|policy| policy.compress);
         let accept = request.field("accept-encoding").filter(|_| compress);
         let coding = accept.and_then(|accept| Coding::accepted(accept, &Coding::ALL));
-        Taken::Request(Request { head: request.head, text, visit, set, way, coding })
+        let lines = Lines(request);
+        let hint = set.hint(|| (self.asked(request, &lines).source, request.target, &lines));
+        Taken::Request(Request { head: request.head, text, visit, set, hint, way, coding })
     }
 
     fn visit(&self, request: &naru_wire::Request<'_, '_>) -> Visit {

@@ -5,6 +5,7 @@ mod acme;
 mod answers;
 #[path = "../../../acme/tests/authority/mod.rs"]
 mod authority;
+mod choice;
 mod cuts;
 mod drains;
 mod entrance;
