@@ -2,6 +2,8 @@
 
 use clap::{Parser, Subcommand};
 use naru_bench::deploys::{Deploys, full_load};
+use naru_bench::edge::routes::Routes;
+use naru_bench::edge::slow::Slow;
 use naru_bench::edge::{self, Beside};
 use naru_bench::handover::{self, Handover};
 use naru_bench::kills::Kills;
@@ -54,6 +56,10 @@ enum What {
     },
     /// The edge beside HAProxy, nginx and Caddy
     Edge(Beside),
+    /// The edge with many routes, and routes that change
+    EdgeRoutes(Routes),
+    /// The edge with clients and instances that misbehave
+    EdgeSlow(Slow),
     /// Naru's edge alone, by tables from its input: what `edge` starts
     #[command(hide = true)]
     EdgeProcess {
@@ -72,6 +78,8 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let reports = match args.what {
         What::Edge(beside) => beside.run().map(|report| vec![shown(report)]),
+        What::EdgeRoutes(routes) => routes.run().map(|report| vec![shown(report)]),
+        What::EdgeSlow(slow) => slow.run().map(|report| vec![shown(report)]),
         What::EdgeProcess { sheets } => alone().and_then(|runtime| {
             runtime.block_on(edge::process::run(sheets))?;
             Ok(vec![])
@@ -123,7 +131,7 @@ async fn measure(exe: &Path, what: What) -> io::Result<Vec<Report>> {
             reports.push(shown(handover.successor_killed(exe).await?));
         }
         What::Up { rounds } => reports.push(shown(Up { rounds }.run(exe).await?)),
-        What::Edge(_) | What::EdgeProcess { .. } => {}
+        What::Edge(_) | What::EdgeRoutes(_) | What::EdgeSlow(_) | What::EdgeProcess { .. } => {}
     }
     Ok(reports)
 }

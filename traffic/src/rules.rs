@@ -11,6 +11,9 @@ use crate::path::{Captures, fits, is_below};
 use naru_model::{FieldMatch, Match, PathMatch, Rule, ValueMatch};
 use std::collections::BTreeMap;
 
+/// Longest host that is looked for: a name has at most 253 characters, and what is longer is none.
+const LONGEST: usize = 256;
+
 /// A rule that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("rule {rule}: {what}")]
@@ -88,8 +91,7 @@ impl Rules {
         let mut best = Best { rules: self, ask, found: None };
         best.try_all(&self.any_host);
         if !(self.by_host.is_empty() && self.by_domain.is_empty()) {
-            // A name has at most 253 characters; what is longer is none.
-            let mut lower = [0u8; 256];
+            let mut lower = [0u8; LONGEST];
             let host = ask.host.strip_suffix('.').unwrap_or(ask.host).as_bytes();
             if let Some(room) = lower.get_mut(..host.len()) {
                 room.copy_from_slice(host);
@@ -115,7 +117,9 @@ impl Best<'_> {
         }
         let mut rest = host;
         while let Some((_, domain)) = rest.split_once('.') {
-            if let Some(paths) = self.rules.by_domain.get(domain) {
+            // Something stands before a domain's dot, if it is not a name.
+            let named = domain.len() + 1 < host.len();
+            if let Some(paths) = self.rules.by_domain.get(domain).filter(|_| named) {
                 self.try_all(paths);
             }
             rest = domain;
@@ -207,7 +211,10 @@ impl Conditions {
 /// Whether a host is the one that is meant, or in the domain.
 pub(crate) fn is_host(host: &str, wanted: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
-    match wanted.strip_prefix('*') {
+    if host.len() > LONGEST {
+        return false;
+    }
+    match wanted.strip_prefix('*').filter(|domain| domain.starts_with('.')) {
         Some(domain) => {
             let split = host.len().checked_sub(domain.len()).filter(|at| *at > 0);
             split.and_then(|at| host.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(domain))

@@ -331,9 +331,22 @@ fn content_length(value: &[u8]) -> Option<u64> {
     digits.then(|| value.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }
 
-/// The names and punctuation that a host, with or without a port, can have.
+/// Whether it is a name or an address, which is in brackets where it has colons, and perhaps a port.
 pub(crate) fn is_host(text: &[u8]) -> bool {
-    text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(byte))
+    let in_brackets = text.first() == Some(&b'[');
+    let end = match in_brackets {
+        true => text.iter().position(|byte| *byte == b']').map_or(0, |at| at + 1),
+        false => text.iter().position(|byte| *byte == b':').unwrap_or(text.len()),
+    };
+    let (name, port) = text.split_at(end);
+    let named = match name {
+        [b'[', address @ .., b']'] => {
+            !address.is_empty() && address.iter().all(|b| b.is_ascii_hexdigit() || b":.".contains(b))
+        }
+        name => name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b)),
+    };
+    let ported = matches!(port, [] | [b':', ..]) && port.iter().skip(1).all(u8::is_ascii_digit);
+    named && ported && name.is_empty() == text.is_empty()
 }
 
 /// An upgrade to HTTP/2 would take the requests that follow out of sight.

@@ -162,6 +162,8 @@ impl<'b, 'r> Request<'b, 'r> {
     fn goes_on(&self, field: &Header<'_>, trust: Trust, onward: &Onward<'_>) -> bool {
         match Field::of(field.name) {
             Field::Host => return false,
+            // It means nothing there (RFC 9110, section 10.1.1), and would once the instance is sent HTTP/1.1.
+            Field::Expect if self.head.version == Version::Http10 => return false,
             // `X-Forwarded-For` is written anew, with the client added to it.
             Field::Forwarded if trust == Trust::Nothing || is_alike(field, "x-forwarded-for") => {
                 return false;
@@ -211,9 +213,9 @@ struct Target<'a> {
 
 impl<'a> Target<'a> {
     fn of(text: &'a str, method: &str) -> Result<Target<'a>, Reject> {
-        // What is no URI at all, some cut short and others do not.
-        if !text.is_ascii() || text.contains('#') {
-            return Err(Reject::bad("the request's target has a fragment, or bytes beyond ASCII"));
+        // Some servers cut it off, and others take it for a part of the path.
+        if text.contains('#') {
+            return Err(Reject::bad("the request's target has a fragment"));
         }
         if text.starts_with('/') || (text == "*" && method == "OPTIONS") {
             return Ok(Target { authority: None, path: text });

@@ -8,7 +8,6 @@ use tokio_rustls::TlsAcceptor;
 
 /// The connection, ready for its protocol. `None`: the client is gone, or did not get that far in time.
 pub(crate) async fn greet(config: &Config, route: &Route, stream: TcpStream) -> Option<Stream> {
-    stream.set_nodelay(true).ok()?;
     let tls = route.tls.borrow().clone();
     let Some(tls) = tls else { return Some(Stream::Plain(stream)) };
     // Boxed: a handshake's state must not make every connection larger.

@@ -14,6 +14,7 @@ use crate::table::{Plan, PlannedBackend};
 use crate::{greet, http1, http2, listen, tcp};
 use naru_books::{Entry, Life, News, Seen, Sheet};
 use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
+use socket2::SockRef;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -276,7 +277,9 @@ impl Worker {
         own: std::net::TcpListener,
         route: Rc<RefCell<Rc<Route>>>,
     ) -> Option<Accepting> {
-        let listener = own.set_nonblocking(true).and_then(|()| TcpListener::from_std(own));
+        // Connections inherit it from the socket that they are accepted on: a system call less for each.
+        let prepared = SockRef::from(&own).set_tcp_nodelay(true).and_then(|()| own.set_nonblocking(true));
+        let listener = prepared.and_then(|()| TcpListener::from_std(own));
         let unfit = |error| tracing::error!(%error, "a worker cannot wait on its socket");
         let listener = Rc::new(listener.map_err(unfit).ok()?);
         let accepting = Accepting { listener: listener.clone(), stop: Rc::default() };

@@ -27,6 +27,24 @@ pub enum Load {
         /// Whether they keep their connections.
         kept: Kept,
     },
+    /// HTTP/1.1 over TLS 1.3, sent by wrk.
+    Tls {
+        /// Bytes of an answer.
+        size: usize,
+        /// Clients.
+        connections: usize,
+        /// Whether they keep their connections.
+        kept: Kept,
+    },
+    /// HTTP/2 over TLS 1.3, sent by h2load.
+    Http2 {
+        /// Bytes of an answer.
+        size: usize,
+        /// Clients.
+        connections: usize,
+        /// Requests under way on each connection.
+        streams: usize,
+    },
     /// Messages over websockets that are mostly idle.
     Websockets {
         /// Websockets.
@@ -75,7 +93,7 @@ pub enum Aim {
 const KB: usize = 1024;
 
 /// All cases.
-pub const CASES: [Case; 13] = [
+pub const CASES: [Case; 18] = [
     kept("1k-64", "1 KiB, 64 connections", KB, 64, Aim::Haproxy(1.2)),
     kept("1k-256", "1 KiB, 256 connections", KB, 256, Aim::Haproxy(1.2)),
     kept("64k-64", "64 KiB, 64 connections", 64 * KB, 64, Aim::Best),
@@ -92,6 +110,11 @@ pub const CASES: [Case; 13] = [
         load: Load::Requests { size: 64 * KB, connections: 64, kept: Kept::No },
         aim: Aim::Best,
     },
+    tls("tls-1k", "TLS, 1 KiB, 64 connections", KB, Kept::Yes),
+    tls("tls-64k", "TLS, 64 KiB, 64 connections", 64 * KB, Kept::Yes),
+    tls("tls-once", "TLS, 1 KiB, a connection per request, 64 at once", KB, Kept::No),
+    http2("h2-1k", "HTTP/2, 1 KiB, 32 connections of 10 streams", KB),
+    http2("h2-64k", "HTTP/2, 64 KiB, 32 connections of 10 streams", 64 * KB),
     Case {
         name: "ws",
         what: "1,000 websockets, 64 messages of 64 bytes at once",
@@ -119,6 +142,14 @@ const fn messages(
     kept: Kept,
 ) -> Case {
     Case { name, what, load: Load::Messages { size, answer, connections, kept }, aim: Aim::Best }
+}
+
+const fn tls(name: &'static str, what: &'static str, size: usize, kept: Kept) -> Case {
+    Case { name, what, load: Load::Tls { size, connections: 64, kept }, aim: Aim::Best }
+}
+
+const fn http2(name: &'static str, what: &'static str, size: usize) -> Case {
+    Case { name, what, load: Load::Http2 { size, connections: 32, streams: 10 }, aim: Aim::Best }
 }
 
 const fn idle(name: &'static str, what: &'static str, connections: usize) -> Case {

@@ -5,12 +5,16 @@
 //! two cores is full first. Rounds are interleaved, so that whatever else the machine does meets all alike.
 //!
 //! [`peer`] starts proxies, [`case`] lists the loads, [`round`] takes one round, and [`table`] puts them together.
+//! [`routes`] and [`slow`] look at Naru's edge alone: at many routes, and at those who misbehave.
 
 pub mod case;
 pub mod peer;
 pub mod process;
 pub mod round;
+pub mod routes;
+pub mod slow;
 pub mod table;
+pub mod tools;
 
 use crate::report::Report;
 use case::Case;

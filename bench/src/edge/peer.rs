@@ -1,7 +1,10 @@
 //! The proxies that are measured: how each is started, and what is read of it from outside.
 
 use crate::roles;
-use naru_model::{Backend, Entrance, Generation, Listener, Protocol, ReleaseNo, RouteTable, Split};
+use naru_model::{
+    Backend, CertificateFiles, Entrance, Generation, Listener, Protocol, ReleaseNo, RouteTable, Split,
+    Terminate, Tls,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt::{self, Display};
 use std::fs;
@@ -123,9 +126,15 @@ impl Places {
 
     /// The same as a route table.
     fn table(&self) -> RouteTable {
+        let file = |name: &str| self.certs.join(name).to_string_lossy().into_owned();
+        let certificate = CertificateFiles { cert: file("cert.pem"), key: file("key.pem") };
+        let terminate = Terminate { certificates: vec![certificate], acme: None };
+        let mut tls = listener("tls", self.tls, Protocol::Http, &self.web);
+        tls.entrance.tls = Some(Tls::Terminate(terminate));
         let listeners = vec![
             listener("http", self.http, Protocol::Http, &self.web),
             listener("tcp", self.tcp, Protocol::Tcp, &self.raw),
+            tls,
         ];
         RouteTable { generation: Generation(1), listeners }
     }
@@ -173,8 +182,13 @@ pub struct Running {
     child: Child,
     /// It, and the processes that it has for its work.
     pids: Vec<i32>,
-    /// How Naru's edge is told tables, and says that it chooses by them.
-    tables: Option<(ChildStdin, BufReader<ChildStdout>)>,
+    tables: Option<Teller>,
+}
+
+/// How Naru's edge is told tables, and says that it chooses by them. It ends when this is dropped.
+pub struct Teller {
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
 }
 
 impl Running {
@@ -187,7 +201,8 @@ impl Running {
         let stdio = || if peer == Peer::Naru { Stdio::piped() } else { Stdio::null() };
         let log = fs::File::create(folder.join("log"))?;
         let mut child = command.stdin(stdio()).stdout(stdio()).stderr(log).spawn()?;
-        let tables = child.stdin.take().zip(child.stdout.take().map(BufReader::new));
+        let pipes = child.stdin.take().zip(child.stdout.take());
+        let tables = pipes.map(|(to, from)| Teller { to, from: BufReader::new(from) });
         let mut running = Running { child, pids: vec![], tables };
         if peer == Peer::Naru {
             running.apply(&places.table())?;
@@ -207,23 +222,20 @@ impl Running {
         Ok(running)
     }
 
-    /// Tells Naru's edge a table, and waits until it chooses by it. How long that took.
+    /// Tells Naru's edge a table; see [`Teller::apply`].
     ///
     /// # Errors
-    /// It refuses the table, or is gone, or is not Naru's.
+    /// As there; or it is not Naru's.
     pub fn apply(&mut self, table: &RouteTable) -> io::Result<Duration> {
-        let Some((to, from)) = &mut self.tables else { return Err(io::Error::other("it takes no tables")) };
-        let mut text = serde_json::to_string(table)?;
-        text.push('\n');
-        let began = Instant::now();
-        to.write_all(text.as_bytes())?;
-        let mut said = String::new();
-        from.read_line(&mut said)?;
-        let took = began.elapsed();
-        match said.trim_end() == format!("acknowledged {}", table.generation) {
-            true => Ok(took),
-            false => Err(io::Error::other(format!("the edge says {said:?} of a table"))),
+        match &mut self.tables {
+            Some(tables) => tables.apply(table),
+            None => Err(io::Error::other("it takes no tables")),
         }
+    }
+
+    /// What tells it tables, for another thread.
+    pub fn teller(&mut self) -> Option<Teller> {
+        self.tables.take()
     }
 
     /// The CPU time that it has had.
@@ -256,6 +268,27 @@ impl Running {
                 Err(error) if Instant::now() > give_up => return Err(error),
                 Err(_) => std::thread::park_timeout(Duration::from_millis(5)),
             }
+        }
+    }
+}
+
+impl Teller {
+    /// Tells the edge a table, and waits until it chooses by it. How long that took, from the first byte of the
+    /// table on its way.
+    ///
+    /// # Errors
+    /// It refuses the table, or is gone.
+    pub fn apply(&mut self, table: &RouteTable) -> io::Result<Duration> {
+        let mut text = serde_json::to_string(table)?;
+        text.push('\n');
+        let began = Instant::now();
+        self.to.write_all(text.as_bytes())?;
+        let mut said = String::new();
+        self.from.read_line(&mut said)?;
+        let took = began.elapsed();
+        match said.trim_end() == format!("acknowledged {}", table.generation) {
+            true => Ok(took),
+            false => Err(io::Error::other(format!("the edge says {said:?} of a table"))),
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use super::case::{Case, Kept, Load};
 use super::peer::{Peer, Places, Running, certify};
+use super::tools::{Told, h2load, wrk};
 use crate::load::{Ask, Engine, Group, Service, Then};
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Load before anything is measured: connections are made, buffers had.
@@ -84,6 +86,17 @@ impl Bench {
                 let group = self.engine.open(connections, places.tcp, ask)?;
                 self.measure(running, group)
             }
+            Load::Tls { size, connections, kept } => {
+                let url = format!("https://{}/b/{size}", places.tls);
+                let fields: &[&str] = if kept == Kept::Yes { &[] } else { &["Connection: close"] };
+                self.tool(running, |engine, time, _| wrk(engine, &url, connections, fields, time))
+            }
+            Load::Http2 { size, connections, streams } => {
+                let path = format!("/b/{size}");
+                self.tool(running, |engine, time, folder| {
+                    h2load(engine, places.tls, &path, (connections, streams), (time, folder))
+                })
+            }
             Load::Websockets { open, at_once } => {
                 let group = self.engine.open(0, places.http, Ask::websocket(MESSAGE))?;
                 self.rest(group, open)?;
@@ -92,6 +105,19 @@ impl Bench {
             }
             Load::Idle { connections } => self.weigh(running, places, connections),
         }
+    }
+
+    /// Measures what another program sends.
+    fn tool(
+        &mut self,
+        running: &Running,
+        send: impl FnOnce(&mut Engine, Duration, &Path) -> io::Result<Told>,
+    ) -> io::Result<Sample> {
+        let (cpu, began) = (running.cpu()?, Instant::now());
+        let told = send(&mut self.engine, self.time, self.folder.path())?;
+        let (cpu, took) = (running.cpu()? - cpu, began.elapsed());
+        let Told { done, failed, p50, p99 } = told;
+        Ok(sample((cpu, took), (done, failed), (p50, p99)))
     }
 
     /// Measures a group that is at work, and closes it.
@@ -106,14 +132,8 @@ impl Bench {
         if let Some(fault) = &tally.fault {
             eprintln!("    {} failed, the first: {fault}", tally.failed);
         }
-        Ok(Sample {
-            cost: cpu.as_secs_f64() * 1e6 / tally.done.max(1) as f64,
-            rate: tally.done as f64 / took.as_secs_f64(),
-            busy: cpu.as_secs_f64() / took.as_secs_f64() * 100.0,
-            p50: tally.percentile(50.0),
-            p99: tally.percentile(99.0),
-            failed: tally.failed,
-        })
+        let times = (tally.percentile(50.0), tally.percentile(99.0));
+        Ok(sample((cpu, took), (tally.done, tally.failed), times))
     }
 
     /// Opens connections, lets each have its one exchange, and sees what the proxy needs for them.
@@ -151,5 +171,16 @@ impl Bench {
             }
         }
         Ok(())
+    }
+}
+
+fn sample((cpu, took): (Duration, Duration), (done, failed): (u64, u64), (p50, p99): (f64, f64)) -> Sample {
+    Sample {
+        cost: cpu.as_secs_f64() * 1e6 / done.max(1) as f64,
+        rate: done as f64 / took.as_secs_f64(),
+        busy: cpu.as_secs_f64() / took.as_secs_f64() * 100.0,
+        p50,
+        p99,
+        failed,
     }
 }

@@ -23,6 +23,8 @@ pub struct Ask {
 pub enum Answer {
     /// It is HTTP, 200 and of a stated length.
     Http,
+    /// It is HTTP of a stated length, whatever its status.
+    Any,
     /// It has so many bytes.
     Bytes(usize),
 }
@@ -45,9 +47,13 @@ pub enum Then {
 impl Ask {
     /// HTTP's `GET` of so many bytes, over a connection that is kept.
     pub fn get(path: &str) -> Ask {
-        let message = format!(
-            "GET {path} HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: naru-bench\r\nAccept: */*\r\n\r\n"
-        );
+        Ask::get_of("bench.test", path)
+    }
+
+    /// The same, of a host.
+    pub fn get_of(host: &str, path: &str) -> Ask {
+        let message =
+            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: naru-bench\r\nAccept: */*\r\n\r\n");
         Ask { hello: None, message: message.into_bytes().into(), answer: Answer::Http, then: Then::Again }
     }
 
@@ -147,7 +153,7 @@ impl Client {
     pub(super) fn begin(&mut self, now: Instant) -> Rc<[u8]> {
         self.began = now;
         self.state = match self.ask.answer {
-            Answer::Http => State::Head,
+            Answer::Http | Answer::Any => State::Head,
             Answer::Bytes(n) => State::Body(n),
         };
         self.ask.message.clone()
@@ -210,6 +216,7 @@ impl Client {
         match (self.state, status) {
             (State::Greeting, 101) => return Ok(Some(self.over(Step::Greeted))),
             (State::Head, 200) => {}
+            (State::Head, _) if self.ask.answer == Answer::Any => {}
             _ => return Err(io::Error::other(format!("the answer has status {status}"))),
         }
         let body = body.ok_or_else(|| io::Error::other("the answer states no length"))?;

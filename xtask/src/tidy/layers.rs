@@ -50,6 +50,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("naru", EVERYTHING_BELOW),
     ("bench", &["model", "act/store", "act/edge", "act/api", "demo"]),
     ("xtask", &["model", "compose", "decide", "sim"]),
+    // A workspace of its own.
+    ("fuzz", &["model", "wire", "traffic"]),
 ];
 
 /// What the binary wires together, and what its end-to-end tests run.

@@ -64,6 +64,10 @@ struct Try {
     answer: Inbox,
 }
 
+fn wants_close(request: &Request) -> bool {
+    request.head.persistence == Persistence::Close
+}
+
 impl Client<'_> {
     /// Has one request answered.
     pub(super) async fn answer(&mut self, request: &Request) -> After {
@@ -178,7 +182,7 @@ impl Client<'_> {
         match end {
             End::Complete(head) => {
                 let now = request.visit.whole();
-                self.complete(at, head, sending, now)
+                self.complete(request, at, head, sending, now)
             }
             // Boxed: what is rare must not make every connection larger.
             End::Upgraded => Box::pin(self.tunnel(at, request)).await,
@@ -213,7 +217,14 @@ impl Client<'_> {
     }
 
     /// The answer was handed to the client whole.
-    fn complete(&mut self, at: Try, head: ResponseHead, sending: &Sending, now: Instant) -> After {
+    fn complete(
+        &mut self,
+        request: &Request,
+        at: Try,
+        head: ResponseHead,
+        sending: &Sending,
+        now: Instant,
+    ) -> After {
         let entry = at.claim.entry().clone();
         at.claim.end_at(Ending::Full { status: head.status }, now);
         if !sending.is_complete() {
@@ -227,7 +238,12 @@ impl Client<'_> {
             entry.pool.put(at.address, at.upstream, promised);
         }
         self.inbox.consume(sending.in_inbox());
-        if head.client == Persistence::Close { After::Close } else { After::Next }
+        match head.client {
+            Persistence::Keep | Persistence::KeepTold => After::Next,
+            // The client itself wants no more of it, and has sent nothing that closing at once could make a reset of.
+            Persistence::Close if wants_close(request) && self.inbox.bytes().is_empty() => After::Done,
+            Persistence::Close => After::Close,
+        }
     }
 
     async fn tunnel(&mut self, mut at: Try, request: &Request) -> After {

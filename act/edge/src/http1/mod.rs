@@ -9,7 +9,7 @@ mod take;
 use crate::Config;
 use crate::route::{Route, Stage};
 use naru_books::Visit;
-use naru_carry::{HeadText, Inbox, Reader, Stream, Writer, linger, write_all};
+use naru_carry::{HeadText, Inbox, Reader, Stream, Writer, finish, linger, write_all};
 use naru_wire::{Method, Persistence, Reject, RequestHead};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -59,7 +59,7 @@ pub(crate) async fn serve(
     caller: &Caller,
 ) -> Option<(Stream, Vec<u8>)> {
     let (read, write) = stream.split();
-    let mut client = Client { config, route, caller, read, write, inbox: Inbox::default() };
+    let mut client = Client { config, route, caller, begun: false, read, write, inbox: Inbox::default() };
     let closing = pin!(route.closing.notified());
     let idle = tokio::time::sleep(config.idle_time);
     let wait = Wait { deadline: idle.deadline(), sleep: Box::pin(idle), closing };
@@ -73,7 +73,7 @@ pub(crate) async fn serve(
             let _ = stream.set_zero_linger();
             None
         }
-        After::Next | After::Close | After::Drop => None,
+        After::Next | After::Close | After::Done | After::Drop => None,
     }
 }
 
@@ -82,6 +82,8 @@ struct Client<'a> {
     config: &'a Config,
     route: &'a Route,
     caller: &'a Caller,
+    /// Whether it had a request: what begins a connection is that only at its beginning.
+    begun: bool,
     read: Reader<'a>,
     write: Writer<'a>,
     inbox: Inbox,
@@ -107,6 +109,8 @@ enum NoRequest {
 enum After {
     /// The next request.
     Next,
+    /// It closes, as the client wants it: nothing more is to come.
+    Done,
     /// It closes, in order.
     Close,
     /// It is dropped: the client is gone, or sees that the answer is not whole.
@@ -136,9 +140,21 @@ impl Client<'_> {
                     Box::pin(linger(&mut self.read, &mut self.write, self.config.linger_time)).await;
                     return After::Close;
                 }
+                After::Done => {
+                    // Of TCP, closing says the end; TLS has a word of its own for it.
+                    if matches!(self.write, Writer::Tls(_)) {
+                        finish(&mut self.write).await;
+                    }
+                    return After::Done;
+                }
                 After::Drop | After::Reset | After::Http2 => return after,
             }
         }
+    }
+
+    /// One inside a connection of HTTP/2 cannot begin another.
+    fn begins_http2(&self) -> bool {
+        !self.begun && self.caller.protocol.is_none() && self.inbox.bytes().starts_with(HTTP2)
     }
 
     async fn next_request(&mut self, wait: &mut Wait<'_, '_>) -> Result<Taken, NoRequest> {
@@ -148,9 +164,12 @@ impl Client<'_> {
         wait.set(if closed { self.config.linger_time } else { self.config.idle_time });
         loop {
             match self.take_request(&mut seen) {
-                Ok(Some(request)) => return Ok(request),
+                Ok(Some(request)) => {
+                    self.begun = true;
+                    return Ok(request);
+                }
                 Ok(None) => {}
-                Err(_) if self.inbox.bytes().starts_with(HTTP2) && self.caller.protocol.is_none() => {
+                Err(_) if self.begins_http2() => {
                     return Err(NoRequest::Http2);
                 }
                 Err(reject) => return Err(NoRequest::Refused(reject)),

@@ -105,7 +105,8 @@ async fn a_client_in_tls_chooses_it_and_is_answered_by_rules_as_any_other() {
     instance.answer_all();
     let mut lab = Lab::new();
     lab.route(vec![sealed(http(&[(1, &[&instance])]), &[&shop])]).await;
-    let stream = connect_with(lab.address(), "shop.test", &[shop.der.clone()], b"h2").await.unwrap();
+    let stream =
+        connect_with(lab.address(), "shop.test", std::slice::from_ref(&shop.der), b"h2").await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let client = Client::over(stream).await;
     assert_eq!(client.get("/").await, (StatusCode::OK, "s.web.1.1".into()));

@@ -146,8 +146,11 @@ fn check_request_line(first: &str) -> Result<(), Stop> {
     if !is_token(method) {
         return invalid("the method is no token");
     }
-    // A URI has visible characters of ASCII alone, and what is asked for has no fragment.
-    if target.is_empty() || !target.bytes().all(|b| (0x21..0x7f).contains(&b)) || target.contains('#') {
+    // A URI has visible characters of ASCII alone; what browsers and curl send of other scripts is UTF-8. What is
+    // asked for has no fragment.
+    let bytes: Vec<u8> = target.chars().map(|c| c as u8).collect();
+    let visible = bytes.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
+    if target.is_empty() || !visible || std::str::from_utf8(&bytes).is_err() || target.contains('#') {
         return invalid("the target is no URI");
     }
     if !(target.starts_with('/') || target == "*" || target.to_ascii_lowercase().starts_with("http://")) {

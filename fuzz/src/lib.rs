@@ -1,0 +1,13 @@
+//! What must hold for any bytes. Each module has one `check`, which panics where it does not.
+//!
+//! libFuzzer looks for such bytes; what it has found worth keeping stands in `kept/`, and goes through the same
+//! checks in the ordinary tests of the crates.
+
+pub mod chunks;
+pub mod differential;
+mod escape;
+pub mod request;
+pub mod response;
+pub mod traffic;
+
+pub use escape::unescape;
