@@ -327,14 +327,14 @@ async fn an_instance_that_is_silent_too_long_has_failed() {
 
 #[tokio::test]
 async fn a_slow_upload_and_a_slow_answer_are_not_silence() {
-    let policy = Policy { response_timeout: Some(Span(50)), ..Policy::default() };
+    let policy = Policy { response_timeout: Some(Span(1000)), ..Policy::default() };
     let (lab, instances) = lab(policy, &[(1, 1, 1)]).await;
     let mut client = lab.client().await;
     client.say("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nh").await;
     let mut server = instances[0].accept().await;
     server.head().await;
     server.hears("h").await;
-    tokio::time::timeout(std::time::Duration::from_millis(200), server.bytes(1))
+    tokio::time::timeout(std::time::Duration::from_millis(1200), server.bytes(1))
         .await
         .expect_err("no more comes");
     client.say("i").await;
@@ -342,7 +342,7 @@ async fn a_slow_upload_and_a_slow_answer_are_not_silence() {
     server.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no").await;
     client.head().await;
     client.hears("o").await;
-    tokio::time::timeout(std::time::Duration::from_millis(200), client.bytes(1))
+    tokio::time::timeout(std::time::Duration::from_millis(1200), client.bytes(1))
         .await
         .expect_err("no more comes");
     server.say("k").await;

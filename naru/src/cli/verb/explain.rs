@@ -6,7 +6,7 @@ use crate::cli::paint::{self, Tone};
 use crate::cli::session::Session;
 use crate::cli::table::{Table, foreign};
 use clap::Args;
-use naru_model::{Listener, RuleAction, StackName};
+use naru_model::{Balance, HashKey, Listener, Policy, RuleAction, StackName, StickyTo};
 use naru_traffic::{Ask, Considered, Fields, Why, explain, normal};
 use serde::Serialize;
 use std::net::IpAddr;
@@ -87,6 +87,8 @@ struct Found<'a> {
     considered: Vec<Line<'a>>,
     rule: Option<&'a str>,
     answer: String,
+    /// How one of the instances is chosen.
+    chosen: Option<String>,
     instances: Vec<&'a str>,
 }
 
@@ -147,23 +149,25 @@ fn find<'a>(listeners: &'a [Listener], scope: Option<&StackName>, port: u16) -> 
 fn found<'a>(listener: &'a Listener, considered: &'a [Considered]) -> Found<'a> {
     let rule =
         considered.last().filter(|last| last.why == Why::Takes).map(|last| &listener.rules[last.index]);
-    let (answer, splits) = match rule.map(|rule| &rule.action) {
+    let (answer, to) = match rule.map(|rule| &rule.action) {
         Some(RuleAction::Forward(forward)) => {
             let to = format!("{}:{}, {}", forward.service, forward.target, answers(&forward.splits));
-            (to, forward.splits.as_slice())
+            (to, Some((&forward.splits, &forward.policy)))
         }
         Some(RuleAction::Redirect(redirect)) => {
-            (format!("{} with Location: {}", redirect.status, redirect.location), &[][..])
+            (format!("{} with Location: {}", redirect.status, redirect.location), None)
         }
-        Some(RuleAction::Respond(respond)) => (format!("{}, a fixed answer", respond.status), &[][..]),
-        Some(RuleAction::Files(files)) => (format!("a file of {}", files.root), &[][..]),
+        Some(RuleAction::Respond(respond)) => (format!("{}, a fixed answer", respond.status), None),
+        Some(RuleAction::Files(files)) => (format!("a file of {}", files.root), None),
         None => match &listener.service {
             Some(service) => {
-                (format!("{service}, {}", answers(&listener.splits)), listener.splits.as_slice())
+                let to = format!("{service}, {}", answers(&listener.splits));
+                (to, Some((&listener.splits, &listener.policy)))
             }
-            None => ("404: no rule takes it".to_string(), &[][..]),
+            None => ("404: no rule takes it".to_string(), None),
         },
     };
+    let backends = to.iter().flat_map(|(splits, _)| splits.iter().flat_map(|split| &split.backends));
     let line = |one: &'a Considered| Line {
         rule: &one.rule,
         takes: one.why == Why::Takes,
@@ -174,8 +178,30 @@ fn found<'a>(listener: &'a Listener, considered: &'a [Considered]) -> Found<'a> 
         considered: considered.iter().map(line).collect(),
         rule: rule.map(|rule| rule.name.as_str()),
         answer,
-        instances: splits.iter().flat_map(|split| &split.backends).map(|one| one.instance.as_str()).collect(),
+        instances: backends.map(|one| one.instance.as_str()).collect(),
+        chosen: to.map(|(_, policy)| way(policy)),
     }
+}
+
+/// How an instance is chosen, in words.
+fn way(policy: &Policy) -> String {
+    let mut way = match &policy.balance {
+        Balance::LeastLoaded => "by load".to_string(),
+        Balance::RoundRobin => "in turn".to_string(),
+        Balance::Hash(HashKey::Source) => "by the client's address".to_string(),
+        Balance::Hash(HashKey::Path) => "by the path".to_string(),
+        Balance::Hash(HashKey::Header(name)) => format!("by the header {name}"),
+        Balance::Hash(HashKey::Cookie(name)) => format!("by the cookie {name}"),
+    };
+    way += match policy.sticky.as_ref().map(|sticky| sticky.to) {
+        Some(StickyTo::Session) => "; a client stays on its instance",
+        Some(StickyTo::Version) => "; a client stays on its release",
+        None => "",
+    };
+    if let Some(most) = policy.max_in_progress {
+        way += &format!("; none with {most} in progress");
+    }
+    way
 }
 
 fn render(found: &Found<'_>) -> String {
@@ -189,6 +215,9 @@ fn render(found: &Found<'_>) -> String {
         text += &table.render();
     }
     text += &format!("{} {}\n", paint::bold("answered by"), foreign(&found.answer));
+    if let Some(chosen) = found.chosen.as_ref().filter(|_| !found.instances.is_empty()) {
+        text += &format!("{} {}\n", paint::bold("chosen"), foreign(chosen));
+    }
     if !found.instances.is_empty() {
         text += &format!("{} {}\n", paint::bold("instances"), foreign(&found.instances.join(", ")));
     }
@@ -197,9 +226,21 @@ fn render(found: &Found<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Considered, Url, Why, found, render};
+    use super::{Considered, Url, Why, found, render, way};
     use anstream::adapter::strip_str;
-    use naru_model::{Listener, Match, Protocol, Redirect, Rule, RuleAction};
+    use naru_model::{
+        Balance, HashKey, Listener, Match, Policy, Protocol, Redirect, Rule, RuleAction, Sticky, StickyTo,
+    };
+
+    #[test]
+    fn the_way_of_choice_is_told() {
+        let sticky = Sticky { to: StickyTo::Version, cookie: "c".into(), header: None, max_age: None };
+        let balance = Balance::Hash(HashKey::Header("x-user".into()));
+        let policy = Policy { balance, sticky: Some(sticky), max_in_progress: Some(8), ..Policy::default() };
+        let told = "by the header x-user; a client stays on its release; none with 8 in progress";
+        assert_eq!(way(&policy), told);
+        assert_eq!(way(&Policy::default()), "by load");
+    }
 
     #[test]
     fn addresses_are_read() {
