@@ -1,26 +1,14 @@
 //! The choice among instances: what it promises, over many choices and by chance.
 
+#[path = "../../wire/tests/numbers/mod.rs"]
+mod numbers;
+
 use naru_model::{Balance, Ejection, HashKey, Policy, Span, Sticky, StickyTo};
 use naru_traffic::{Candidate, Hint, NoPick, Pick, PickedWhy, Query, Roster, Ticket, Verdict, digest};
+use numbers::Numbers;
 use std::collections::BTreeMap;
 
 const SECOND: u64 = 1_000_000;
-
-/// Numbers by a seed: xorshift.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
 
 /// A roster, and what is in progress on each of its instances.
 struct World {
@@ -28,7 +16,7 @@ struct World {
     names: Vec<String>,
     load: BTreeMap<String, u32>,
     tried: Vec<usize>,
-    chance: Chance,
+    chance: Numbers,
     now: u64,
 }
 
@@ -36,7 +24,7 @@ impl World {
     /// Groups as `(weight, release, instances)`.
     fn new(policy: &Policy, groups: &[(u32, u64, u32)]) -> World {
         let roster = Roster::default();
-        let chance = Chance(0x2545_f491_4f6c_dd1d);
+        let chance = Numbers(0x2545_f491_4f6c_dd1d);
         let (names, load, tried) = (vec![], BTreeMap::new(), vec![]);
         let mut world = World { roster, names, load, tried, chance, now: SECOND };
         world.change(policy, groups);
@@ -279,7 +267,7 @@ fn an_instance_that_fails_is_passed_over_for_a_while() {
 #[test]
 fn never_more_than_the_share_is_ejected_whatever_happens() {
     for seed in 1..60 {
-        let mut chance = Chance(seed * 0x9e37_79b9);
+        let mut chance = Numbers(seed * 0x9e37_79b9);
         let at_most = chance.below(101) as u32;
         let ejection = Ejection { failures: 1 + chance.below(3) as u32, pause: Span::secs(5), at_most };
         let policy = Policy { ejection, ..Policy::default() };
@@ -287,10 +275,10 @@ fn never_more_than_the_share_is_ejected_whatever_happens() {
             [(1, 7, 1 + chance.below(6) as u32), (chance.below(2) as u32, 6, chance.below(6) as u32)];
         let mut world = World::new(&policy, &shape);
         for _ in 0..300 {
-            world.now += chance.below(SECOND);
+            world.now += chance.below(SECOND as usize) as u64;
             match chance.below(10) {
                 0 => {
-                    shape[chance.below(2) as usize].2 = 1 + chance.below(6) as u32;
+                    shape[chance.below(2)].2 = 1 + chance.below(6) as u32;
                     world.change(&policy, &shape);
                 }
                 1 => {

@@ -1,7 +1,11 @@
 //! The rules that are found are those that a look at each of them in order would find.
 
+#[path = "../../wire/tests/numbers/mod.rs"]
+mod numbers;
+
 use naru_model::{Edits, FieldMatch, Guard, Match, PathMatch, Respond, Rule, RuleAction, ValueMatch};
 use naru_traffic::{Ask, Fields, Rules, Why, explain, normal};
+use numbers::Numbers;
 
 struct Headers(Vec<(String, String)>);
 
@@ -15,17 +19,7 @@ impl Fields for Headers {
     }
 }
 
-/// A stream of numbers from a seed.
-struct Numbers(u64);
-
 impl Numbers {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-
     fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
         of[self.below(of.len())]
     }

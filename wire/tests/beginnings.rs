@@ -1,10 +1,13 @@
 //! What a connection begins with, and where its streams can be ended: known messages, any cut, and noise.
 
+mod numbers;
+
 use naru_model::ProxyVersion;
 use naru_wire::{
     Events, Frames, HELLO, Hello, PROXY_HEADER, Peers, ProxyHeader, Unreadable, hello, proxy_header,
     write_proxy_header,
 };
+use numbers::Numbers;
 use std::fmt::Debug;
 
 /// Reads as a connection does: what has arrived so far, after each byte. `None`: it ended before it was whole.
@@ -24,17 +27,7 @@ fn byte_by_byte<T: PartialEq + Debug>(
     first
 }
 
-/// A stream of numbers from a seed.
-struct Numbers(u64);
-
 impl Numbers {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-
     fn bytes(&mut self, n: usize) -> Vec<u8> {
         (0..n).map(|_| self.below(256) as u8).collect()
     }

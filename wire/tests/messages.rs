@@ -1,9 +1,12 @@
 //! Messages in, what is understood of them out: the corpus in `testdata`, and any message cut anywhere.
 
+mod numbers;
+
 use naru_wire::{
     Answering, Body, Framing, Onward, Persistence, REQUEST_HEAD, Reject, Request, RequestHead, Room, Sender,
     Trust, find_end, response,
 };
+use numbers::Numbers;
 use std::fmt::Write;
 
 /// Which side's messages.
@@ -172,18 +175,6 @@ fn requests_are_understood_in_one_way_or_refused() {
 #[test]
 fn answers_are_understood_in_one_way_or_refused() {
     check(Side::Answers, "answers.txt");
-}
-
-/// A stream of numbers from a seed.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
 }
 
 #[test]

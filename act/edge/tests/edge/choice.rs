@@ -1,6 +1,6 @@
 //! The choice of an instance, as clients and instances see it: what a policy asks for, over real connections.
 
-use crate::lab::{Instance, Lab, Peer, get, http, ok, queued, soon};
+use crate::lab::{Instance, Lab, Peer, either, get, http, ok, queued, soon};
 use naru_model::{Balance, Ejection, HashKey, Listener, Policy, ReleaseNo, Span, Sticky, StickyTo};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi";
@@ -121,10 +121,7 @@ async fn a_session_moves_once_its_instance_is_gone_and_tells_no_address() {
     let (lab, mut instances) = lab(Policy { sticky: Some(sticky), ..Policy::default() }, &[(1, 1, 2)]).await;
     let mut client = lab.client().await;
     client.say(&get("/")).await;
-    let (at, mut server) = tokio::select! {
-        peer = instances[0].accept() => (0, peer),
-        peer = instances[1].accept() => (1, peer),
-    };
+    let (at, mut server) = either(&instances[0], &instances[1]).await;
     server.head().await;
     server.say(&ok("first")).await;
     let head = client.head().await;
@@ -187,10 +184,7 @@ async fn a_full_instance_is_passed_over_and_when_all_are_one_waits_for_room() {
     for _ in 0..2 {
         let mut client = lab.client().await;
         client.say(&get("/")).await;
-        let (at, mut server) = tokio::select! {
-            peer = instances[0].accept() => (0, peer),
-            peer = instances[1].accept() => (1, peer),
-        };
+        let (at, mut server) = either(&instances[0], &instances[1]).await;
         server.head().await;
         busy.push((client, server, at));
     }

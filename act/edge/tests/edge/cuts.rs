@@ -2,20 +2,10 @@
 //! of bodies, each in pieces of any size, on one client connection.
 
 use crate::lab::{Instance, Lab, Peer, soon};
+use crate::numbers::Numbers;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-/// A stream of numbers from a seed.
-#[derive(Clone)]
-struct Numbers(u64);
-
 impl Numbers {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-
     /// Mostly small, sometimes more than a buffer holds.
     fn size(&mut self) -> usize {
         let bound = [1, 20, 3000, 200_000][self.below(4)];

@@ -184,6 +184,14 @@ impl Instance {
     }
 }
 
+/// Accepts at whichever of the two was chosen: which, and its connection.
+pub async fn either(one: &Instance, two: &Instance) -> (usize, Peer) {
+    tokio::select! {
+        peer = one.accept() => (0, peer),
+        peer = two.accept() => (1, peer),
+    }
+}
+
 /// A whole answer.
 pub fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())

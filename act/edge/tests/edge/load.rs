@@ -1,6 +1,6 @@
 //! Many at once: exactness of acknowledgements and books, shares, loads.
 
-use crate::lab::{Instance, Lab, Peer, get, http, ok};
+use crate::lab::{Instance, Lab, Peer, either, get, http, ok};
 use naru_model::{InProgress, InstanceId, Protocol};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -182,10 +182,8 @@ async fn the_least_loaded_instance_is_chosen_and_ties_take_turns() {
     for _ in 0..2 {
         let mut client = lab.client().await;
         client.say(&get("/")).await;
-        let (mut server, mut other, second) = tokio::select! {
-            server = one.accept() => (server, lab.client().await, &two),
-            server = two.accept() => (server, lab.client().await, &one),
-        };
+        let (at, mut server) = either(&one, &two).await;
+        let (mut other, second) = (lab.client().await, [&two, &one][at]);
         server.head().await;
         other.say(&get("/")).await;
         let mut second = second.accept().await;

@@ -15,6 +15,8 @@ mod lab;
 mod leave;
 mod load;
 mod logged;
+#[path = "../../../../wire/tests/numbers/mod.rs"]
+mod numbers;
 mod observed;
 mod retry;
 mod routes;

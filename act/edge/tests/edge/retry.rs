@@ -1,6 +1,6 @@
 //! Instances that fail, at every stage: what is repeated, what is not, and what the books say.
 
-use crate::lab::{Instance, Lab, Peer, get, http, ok, queued};
+use crate::lab::{Instance, Lab, Peer, either, get, http, ok, queued};
 use naru_model::Counts;
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi";
@@ -16,9 +16,9 @@ async fn two() -> (Lab, Instance, Instance) {
 
 /// Accepts at whichever of the two was chosen: that one, its connection, and the other.
 async fn chosen<'a>(one: &'a Instance, two: &'a Instance) -> (&'a Instance, Peer, &'a Instance) {
-    tokio::select! {
-        peer = one.accept() => (one, peer, two),
-        peer = two.accept() => (two, peer, one),
+    match either(one, two).await {
+        (0, peer) => (one, peer, two),
+        (_, peer) => (two, peer, one),
     }
 }
 
