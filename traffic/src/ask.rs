@@ -11,6 +11,15 @@ pub trait Fields {
     fn each(&self, to: &mut dyn FnMut(&str, &[u8]));
 }
 
+/// What has no fields.
+impl Fields for () {
+    fn field(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+
+    fn each(&self, _: &mut dyn FnMut(&str, &[u8])) {}
+}
+
 /// A request, as far as rules look at it.
 #[derive(Clone, Copy)]
 pub struct Ask<'a> {

@@ -83,22 +83,12 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::{KEYS, Rates, Wait};
-    use crate::{Ask, Fields};
+    use crate::Ask;
     use naru_model::{RateKey, RateLimit, Span};
-
-    struct Nothing;
-
-    impl Fields for Nothing {
-        fn field(&self, _: &str) -> Option<&[u8]> {
-            None
-        }
-
-        fn each(&self, _: &mut dyn FnMut(&str, &[u8])) {}
-    }
 
     fn ask(source: u32) -> Ask<'static> {
         let source = core::net::Ipv4Addr::from_bits(source).into();
-        Ask { method: "GET", host: "", path: "/", query: None, source, fields: &Nothing }
+        Ask { method: "GET", host: "", path: "/", query: None, source, fields: &() }
     }
 
     #[test]

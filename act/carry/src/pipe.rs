@@ -2,30 +2,19 @@
 //!
 //! Both ends are of one thread. Like a socket's, its memory is lent only while bytes are in it.
 
-use crate::transfer::Inbox;
+use crate::stream::Writer;
+use crate::transfer::{Inbox, write_all};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use tokio::io::ReadBuf;
 
 /// One end. Dropped, it ends both directions: the peer reads what is still there, and can write no more.
 pub struct End {
-    shared: Rc<Shared>,
-    side: Side,
-}
-
-#[derive(Clone, Copy)]
-enum Side {
-    Left,
-    Right,
-}
-
-#[derive(Default)]
-struct Shared {
-    /// What the left end wrote, and what the right one did.
-    lanes: [RefCell<Lane>; 2],
-    unseen: Cell<bool>,
+    incoming: Rc<RefCell<Lane>>,
+    outgoing: Rc<RefCell<Lane>>,
 }
 
 /// One direction.
@@ -33,6 +22,8 @@ struct Shared {
 struct Lane {
     inbox: Inbox,
     state: State,
+    /// Whether what was written was handed to nobody.
+    unseen: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -51,31 +42,17 @@ enum State {
 
 /// Two ends of one.
 pub fn pipe() -> (End, End) {
-    let shared = Rc::new(Shared::default());
-    (End { shared: shared.clone(), side: Side::Left }, End { shared, side: Side::Right })
+    let (one, other) = (Rc::<RefCell<Lane>>::default(), Rc::<RefCell<Lane>>::default());
+    (End { incoming: one.clone(), outgoing: other.clone() }, End { incoming: other, outgoing: one })
 }
 
 impl End {
-    fn incoming(&self) -> &RefCell<Lane> {
-        match self.side {
-            Side::Left => &self.shared.lanes[1],
-            Side::Right => &self.shared.lanes[0],
-        }
-    }
-
-    fn outgoing(&self) -> &RefCell<Lane> {
-        match self.side {
-            Side::Left => &self.shared.lanes[0],
-            Side::Right => &self.shared.lanes[1],
-        }
-    }
-
     /// Waits until there are bytes to read (`true`), or the peer has said the end (`false`).
     ///
     /// # Errors
     /// `ConnectionReset`: the peer is gone and has not said the end.
     pub fn poll_arrived(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let mut lane = self.incoming().borrow_mut();
+        let mut lane = self.incoming.borrow_mut();
         if !lane.inbox.bytes().is_empty() {
             return Poll::Ready(Ok(true));
         }
@@ -91,7 +68,7 @@ impl End {
 
     /// Calls `take` with all bytes that are there; it returns how many it has used.
     pub fn take<T>(&self, take: impl FnOnce(&[u8]) -> (usize, T)) -> T {
-        let mut lane = self.incoming().borrow_mut();
+        let mut lane = self.incoming.borrow_mut();
         let (used, value) = take(lane.inbox.bytes());
         lane.consume(used);
         value
@@ -115,7 +92,7 @@ impl End {
     /// # Errors
     /// `BrokenPipe`: the peer is gone.
     pub fn poll_write(&self, cx: &mut Context<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
-        let mut lane = self.outgoing().borrow_mut();
+        let mut lane = self.outgoing.borrow_mut();
         if lane.state != State::Open {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
@@ -133,18 +110,13 @@ impl End {
     ///
     /// # Errors
     /// As [`End::poll_write`].
-    pub async fn write(&self, mut parts: [&[u8]; 2]) -> io::Result<()> {
-        while !(parts[0].is_empty() && parts[1].is_empty()) {
-            let n = std::future::poll_fn(|cx| self.poll_write(cx, parts)).await?;
-            let first = n.min(parts[0].len());
-            parts = [&parts[0][first..], &parts[1][n - first..]];
-        }
-        Ok(())
+    pub async fn write(&self, parts: [&[u8]; 2]) -> io::Result<()> {
+        write_all(&mut Writer::Pipe(self), parts, Duration::MAX, &Cell::new(0)).await
     }
 
     /// Says the end: the peer reads it after all that was written.
     pub fn finish(&self) {
-        let mut lane = self.outgoing().borrow_mut();
+        let mut lane = self.outgoing.borrow_mut();
         if lane.state == State::Open {
             lane.state = State::Finished;
             lane.wake_reader();
@@ -153,7 +125,7 @@ impl End {
 
     /// Waits until the peer can be written to no more.
     pub fn poll_unread(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut lane = self.outgoing().borrow_mut();
+        let mut lane = self.outgoing.borrow_mut();
         if lane.state == State::Unread {
             return Poll::Ready(());
         }
@@ -163,21 +135,25 @@ impl End {
 
     /// What the peer wrote was handed to nobody: whoever it was for has certainly not seen any of it.
     pub fn set_unseen(&self) {
-        self.shared.unseen.set(true);
+        self.incoming.borrow_mut().unseen = true;
     }
 
     /// Whether the peer said so.
     pub fn is_unseen(&self) -> bool {
-        self.shared.unseen.get()
+        self.outgoing.borrow().unseen
     }
 }
 
 impl Lane {
     fn consume(&mut self, n: usize) {
         self.inbox.consume(n);
-        if n > 0
-            && let Some(writer) = self.writer.take()
-        {
+        if n > 0 {
+            self.wake_writer();
+        }
+    }
+
+    fn wake_writer(&mut self) {
+        if let Some(writer) = self.writer.take() {
             writer.wake();
         }
     }
@@ -191,18 +167,16 @@ impl Lane {
 
 impl Drop for End {
     fn drop(&mut self) {
-        let mut out = self.outgoing().borrow_mut();
+        let mut out = self.outgoing.borrow_mut();
         if out.state == State::Open {
             out.state = State::Broken;
         }
         out.wake_reader();
         drop(out);
-        let mut lane = self.incoming().borrow_mut();
+        let mut lane = self.incoming.borrow_mut();
         lane.state = State::Unread;
         lane.inbox = Inbox::default();
-        if let Some(writer) = lane.writer.take() {
-            writer.wake();
-        }
+        lane.wake_writer();
     }
 }
 

@@ -1,15 +1,17 @@
 //! How a connection comes in, before its protocol: it waits for a place, a trusted proxy says who it is really
-//! from, and its source has no more than its share.
+//! from, its source has no more than its share, and its TLS ends here where that is the listener's to do.
 
 use crate::Config;
 use crate::room::Place;
 use crate::route::Route;
 use naru_books::Register;
+use naru_carry::Stream;
 use naru_wire::{PROXY_HEADER, Peers, Unreadable, proxy_header};
 use std::io;
 use std::net::SocketAddr;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
 /// A connection that came in.
 pub(crate) struct Entered {
@@ -57,6 +59,22 @@ pub(crate) async fn enter(
         return turn_away(stream, &route.register);
     }
     Some(Entered { place, who })
+}
+
+/// The connection, ready for its protocol. `None`: the client is gone, or did not get that far in time.
+pub(crate) async fn greet(config: &Config, route: &Route, stream: TcpStream) -> Option<Stream> {
+    let tls = route.tls.borrow().clone();
+    let Some(tls) = tls else { return Some(Stream::Plain(stream)) };
+    // Boxed: a handshake's state must not make every connection larger.
+    let handshake = Box::pin(tokio::time::timeout(config.head_time, TlsAcceptor::from(tls).accept(stream)));
+    match handshake.await {
+        Ok(Ok(stream)) => Some(stream.into()),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, listener = %route.address, "no TLS with a client");
+            None
+        }
+        Err(_) => None,
+    }
 }
 
 /// Reset, so that it costs nothing more on this side. Where that fails, it is closed in order.

@@ -76,9 +76,9 @@ async fn connection(served: &Rc<Served>, stream: impl AsyncRead + AsyncWrite + U
     let Ok(Ok(connection)) = greeting.await else { return };
     let mut leaving = pin!(served.route.leaving.notified());
     leaving.as_mut().enable();
-    let mut talk = Talk { connection, streams: Rc::default(), last: served.route.is_closed() };
-    if talk.last {
-        talk.connection.graceful_shutdown();
+    let mut talk = Talk { connection, streams: Rc::default(), last: false };
+    if served.route.is_closed() {
+        talk.leave();
     }
     let (idle_time, linger_time) = (served.config.idle_time, served.config.linger_time);
     let mut rest = pin!(sleep(idle_time));
@@ -94,14 +94,10 @@ async fn connection(served: &Rc<Served>, stream: impl AsyncRead + AsyncWrite + U
         });
         match next.await {
             Next::Stream(stream) => talk.carry(served, *stream),
-            Next::Leaving => {
-                talk.leave();
-                rest.as_mut().reset(Instant::now() + linger_time);
-            }
             Next::Rested if !talk.is_idle() => rest.as_mut().reset(Instant::now() + idle_time),
             // It was told, and does not close.
             Next::Rested if talk.last => return,
-            Next::Rested => {
+            Next::Leaving | Next::Rested => {
                 talk.leave();
                 rest.as_mut().reset(Instant::now() + linger_time);
             }

@@ -6,7 +6,7 @@
 //! warm, allocates. The parts, from the outside in:
 //!
 //! - `listen` opens sockets, `table` is what all workers get, `worker` adopts it and reports;
-//! - `entrance` lets a connection in, if `room` has a place for it;
+//! - `entrance` lets a connection in, if `room` has a place for it, and ends its TLS;
 //! - `set` chooses an instance and, in the same step, begins to count in the books (`naru_books`); `search` is how
 //!   work comes to one, and to another where that is safe;
 //! - `http1` and `tcp` carry the bytes, by the means of `naru_carry`.
@@ -19,7 +19,6 @@ mod drain;
 mod entrance;
 mod frames;
 mod gate;
-mod greet;
 mod http1;
 mod http2;
 mod listen;
@@ -38,14 +37,11 @@ pub use naru_tls::Home;
 pub use table::Refused;
 
 use listen::Listening;
-use naru_books::News;
-use naru_books::Seen;
+use naru_books::{News, Origins, Seen};
 use naru_model::{
     EdgeId, EdgeReport, EdgeSnapshot, Generation, InProgress, InstanceId, ListenerFault, NodeId, RouteTable,
     Time,
 };
-use naru_tls::Seals;
-use room::Rooms;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -54,7 +50,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-use table::{Kept, Loads, Plan};
+use table::{Kept, Plan};
 use tokio::sync::{mpsc, oneshot, watch};
 use worker::{Acks, Command, Told, Worker};
 
@@ -138,13 +134,10 @@ struct Shared {
 struct Desk {
     commands: Vec<mpsc::UnboundedSender<Command>>,
     table: RouteTable,
-    origins: naru_books::Origins,
-    logs: naru_books::Logs,
-    loads: Loads,
-    rooms: Rooms,
+    origins: Origins,
+    kept: Kept,
     listening: Listening,
-    seals: Seals,
-    /// When their files are looked at again.
+    /// When the files of certificates are looked at again.
     look_again: Instant,
     seq: u64,
     /// Instances outside the table, reported with nothing in progress, by the first such report.
@@ -184,12 +177,9 @@ impl Edge {
         let desk = Desk {
             commands,
             table: RouteTable::default(),
-            origins: naru_books::Origins::default(),
-            logs: naru_books::Logs::default(),
-            loads: Loads::default(),
-            rooms: Rooms::default(),
+            origins: Origins::default(),
+            kept: Kept::new(config.certificates.clone()),
             listening: Listening::with(lent),
-            seals: Seals::new(config.certificates.clone()),
             look_again: Instant::now(),
             seq: config.seq,
             ended: BTreeMap::new(),
@@ -297,8 +287,11 @@ impl Edge {
         }
         let mut desk = self.shared.desk();
         let report = self.shared.sum(told, &desk);
-        let Desk { origins, table, logs, .. } = &mut *desk;
-        EdgeSnapshot { access_logs: logs.counts(), ..naru_books::assemble(report, seen, origins, table, now) }
+        let Desk { origins, table, kept, .. } = &mut *desk;
+        EdgeSnapshot {
+            access_logs: kept.logs.counts(),
+            ..naru_books::assemble(report, seen, origins, table, now)
+        }
     }
 
     /// The report `seq` was taken, and the server has no record of the instances `gone` any more: of those, what
@@ -316,7 +309,7 @@ impl Edge {
         }
         for id in taken.iter() {
             desk.ended.remove(id);
-            desk.loads.forget(id);
+            desk.kept.loads.forget(id);
         }
         desk.tell_all(|| Command::Forget(taken.clone()));
     }
@@ -331,14 +324,14 @@ impl Edge {
         let mut finished = {
             let mut desk = self.shared.desk();
             desk.phase = Phase::Finishing;
-            desk.seals.rest();
+            desk.kept.seals.rest();
             desk.tell_all(word);
             self.shared.acks.finished.subscribe()
         };
         let workers = self.shared.acks.each.len();
         // The sender lives as long as this edge.
         let _ = finished.wait_for(|finished| *finished == workers).await;
-        let logs = self.shared.desk().logs.all();
+        let logs = self.shared.desk().kept.logs.all();
         let settled = async {
             for log in &logs {
                 log.settle().await;
@@ -372,10 +365,7 @@ impl Shared {
 
     fn publish(&self, desk: &mut Desk, table: RouteTable) -> Result<(), Refused> {
         let before = desk.faults();
-        let mut plan = {
-            let Desk { loads, rooms, logs, seals, .. } = &mut *desk;
-            Plan::read(&table, &mut Kept { loads, rooms, logs, seals })?
-        };
+        let mut plan = Plan::read(&table, &mut desk.kept)?;
         if desk.phase == Phase::Serving {
             desk.listening.provide(&mut plan, self.acks.each.len(), Instant::now());
         }
@@ -401,9 +391,9 @@ impl Shared {
         let mut desk = self.desk();
         while desk.phase == Phase::Serving {
             let now = Instant::now();
-            if desk.looks_again(now) {
+            if desk.look_again <= now && !desk.kept.seals.is_empty() {
                 let before = desk.faults();
-                desk.seals.look_again();
+                desk.kept.seals.look_again();
                 desk.look_again = now + LOOK_AGAIN;
                 if desk.faults() != before {
                     self.news.tell();
@@ -416,7 +406,6 @@ impl Shared {
                         self.rebind.wait_timeout(desk, due - now).unwrap_or_else(PoisonError::into_inner);
                     desk
                 }
-                Some(_) if desk.looks_again(now) => desk,
                 Some(_) => {
                     let table = desk.table.clone();
                     if let Err(refused) = self.publish(&mut desk, table) {
@@ -465,7 +454,7 @@ impl Desk {
         let mut faults = self.listening.faults();
         for listener in &self.table.listeners {
             let Some((terminate, inside)) = table::terminated(listener) else { continue };
-            faults.extend(self.seals.faults(terminate, inside).into_iter().map(|fault| ListenerFault {
+            faults.extend(self.kept.seals.faults(terminate, inside).into_iter().map(|fault| ListenerFault {
                 listener: listener.name.clone(),
                 address: listener.address.clone(),
                 error: fault.to_string(),
@@ -476,12 +465,8 @@ impl Desk {
 
     /// When something is to be done without being told.
     fn due(&self) -> Option<Instant> {
-        let again = (!self.seals.is_empty()).then_some(self.look_again);
+        let again = (!self.kept.seals.is_empty()).then_some(self.look_again);
         self.listening.due().into_iter().chain(again).min()
-    }
-
-    fn looks_again(&self, now: Instant) -> bool {
-        !self.seals.is_empty() && self.look_again <= now
     }
 
     fn tell_all(&mut self, mut command: impl FnMut() -> Command) {

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::ServerConfig;
 /// A listener at one worker. Its connections share it; it outlives its removal for as long as they do.
 pub(crate) struct Route {
     pub(crate) address: Arc<str>,
-    pub(crate) protocol: naru_model::Protocol,
+    pub(crate) protocol: Protocol,
     /// The listener's own instances.
     pub(crate) own: Rc<Set>,
     pub(crate) gate: RefCell<Rc<Gate>>,
@@ -55,7 +55,7 @@ impl Route {
         Route {
             address: listener.address.clone(),
             protocol: listener.protocol,
-            own: Rc::default(),
+            own: Rc::new(Set::new(listener.protocol == Protocol::Http2)),
             gate: RefCell::default(),
             tls: RefCell::default(),
             entrance: RefCell::new(listener.entrance.clone()),
@@ -83,7 +83,6 @@ impl Route {
         self.tls.replace(listener.tls.clone());
         self.entrance.replace(listener.entrance.clone());
         self.room.limit(listener.entrance.max_connections);
-        self.own.http2.set(listener.protocol == Protocol::Http2);
         self.own.change(&listener.splits, &listener.policy, &mut entry);
         let gate = Gate::next(&self.gate.borrow(), listener, workers, &mut entry);
         self.gate.replace(gate);

@@ -29,7 +29,7 @@ pub(crate) struct Set {
     /// How many wait for an instance.
     pub(crate) held: Cell<usize>,
     /// Whether the instances are spoken to by HTTP/2.
-    pub(crate) http2: Cell<bool>,
+    pub(crate) http2: bool,
     policy: RefCell<Arc<Policy>>,
     began: Instant,
     chance: Cell<u64>,
@@ -48,24 +48,23 @@ pub(crate) struct Chosen {
     pub(crate) ticket: Ticket,
 }
 
-impl Default for Set {
-    fn default() -> Set {
+impl Set {
+    /// One without instances, which will speak HTTP/2 or HTTP/1.1.
+    pub(crate) fn new(http2: bool) -> Set {
         Set {
             roster: RefCell::default(),
             targets: RefCell::default(),
             changed: Notify::new(),
             removed: Cell::new(false),
             held: Cell::new(0),
-            http2: Cell::new(false),
+            http2,
             policy: RefCell::default(),
             began: Instant::now(),
             // Never 0, from which nothing else would follow.
             chance: Cell::new(RandomState::new().hash_one(0) | 1),
         }
     }
-}
 
-impl Set {
     /// Chooses among these from now on; `entry` gives the worker's entry of an instance.
     pub(crate) fn change(
         &self,

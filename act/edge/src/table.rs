@@ -7,7 +7,7 @@ use naru_books::{Crowd, Load, Logs, PlannedRegister};
 use naru_model::{
     Generation, InstanceId, Policy, Protocol, ReleaseNo, RouteTable, Rule, RuleAction, Terminate, Tls,
 };
-use naru_tls::{Inside, Seals};
+use naru_tls::{Home, Inside, Seals};
 use naru_traffic::{Network, Rules};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -148,11 +148,23 @@ impl Loads {
 }
 
 /// What an edge keeps from table to table.
-pub(crate) struct Kept<'a> {
-    pub(crate) loads: &'a mut Loads,
-    pub(crate) rooms: &'a mut Rooms,
-    pub(crate) logs: &'a mut Logs,
-    pub(crate) seals: &'a mut Seals,
+pub(crate) struct Kept {
+    pub(crate) loads: Loads,
+    pub(crate) rooms: Rooms,
+    pub(crate) logs: Logs,
+    pub(crate) seals: Seals,
+}
+
+impl Kept {
+    /// Nothing yet; certificates from authorities lie in `home`.
+    pub(crate) fn new(home: Option<Home>) -> Kept {
+        Kept {
+            loads: Loads::default(),
+            rooms: Rooms::default(),
+            logs: Logs::default(),
+            seals: Seals::new(home),
+        }
+    }
 }
 
 impl Plan {
@@ -160,14 +172,14 @@ impl Plan {
     ///
     /// # Errors
     /// A backend's address that cannot be read.
-    pub(crate) fn read(table: &RouteTable, kept: &mut Kept<'_>) -> Result<Plan, Refused> {
+    pub(crate) fn read(table: &RouteTable, kept: &mut Kept) -> Result<Plan, Refused> {
         kept.rooms.sweep();
         kept.seals.begin();
         let listener = |listener: &naru_model::Listener| {
             let mut splits = Vec::new();
             let sealed = terminated(listener).map(|(terminate, inside)| kept.seals.get(terminate, inside));
             for split in &listener.splits {
-                splits.push(PlannedSplit::read(split, &listener.name, kept.loads)?);
+                splits.push(PlannedSplit::read(split, &listener.name, &mut kept.loads)?);
             }
             Ok(PlannedListener {
                 name: listener.name.as_str().into(),
@@ -178,13 +190,12 @@ impl Plan {
                 policy: listener.policy.clone().into(),
                 entrance: PlannedEntrance::read(listener)?.into(),
                 tls: sealed,
-                rules: PlannedRules::read(listener, kept.loads)?.into(),
+                rules: PlannedRules::read(listener, &mut kept.loads)?.into(),
                 room: kept.rooms.room(listener),
-                register: PlannedRegister::read(listener, kept.logs).into(),
+                register: PlannedRegister::read(listener, &mut kept.logs).into(),
             })
         };
-        let listeners = table.listeners.iter().map(listener).collect::<Result<_, _>>();
-        let listeners = listeners?;
+        let listeners = table.listeners.iter().map(listener).collect::<Result<_, _>>()?;
         kept.seals.end();
         Ok(Plan { generation: table.generation, listeners })
     }
@@ -254,11 +265,6 @@ impl PlannedRules {
 }
 
 impl PlannedRule {
-    /// Whether its instances are spoken to by HTTP/2.
-    pub(crate) fn speaks_http2(&self) -> bool {
-        matches!(&self.rule.action, RuleAction::Forward(forward) if forward.http2)
-    }
-
     fn read(rule: &Rule, listener: &str, loads: &mut Loads) -> Result<PlannedRule, Refused> {
         let mut rule = rule.clone();
         let mut planned = (Vec::new(), Arc::default());

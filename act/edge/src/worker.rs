@@ -11,7 +11,7 @@ use crate::http2::Served;
 use crate::listen::Lent;
 use crate::route::Route;
 use crate::table::{Plan, PlannedBackend};
-use crate::{greet, http1, http2, listen, tcp};
+use crate::{http1, http2, listen, tcp};
 use naru_books::{Entry, Life, News, Seen, Sheet};
 use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
 use socket2::SockRef;
@@ -339,7 +339,7 @@ impl Worker {
         tokio::task::spawn_local(async move {
             let Some(entered) = entrance::enter(&config, &route, &mut stream, peer).await else { return };
             let Entered { place, who } = entered;
-            let Some(stream) = greet::greet(&config, &route, stream).await else { return };
+            let Some(stream) = entrance::greet(&config, &route, stream).await else { return };
             match route.protocol {
                 Protocol::Http | Protocol::Http2 => {
                     let caller = Caller::new(who.source, &stream);

@@ -2,7 +2,7 @@
 
 use crate::text::{line, trailers};
 use bytes::Bytes;
-use h2::{Reason, RecvStream, SendStream};
+use h2::{RecvStream, SendStream};
 use naru_carry::End;
 use naru_wire::{Body, Framing, What};
 use std::future::poll_fn;
@@ -134,9 +134,4 @@ fn next(from: &End, body: &mut Body, room: usize) -> io::Result<Bytes> {
             Err(reject) => (0, Err(io::Error::other(reject.reason))),
         }
     })
-}
-
-/// The receiver is told that no more will come, and that it is not whole.
-pub(crate) fn break_off(to: &mut SendStream<Bytes>, reason: Reason) {
-    to.send_reset(reason);
 }

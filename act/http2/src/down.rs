@@ -1,7 +1,7 @@
 //! The client's side: a request that came as a stream of HTTP/2 is written into a pipe, and its answer read from there.
 
-use crate::body::{Form, break_off, draw, pour};
-use crate::text::{Head, head, is_of_connection, line};
+use crate::body::{Form, draw, pour};
+use crate::text::{Head, head, line, lines};
 use base64::Engine;
 use bytes::Bytes;
 use h2::ext::Protocol;
@@ -63,7 +63,7 @@ pub async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Byte
     if ended.is_err() {
         match sent {
             Sent::Nothing => respond.send_reset(Reason::INTERNAL_ERROR),
-            Sent::Part(mut stream) => break_off(&mut stream, Reason::INTERNAL_ERROR),
+            Sent::Part(mut stream) => stream.send_reset(Reason::INTERNAL_ERROR),
         }
     }
 }
@@ -143,11 +143,7 @@ fn write_head(parts: &http::request::Parts, is_whole: bool, out: &mut Vec<u8>) -
     if let Some(host) = host {
         line(&HOST, host, out);
     }
-    for (name, value) in &parts.headers {
-        if *name != HOST && *name != COOKIE && !is_of_connection(name) {
-            line(name, value.as_bytes(), out);
-        }
-    }
+    lines(&parts.headers, &[HOST, COOKIE], out);
     cookies(&parts.headers, out);
     let upload = match (protocol, is_whole) {
         (Some(protocol), _) => {

@@ -103,7 +103,7 @@ impl Head {
 }
 
 /// Whether a field concerns one connection, and must not be in HTTP/2 (RFC 9113, 8.2.2).
-pub(crate) fn is_of_connection(name: &HeaderName) -> bool {
+fn is_of_connection(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" | "te"
@@ -116,6 +116,15 @@ pub(crate) fn line(name: &HeaderName, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Writes fields as lines, but those of `but` and those that concern one connection.
+pub(crate) fn lines(fields: &HeaderMap, but: &[HeaderName], out: &mut Vec<u8>) {
+    for (name, value) in fields {
+        if !but.contains(name) && !is_of_connection(name) {
+            line(name, value.as_bytes(), out);
+        }
+    }
 }
 
 /// Fields of trailers, from their lines.

@@ -4,23 +4,23 @@
 //! Requests share the connections to an instance; another is opened when all have as many streams as the instance
 //! allows.
 
-use crate::body::{Form, break_off, draw, pour};
-use crate::text::{Head, head, left, line};
+use crate::body::{Form, draw, pour};
+use crate::text::{Head, head, left, line, lines};
 use base64::Engine;
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::ext::Protocol;
 use h2::{Reason, SendStream};
-use http::header::{CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, TE};
+use http::header::{CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use naru_carry::{End, Pool, Shared, Stream, Upstream, pipe};
+use naru_carry::{End, HeadText, Pool, Shared, Stream, Upstream, pipe};
 use naru_wire::Framing;
 use sha1::{Digest, Sha1};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -67,7 +67,7 @@ async fn connect(to: SocketAddr) -> io::Result<SendRequest<Bytes>> {
 
 /// Carries one request, and its answer.
 async fn carry(shared: Shared, pipe: End) {
-    let never = |_: &mut std::task::Context<'_>| Poll::Pending;
+    let never = |_: &mut Context<'_>| Poll::Pending;
     let Ok(Some(text)) = head(&pipe, never).await else { return };
     let Some(asked) = Asked::read(text) else { return };
     let mut sender = match shared.sender.clone().ready().await {
@@ -98,7 +98,7 @@ async fn carry(shared: Shared, pipe: End) {
     };
     match ended {
         Ok(()) => pipe.finish(),
-        Err(_) => break_off(&mut stream, Reason::CANCEL),
+        Err(_) => stream.send_reset(Reason::CANCEL),
     }
 }
 
@@ -139,7 +139,7 @@ async fn pass(
     let (parts, mut body) = answer.into_parts();
     let answer = Response::from_parts(parts, ());
     let is_whole = body.is_end_stream();
-    let mut text = naru_carry::HeadText::borrow();
+    let mut text = HeadText::borrow();
     let form = write_head(&answer, is_whole, is_head, key, &mut text);
     pipe.write([&text, &[]]).await?;
     match form {
@@ -166,11 +166,7 @@ fn write_head(
     out.extend_from_slice(b" ");
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
-    for (name, value) in answer.headers() {
-        if !crate::text::is_of_connection(name) {
-            line(name, value.as_bytes(), out);
-        }
-    }
+    lines(answer.headers(), &[], out);
     let has_length = answer.headers().contains_key(CONTENT_LENGTH);
     let bare = is_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let form = match (bare, is_whole, has_length) {
@@ -196,12 +192,8 @@ fn switch(answer: &Response<()>, key: &HeaderValue, out: &mut Vec<u8>) {
     );
     let proof = Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize();
     let proof = base64::prelude::BASE64_STANDARD.encode(proof);
-    line(&http::header::SEC_WEBSOCKET_ACCEPT, proof.as_bytes(), out);
-    for (name, value) in answer.headers() {
-        if *name != CONTENT_LENGTH && !crate::text::is_of_connection(name) {
-            line(name, value.as_bytes(), out);
-        }
-    }
+    line(&SEC_WEBSOCKET_ACCEPT, proof.as_bytes(), out);
+    lines(answer.headers(), &[CONTENT_LENGTH], out);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -225,7 +217,6 @@ impl Asked {
         let uri = uri.path_and_query(target).build().ok()?;
         // The edge takes trailers, whoever asks.
         fields.insert(TE, HeaderValue::from_static("trailers"));
-        fields.remove(HOST);
         let is_websocket = upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
         let key = if is_websocket { fields.remove(SEC_WEBSOCKET_KEY) } else { None };
         let mut request = Request::new(());

@@ -119,7 +119,6 @@ impl Gate {
             let way = kept.map(|way| Rc::clone(way));
             let way = way.unwrap_or_else(|| Rc::new(Way::new(&planned.rule, workers)));
             if let Action::Forward(set) = &way.action {
-                set.http2.set(planned.speaks_http2());
                 set.change(&planned.splits, &planned.policy, entry);
             }
             ways.push(way);
@@ -172,7 +171,7 @@ impl Gate {
             path: "/",
             query: None,
             source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            fields: &Nameless,
+            fields: &(),
         };
         let index = rules.filed.find(&ask)?.index;
         match &self.ways[index].action {
@@ -201,17 +200,6 @@ impl Gate {
             None => (Verdict::Answer(Answer::told(404, "no rule of this address takes the request")), None),
         }
     }
-}
-
-/// The fields of what has none.
-struct Nameless;
-
-impl Fields for Nameless {
-    fn field(&self, _: &str) -> Option<&[u8]> {
-        None
-    }
-
-    fn each(&self, _: &mut dyn FnMut(&str, &[u8])) {}
 }
 
 /// What `captures` stand for belongs to one path: both are found again from the request itself.

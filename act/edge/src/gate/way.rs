@@ -40,7 +40,7 @@ impl Way {
     /// One that knows no instances yet. Each of `workers` keeps an equal part of a rate.
     pub(super) fn new(rule: &Rule, workers: usize) -> Way {
         let action = match &rule.action {
-            RuleAction::Forward(_) => Action::Forward(Rc::default()),
+            RuleAction::Forward(forward) => Action::Forward(Rc::new(Set::new(forward.http2))),
             RuleAction::Redirect(redirect) => Action::Redirect(redirect.clone()),
             RuleAction::Respond(respond) => Action::Respond {
                 status: respond.status,

@@ -476,9 +476,7 @@ impl Downward<'_> {
 
     async fn raw(&mut self, data: &[u8], to: &mut Writer<'_>) -> Result<(), End> {
         self.out.extend_from_slice(data);
-        self.write(to, 0).await.map_err(|_| End::ClientGone)?;
-        self.exchange.visit.sent(data.len());
-        Ok(())
+        self.hand(data.len(), to).await
     }
 
     /// Writes the head, if it is still to be written, and a chunk; an empty one would be the last.
@@ -488,8 +486,13 @@ impl Downward<'_> {
             self.out.extend_from_slice(data);
             self.out.extend_from_slice(b"\r\n");
         }
+        self.hand(data.len(), to).await
+    }
+
+    /// Writes what is made, with `n` bytes of the answer in it.
+    async fn hand(&mut self, n: usize, to: &mut Writer<'_>) -> Result<(), End> {
         self.write(to, 0).await.map_err(|_| End::ClientGone)?;
-        self.exchange.visit.sent(data.len());
+        self.exchange.visit.sent(n);
         Ok(())
     }
 

@@ -129,7 +129,7 @@ impl Client<'_> {
         address: SocketAddr,
         take: Take,
     ) -> io::Result<Upstream> {
-        if request.set.http2.get() {
+        if request.set.http2 {
             let open = naru_http2::open(&claim.entry().pool, address, self.config.connect_time);
             // Boxed: what is rare must not make every connection larger.
             return Box::pin(open).await;
