@@ -152,9 +152,10 @@ impl Kills {
         let client = self.begin(rig).await?;
         let victim = busy(rig).await?;
         let pid = victim.status.as_ref().and_then(|status| status.pid);
-        roles::kill(pid.map_or(0, |pid| pid as i32))?;
+        let pid = pid.ok_or_else(|| io::Error::other(format!("{} has no process", victim.id)))?;
+        roles::kill(pid as i32)?;
         restarted(rig, &victim).await?;
-        client.write_off(victim.id.as_str());
+        client.write_off(pid);
         tokio::time::sleep(Duration::from_secs(3)).await;
         let books = self.finish(client).await;
         let operations = end(rig).await?;

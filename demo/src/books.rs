@@ -31,9 +31,11 @@ pub struct Books {
     pub unbegun: Vec<String>,
     /// Jobs begun, with the instance that took each.
     pub begun: BTreeMap<String, String>,
+    /// The process of that instance, by its id.
+    pub processes: BTreeMap<String, u32>,
     /// When each job reported its end.
     pub done: BTreeMap<String, Time>,
-    /// Jobs whose instance the client itself knows to be gone.
+    /// Jobs whose process the client itself knows to be gone.
     pub written_off: BTreeSet<String>,
 }
 

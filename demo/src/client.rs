@@ -119,11 +119,11 @@ impl Client {
         self.books.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    /// Counts the jobs of an instance that the caller knows to be gone as lost, unless they have reported
+    /// Counts the jobs of a process that the caller knows to be gone as lost, unless they have reported
     /// their end. Those that its last answers began count too: call it once these answers are in.
-    pub fn write_off(&self, instance: &str) {
+    pub fn write_off(&self, process: u32) {
         let mut books = self.books.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let begun = books.begun.iter().filter(|(_, by)| *by == instance).map(|(job, _)| job.clone());
+        let begun = books.processes.iter().filter(|(_, by)| **by == process).map(|(job, _)| job.clone());
         let gone: Vec<String> = begun.filter(|job| !books.done.contains_key(job)).collect();
         books.written_off.extend(gone);
     }
@@ -314,8 +314,9 @@ async fn begin(hand: &Hand, name: &str, ms: u64, report: &str) -> Result<(), Fai
     let mut connection = Connection::open(&authority).await.map_err(Failure::unreached)?;
     let path = format!("/jobs?name={name}&ms={ms}&report={report}");
     let answer = connection.send(Method::POST, &path, String::new()).await.map_err(Failure::broken_off)?;
-    let instance = answer.headers().get("x-instance").and_then(|by| by.to_str().ok()).map(String::from);
-    let Some(instance) = instance.filter(|_| answer.status().is_success()) else {
+    let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+    let process = header("x-process").and_then(|id| id.parse().ok()).unwrap_or(0);
+    let Some(instance) = header("x-instance").map(String::from).filter(|_| answer.status().is_success()) else {
         let said = String::from_utf8_lossy(answer.body()).into_owned();
         return Err(Failure::answered(format!("{name}: {}: {said}", answer.status())));
     };
@@ -323,6 +324,7 @@ async fn begin(hand: &Hand, name: &str, ms: u64, report: &str) -> Result<(), Fai
     hand.note(|books| {
         books.requests.entry(instance.clone()).or_default().push(now);
         books.begun.insert(name.to_string(), instance);
+        books.processes.insert(name.to_string(), process);
     });
     Ok(())
 }

@@ -28,7 +28,7 @@ fn script(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/grpc").join(name)
 }
 
-/// Ends when it is dropped, since its input does.
+/// Ends when it is dropped.
 struct Server {
     child: Child,
     port: u16,
@@ -52,8 +52,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        // It has nothing to say any more.
+        // Not by the end of its input: a thread of it that waits for a client would hold it up, and this test.
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

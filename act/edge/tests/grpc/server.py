@@ -1,6 +1,7 @@
 """A service of gRPC without generated code: messages are bytes. Says its port, and serves until its input ends."""
 
 import sys
+import threading
 from concurrent import futures
 
 import grpc
@@ -30,10 +31,10 @@ def chat(requests, context):
 
 
 def wait(request, context):
-    # Until the client has left.
-    ended = __import__("threading").Event()
-    context.add_callback(ended.set)
-    ended.wait()
+    # Until the client has left. It may have left before this began: then nobody calls back.
+    ended = threading.Event()
+    if context.add_callback(ended.set):
+        ended.wait()
     return b""
 
 
