@@ -316,7 +316,8 @@ async fn begin(hand: &Hand, name: &str, ms: u64, report: &str) -> Result<(), Fai
     let answer = connection.send(Method::POST, &path, String::new()).await.map_err(Failure::broken_off)?;
     let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
     let process = header("x-process").and_then(|id| id.parse().ok()).unwrap_or(0);
-    let Some(instance) = header("x-instance").map(String::from).filter(|_| answer.status().is_success()) else {
+    let Some(instance) = header("x-instance").map(String::from).filter(|_| answer.status().is_success())
+    else {
         let said = String::from_utf8_lossy(answer.body()).into_owned();
         return Err(Failure::answered(format!("{name}: {}: {said}", answer.status())));
     };

@@ -182,7 +182,8 @@ async fn begin(State(tier): State<Arc<Tier>>, Query(job): Query<Begin>) -> Respo
     let report = format!("{}?job={}", job.report, job.name);
     tokio::spawn(async move { work_on(&format!("{work}/{lease}"), job.ms, &report).await });
     // An instance that is started again keeps its name.
-    (StatusCode::ACCEPTED, named(&tier, None), [("x-process", std::process::id().to_string())]).into_response()
+    (StatusCode::ACCEPTED, named(&tier, None), [("x-process", std::process::id().to_string())])
+        .into_response()
 }
 
 async fn lease(work: &str, name: &str) -> io::Result<String> {

@@ -71,8 +71,8 @@ pub struct Entry {
     pub release: ReleaseNo,
     /// What all workers have in progress on it.
     pub load: Arc<Load>,
-    /// Whether the worker's table names it.
-    pub named: Cell<bool>,
+    /// In how many places the worker's table names it.
+    named: Cell<usize>,
     /// Told when it does not any more, to the streams that are here.
     pub unnamed: Notify,
     /// Its connections that wait.
@@ -95,7 +95,7 @@ impl Entry {
             id,
             release,
             load,
-            named: Cell::new(false),
+            named: Cell::new(0),
             unnamed: Notify::new(),
             pool: Pool::default(),
             in_progress: Cell::default(),
@@ -115,6 +115,21 @@ impl Entry {
         self.shift(kind, |n| n + 1);
         let slot = self.began.borrow_mut().insert(now);
         Some(Claim { entry: self.clone(), kind, began: now, slot, ending: Ending::ClientLeft, ended: None })
+    }
+
+    /// Whether the worker's table names it.
+    pub fn is_named(&self) -> bool {
+        self.named.get() > 0
+    }
+
+    /// The worker's table names it in one more place.
+    pub fn name(&self) {
+        self.named.set(self.named.get() + 1);
+    }
+
+    /// The worker's table names it in one place less.
+    pub fn unname(&self) {
+        self.named.set(self.named.get() - 1);
     }
 
     /// Whether nothing is in progress here.
@@ -235,7 +250,7 @@ impl Drop for Claim {
         entry.shift(self.kind, |n| n - 1);
         entry.began.borrow_mut().remove(self.slot);
         let before = entry.load.leave();
-        if before == 1 && !entry.named.get() {
+        if before == 1 && !entry.is_named() {
             entry.news.tell();
         }
     }

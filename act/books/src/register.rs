@@ -14,9 +14,9 @@ use std::sync::Arc;
 /// What a table says about how a listener is seen.
 pub struct PlannedRegister {
     /// First what no rule takes, then the rules by their place.
-    rules: Vec<Arc<Named>>,
+    rules: Arc<[Arc<Named>]>,
     timing: bool,
-    log: Option<(Arc<LogFile>, AccessFormat)>,
+    log: Log,
 }
 
 /// What a rule, or what no rule takes, is called.
@@ -53,24 +53,43 @@ pub struct Register {
 }
 
 impl PlannedRegister {
-    /// Reads it; `logs` opens the access log.
-    pub fn read(listener: &naru_model::Listener, logs: &mut Logs) -> PlannedRegister {
-        let name: Arc<str> = listener.name.as_str().into();
-        let named = |rule: &str, service: Option<&ServiceName>| {
-            let (listener, stack) = (name.clone(), listener.stack.clone());
-            Arc::new(Named { listener, rule: rule.into(), stack, service: service.cloned() })
-        };
+    /// Reads it, as what follows `before`: the same one, where nothing of it changed. `logs` opens the access log.
+    pub fn read(
+        listener: &naru_model::Listener,
+        before: Option<&Arc<PlannedRegister>>,
+        logs: &mut Logs,
+    ) -> Arc<PlannedRegister> {
         let rules = listener.all_rules();
         let ruled = rules.iter().map(|rule| {
             let service = service_of(&rule.action).map(|(service, _)| service);
-            named(&rule.name, service)
+            (rule.name.as_str(), service)
         });
+        let names = || std::iter::once(("", listener.service.as_ref())).chain(ruled.clone());
         let log = listener.entrance.access_log.as_ref();
-        PlannedRegister {
-            rules: std::iter::once(named("", listener.service.as_ref())).chain(ruled).collect(),
-            timing: listener.entrance.server_timing,
-            log: log.and_then(|log| Some((logs.file(&log.file)?, log.format))),
+        let log = log.and_then(|log| Some((logs.file(&log.file)?, log.format)));
+        let timing = listener.entrance.server_timing;
+        let old =
+            before.filter(|old| names().eq(old.rules.iter().map(|one| (&*one.rule, one.service.as_ref()))));
+        let old = old.filter(|old| old.rules[0].stack == listener.stack);
+        if let Some(old) = old.filter(|old| old.timing == timing && same_log(&old.log, &log)) {
+            return old.clone();
         }
+        let name: Arc<str> = listener.name.as_str().into();
+        let named = |(rule, service): (&str, Option<&ServiceName>)| {
+            let (listener, stack) = (name.clone(), listener.stack.clone());
+            Arc::new(Named { listener, rule: rule.into(), stack, service: service.cloned() })
+        };
+        let rules = old.map(|old| old.rules.clone()).unwrap_or_else(|| names().map(named).collect());
+        Arc::new(PlannedRegister { rules, timing, log })
+    }
+}
+
+type Log = Option<(Arc<LogFile>, AccessFormat)>;
+
+fn same_log(one: &Log, other: &Log) -> bool {
+    match (one, other) {
+        (Some((file, format)), Some((other, in_format))) => Arc::ptr_eq(file, other) && format == in_format,
+        (one, other) => one.is_none() && other.is_none(),
     }
 }
 
@@ -99,6 +118,9 @@ impl Register {
 
     /// Takes what a newer table says. Rules that keep their name keep their counts.
     pub fn change(&self, planned: &Arc<PlannedRegister>) {
+        if Arc::ptr_eq(planned, &self.planned.borrow()) && !self.tallies.borrow().is_empty() {
+            return;
+        }
         let before = self.tallies.take();
         let known = before.iter().rev().map(|tally| (tally.named.borrow().rule.clone(), tally));
         let known: HashMap<Arc<str>, &Rc<Tally>> = known.collect();

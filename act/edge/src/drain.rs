@@ -70,11 +70,11 @@ impl Drain {
         loop {
             let mut unnamed = pin!(self.entry.unnamed.notified());
             unnamed.as_mut().enable();
-            if self.entry.named.get() {
+            if self.entry.is_named() {
                 unnamed.await;
             }
             tokio::time::sleep(self.within.mul_f64(chance())).await;
-            if !self.entry.named.get() {
+            if !self.entry.is_named() {
                 return;
             }
         }

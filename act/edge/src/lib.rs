@@ -5,7 +5,7 @@
 //! own; one task drives both sides of a connection. Nothing on the path of a request takes a lock or, once
 //! warm, allocates. The parts, from the outside in:
 //!
-//! - `listen` opens sockets, `table` is what all workers get, `worker` adopts it and reports;
+//! - `listen` opens sockets, `table` is what all workers get, `worker` adopts it (`adopt`) and reports;
 //! - `entrance` lets a connection in, if `room` has a place for it, and ends its TLS;
 //! - `set` chooses an instance and, in the same step, begins to count in the books (`naru_books`); `search` is how
 //!   work comes to one, and to another where that is safe;
@@ -15,6 +15,7 @@
 //! counts exactly once, from the choice of its instance until its last byte was handed to the client's
 //! socket. A request is repeated only if that cannot do harm.
 
+mod adopt;
 mod drain;
 mod entrance;
 mod frames;
@@ -134,6 +135,7 @@ struct Shared {
 struct Desk {
     commands: Vec<mpsc::UnboundedSender<Command>>,
     table: RouteTable,
+    plan: Arc<Plan>,
     origins: Origins,
     kept: Kept,
     listening: Listening,
@@ -177,6 +179,7 @@ impl Edge {
         let desk = Desk {
             commands,
             table: RouteTable::default(),
+            plan: Arc::default(),
             origins: Origins::default(),
             kept: Kept::new(config.certificates.clone()),
             listening: Listening::with(lent),
@@ -365,7 +368,7 @@ impl Shared {
 
     fn publish(&self, desk: &mut Desk, table: RouteTable) -> Result<(), Refused> {
         let before = desk.faults();
-        let mut plan = Plan::read(&table, &mut desk.kept)?;
+        let mut plan = Plan::read(&table, (&desk.table, &desk.plan), &mut desk.kept)?;
         if desk.phase == Phase::Serving {
             desk.listening.provide(&mut plan, self.acks.each.len(), Instant::now());
         }
@@ -377,6 +380,7 @@ impl Shared {
         desk.origins.learn(&table);
         desk.table = table;
         let plan = Arc::new(plan);
+        desk.plan = plan.clone();
         desk.tell_all(|| Command::Adopt(plan.clone()));
         if desk.faults() != before {
             self.news.tell();

@@ -4,11 +4,12 @@
 //! between, so that after a worker has acknowledged a generation, nothing can reach an instance that this
 //! generation does not name.
 
+use crate::adopt::Adoption;
 use crate::gate::Gate;
 use crate::room::Room;
 use crate::set::Set;
-use crate::table::{PlannedBackend, PlannedEntrance, PlannedListener};
-use naru_books::{Entry, Listened, Register};
+use crate::table::{PlannedEntrance, PlannedListener};
+use naru_books::{Listened, Register};
 use naru_model::{ListenerSnapshot, Protocol};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -72,26 +73,21 @@ impl Route {
         self.address == listener.address && self.protocol == listener.protocol
     }
 
-    /// Chooses by `listener` from now on; `entry` gives the worker's entry of an instance.
-    pub(crate) fn change(
-        &self,
-        listener: &PlannedListener,
-        workers: usize,
-        mut entry: impl FnMut(&PlannedBackend) -> Rc<Entry>,
-    ) {
+    /// Chooses by `listener` from now on.
+    pub(crate) fn change(&self, listener: &PlannedListener, workers: usize, adoption: &mut Adoption<'_>) {
         self.register.change(&listener.register);
         self.tls.replace(listener.tls.clone());
         self.entrance.replace(listener.entrance.clone());
         self.room.limit(listener.entrance.max_connections);
-        self.own.change(&listener.splits, &listener.policy, &mut entry);
-        let gate = Gate::next(&self.gate.borrow(), listener, workers, &mut entry);
+        self.own.change(&listener.splits, &listener.policy, adoption);
+        let gate = Gate::next(&self.gate.borrow(), listener, workers, adoption);
         self.gate.replace(gate);
     }
 
     /// The listener is in no table any more: nothing can be chosen, and idle connections close.
-    pub(crate) fn close(&self) {
-        self.own.remove();
-        self.gate.take().remove();
+    pub(crate) fn close(&self, adoption: &mut Adoption<'_>) {
+        self.own.remove(adoption);
+        self.gate.take().remove(adoption);
         self.finish();
     }
 

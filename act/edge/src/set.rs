@@ -3,6 +3,7 @@
 //! [`Roster`] makes the choice; what it goes by is brought here: the clock, chance, and what all workers together have
 //! in progress. A choice and its count are one step.
 
+use crate::adopt::Adoption;
 use crate::table::{PlannedBackend, PlannedSplit};
 use naru_books::{Claim, Crowd, Entry, Kind};
 use naru_model::Policy;
@@ -31,6 +32,7 @@ pub(crate) struct Set {
     /// Whether the instances are spoken to by HTTP/2.
     pub(crate) http2: bool,
     policy: RefCell<Arc<Policy>>,
+    splits: RefCell<Arc<[PlannedSplit]>>,
     began: Instant,
     chance: Cell<u64>,
 }
@@ -59,33 +61,39 @@ impl Set {
             held: Cell::new(0),
             http2,
             policy: RefCell::default(),
+            splits: RefCell::default(),
             began: Instant::now(),
             // Never 0, from which nothing else would follow.
             chance: Cell::new(RandomState::new().hash_one(0) | 1),
         }
     }
 
-    /// Chooses among these from now on; `entry` gives the worker's entry of an instance.
+    /// Chooses among these from now on.
     pub(crate) fn change(
         &self,
-        splits: &[PlannedSplit],
+        splits: &Arc<[PlannedSplit]>,
         policy: &Arc<Policy>,
-        entry: &mut impl FnMut(&PlannedBackend) -> Rc<Entry>,
+        adoption: &mut Adoption<'_>,
     ) {
+        if Arc::ptr_eq(splits, &self.splits.borrow()) && Arc::ptr_eq(policy, &self.policy.borrow()) {
+            return;
+        }
+        self.splits.replace(splits.clone());
         self.policy.replace(policy.clone());
         let candidate = |b: &PlannedBackend| Candidate::new(policy, b.instance.as_str(), b.release.0);
         let group = |split: &PlannedSplit| (split.weight, split.backends.iter().map(candidate).collect());
         let groups: Vec<_> = splits.iter().map(group).collect();
         let backends = splits.iter().flat_map(|split| &split.backends);
-        let targets = backends.map(|b| Target { entry: entry(b), address: b.address }).collect();
+        let targets = backends.map(|b| Target { entry: adoption.take(b), address: b.address }).collect();
         self.roster.borrow_mut().change(policy, &groups, self.micros(Instant::now()));
-        self.targets.replace(targets);
+        self.targets.replace(targets).into_iter().for_each(|before| adoption.let_go(before.entry));
         self.changed.notify_waiters();
     }
 
     /// No table names it any more: nothing can be chosen, and nobody waits.
-    pub(crate) fn remove(&self) {
-        self.targets.borrow_mut().clear();
+    pub(crate) fn remove(&self, adoption: &mut Adoption<'_>) {
+        self.targets.take().into_iter().for_each(|before| adoption.let_go(before.entry));
+        self.splits.take();
         self.roster.borrow_mut().change(&Policy::default(), &[], self.micros(Instant::now()));
         self.removed.set(true);
         self.changed.notify_waiters();

@@ -1,14 +1,16 @@
 //! The table as all workers get it: checked, addresses read, with the sockets that are open and the loads
-//! that the workers share. Immutable; a change is a new one.
+//! that the workers share. Immutable; a change is a new one, which shares with the one before it whatever is as it
+//! was: of a thousand rules, a worker takes up those that differ.
 
 use crate::listen::Sockets;
 use crate::room::{Room, Rooms};
 use naru_books::{Crowd, Load, Logs, PlannedRegister};
 use naru_model::{
-    Generation, InstanceId, Policy, Protocol, ReleaseNo, RouteTable, Rule, RuleAction, Terminate, Tls,
+    Generation, InstanceId, Listener, Policy, Protocol, ReleaseNo, RouteTable, Rule, RuleAction, Split,
+    Terminate, Tls,
 };
 use naru_tls::{Home, Inside, Seals};
-use naru_traffic::{Network, Rules};
+use naru_traffic::{Bad, Network, Rules};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
@@ -46,6 +48,7 @@ pub enum Refused {
 }
 
 /// A route table that can be carried out.
+#[derive(Default)]
 pub(crate) struct Plan {
     pub(crate) generation: Generation,
     pub(crate) listeners: Vec<PlannedListener>,
@@ -72,7 +75,7 @@ pub(crate) struct PlannedListener {
 impl PlannedListener {
     /// The splits of the listener itself and of its rules.
     pub(crate) fn all_splits(&self) -> impl Iterator<Item = &PlannedSplit> {
-        self.splits.iter().chain(self.rules.each.iter().flat_map(|rule| &rule.splits))
+        self.splits.iter().chain(self.rules.each.iter().flat_map(|rule| &*rule.splits))
     }
 }
 
@@ -90,8 +93,8 @@ pub(crate) struct PlannedEntrance {
 
 /// A listener's rules.
 pub(crate) struct PlannedRules {
-    pub(crate) filed: Rules,
-    pub(crate) each: Vec<PlannedRule>,
+    pub(crate) filed: Arc<Rules>,
+    pub(crate) each: Vec<Arc<PlannedRule>>,
     /// Whether what no rule takes goes to the listener's own instances.
     pub(crate) has_own: bool,
 }
@@ -100,7 +103,7 @@ pub(crate) struct PlannedRules {
 pub(crate) struct PlannedRule {
     /// Its forward has no splits: they stand beside it, so that rules can be compared without them.
     pub(crate) rule: Rule,
-    pub(crate) splits: Vec<PlannedSplit>,
+    pub(crate) splits: Arc<[PlannedSplit]>,
     pub(crate) policy: Arc<Policy>,
 }
 
@@ -168,41 +171,65 @@ impl Kept {
 }
 
 impl Plan {
-    /// Reads `table`; the sockets are opened later.
+    /// Reads `table`, which follows `before`; the sockets are opened later.
     ///
     /// # Errors
     /// A backend's address that cannot be read.
-    pub(crate) fn read(table: &RouteTable, kept: &mut Kept) -> Result<Plan, Refused> {
+    pub(crate) fn read(
+        table: &RouteTable,
+        before: (&RouteTable, &Plan),
+        kept: &mut Kept,
+    ) -> Result<Plan, Refused> {
         kept.rooms.sweep();
         kept.seals.begin();
-        let listener = |listener: &naru_model::Listener| {
-            let mut splits = Vec::new();
-            let sealed = terminated(listener).map(|(terminate, inside)| kept.seals.get(terminate, inside));
-            for split in &listener.splits {
-                splits.push(PlannedSplit::read(split, &listener.name, &mut kept.loads)?);
-            }
-            Ok(PlannedListener {
-                name: listener.name.as_str().into(),
-                address: listener.address.as_str().into(),
-                protocol: listener.protocol,
-                sockets: None,
-                splits: splits.into(),
-                policy: listener.policy.clone().into(),
-                entrance: PlannedEntrance::read(listener)?.into(),
-                tls: sealed,
-                rules: PlannedRules::read(listener, &mut kept.loads)?.into(),
-                room: kept.rooms.room(listener),
-                register: PlannedRegister::read(listener, &mut kept.logs).into(),
-            })
-        };
-        let listeners = table.listeners.iter().map(listener).collect::<Result<_, _>>()?;
+        let old = before.0.listeners.iter().zip(&before.1.listeners);
+        let old: HashMap<&str, _> = old.map(|old| (old.0.name.as_str(), old)).collect();
+        let read = |one: &Listener| PlannedListener::read(one, old.get(one.name.as_str()).copied(), kept);
+        let listeners = table.listeners.iter().map(read).collect::<Result<_, _>>()?;
         kept.seals.end();
         Ok(Plan { generation: table.generation, listeners })
     }
 }
 
+impl PlannedListener {
+    fn read(
+        listener: &Listener,
+        before: Option<(&Listener, &PlannedListener)>,
+        kept: &mut Kept,
+    ) -> Result<PlannedListener, Refused> {
+        let sealed = terminated(listener).map(|(terminate, inside)| kept.seals.get(terminate, inside));
+        let same = |is: fn(&Listener, &Listener) -> bool| {
+            before.filter(|(old, _)| is(old, listener)).map(|(_, planned)| planned)
+        };
+        let loads = &mut kept.loads;
+        Ok(PlannedListener {
+            name: listener.name.as_str().into(),
+            address: listener.address.as_str().into(),
+            protocol: listener.protocol,
+            sockets: None,
+            splits: match same(|old, new| old.splits == new.splits) {
+                Some(planned) => planned.splits.clone(),
+                None => PlannedSplit::read_all(&listener.splits, &listener.name, loads)?,
+            },
+            policy: match same(|old, new| old.policy == new.policy) {
+                Some(planned) => planned.policy.clone(),
+                None => listener.policy.clone().into(),
+            },
+            entrance: PlannedEntrance::read(listener)?.into(),
+            tls: sealed,
+            rules: PlannedRules::read(listener, before, loads)?,
+            room: kept.rooms.room(listener),
+            register: PlannedRegister::read(
+                listener,
+                before.map(|(_, planned)| &planned.register),
+                &mut kept.logs,
+            ),
+        })
+    }
+}
+
 /// How a listener ends TLS, if it does.
-pub(crate) fn terminated(listener: &naru_model::Listener) -> Option<(&Terminate, Inside)> {
+pub(crate) fn terminated(listener: &Listener) -> Option<(&Terminate, Inside)> {
     let inside = match listener.protocol {
         Protocol::Http | Protocol::Http2 => Inside::Http,
         Protocol::Tcp | Protocol::Udp => Inside::Bytes,
@@ -215,7 +242,7 @@ pub(crate) fn terminated(listener: &naru_model::Listener) -> Option<(&Terminate,
 
 /// What a table may ask for and this edge does not do: refused, since a listener that seems to do it would be
 /// worse than none.
-fn unserved(listener: &naru_model::Listener) -> Option<&'static str> {
+fn unserved(listener: &Listener) -> Option<&'static str> {
     let entrance = &listener.entrance;
     let asks = [
         (
@@ -228,7 +255,7 @@ fn unserved(listener: &naru_model::Listener) -> Option<&'static str> {
 }
 
 impl PlannedEntrance {
-    fn read(listener: &naru_model::Listener) -> Result<PlannedEntrance, Refused> {
+    fn read(listener: &Listener) -> Result<PlannedEntrance, Refused> {
         if let Some(what) = unserved(listener) {
             return Err(Refused::Rule { listener: listener.name.clone(), what: what.into() });
         }
@@ -253,32 +280,59 @@ impl PlannedEntrance {
 }
 
 impl PlannedRules {
-    fn read(listener: &naru_model::Listener, loads: &mut Loads) -> Result<PlannedRules, Refused> {
-        let rules = listener.all_rules();
-        let filed = Rules::compile(&rules);
-        let filed =
-            filed.map_err(|bad| Refused::Rule { listener: listener.name.clone(), what: bad.to_string() })?;
-        let each = rules.iter().map(|rule| PlannedRule::read(rule, &listener.name, loads));
-        let has_own = listener.service.is_some();
-        Ok(PlannedRules { filed, each: each.collect::<Result<_, _>>()?, has_own })
+    fn read(
+        listener: &Listener,
+        before: Option<(&Listener, &PlannedListener)>,
+        loads: &mut Loads,
+    ) -> Result<Arc<PlannedRules>, Refused> {
+        let (rules, has_own) = (listener.all_rules(), listener.service.is_some());
+        let old_rules = before.map(|(old, _)| old.all_rules()).unwrap_or_default();
+        let old = before.map(|(_, planned)| &planned.rules);
+        let old_each = old.map(|old| &*old.each).unwrap_or_default();
+        let places: HashMap<&str, usize> =
+            old_rules.iter().enumerate().map(|(place, rule)| (rule.name.as_str(), place)).collect();
+        let mut each = Vec::with_capacity(rules.len());
+        for rule in rules.iter() {
+            let place = places.get(rule.name.as_str()).filter(|place| old_rules[**place] == *rule);
+            each.push(match place {
+                Some(place) => old_each[*place].clone(),
+                None => Arc::new(PlannedRule::read(rule, &listener.name, loads)?),
+            });
+        }
+        let alike = rules.iter().map(|rule| &rule.when).eq(old_rules.iter().map(|rule| &rule.when));
+        let old = old.filter(|_| alike);
+        if let Some(old) = old.filter(|old| old.has_own == has_own)
+            && each.iter().zip(old_each).all(|(one, old)| Arc::ptr_eq(one, old))
+        {
+            return Ok(old.clone());
+        }
+        let bad = |bad: Bad| Refused::Rule { listener: listener.name.clone(), what: bad.to_string() };
+        let filed = match old {
+            Some(old) => old.filed.clone(),
+            None => Rules::compile(&rules).map_err(bad)?.into(),
+        };
+        Ok(Arc::new(PlannedRules { filed, each, has_own }))
     }
 }
 
 impl PlannedRule {
     fn read(rule: &Rule, listener: &str, loads: &mut Loads) -> Result<PlannedRule, Refused> {
         let mut rule = rule.clone();
-        let mut planned = (Vec::new(), Arc::default());
+        let (mut splits, mut policy) = (Arc::from([]), Arc::default());
         if let RuleAction::Forward(forward) = &mut rule.action {
-            let splits = std::mem::take(&mut forward.splits);
-            let splits = splits.iter().map(|split| PlannedSplit::read(split, listener, loads));
-            planned = (splits.collect::<Result<_, _>>()?, forward.policy.clone().into());
+            splits = PlannedSplit::read_all(&std::mem::take(&mut forward.splits), listener, loads)?;
+            policy = forward.policy.clone().into();
         }
-        Ok(PlannedRule { rule, splits: planned.0, policy: planned.1 })
+        Ok(PlannedRule { rule, splits, policy })
     }
 }
 
 impl PlannedSplit {
-    fn read(split: &naru_model::Split, listener: &str, loads: &mut Loads) -> Result<Self, Refused> {
+    fn read_all(splits: &[Split], listener: &str, loads: &mut Loads) -> Result<Arc<[PlannedSplit]>, Refused> {
+        splits.iter().map(|split| PlannedSplit::read(split, listener, loads)).collect()
+    }
+
+    fn read(split: &Split, listener: &str, loads: &mut Loads) -> Result<Self, Refused> {
         let mut backends = Vec::with_capacity(split.backends.len());
         for backend in &split.backends {
             let unreadable = |_| Refused::Address {

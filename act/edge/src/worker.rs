@@ -5,6 +5,7 @@
 //! not yet looked at goes by the table of the moment when its request is complete.)
 
 use crate::Config;
+use crate::adopt::Adoption;
 use crate::entrance::{self, Entered};
 use crate::http1::Caller;
 use crate::http2::Served;
@@ -16,7 +17,7 @@ use naru_books::{Entry, Life, News, Seen, Sheet};
 use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -159,7 +160,7 @@ impl Worker {
             let command = tokio::select! {
                 command = commands.recv() => command,
                 _ = sweep.tick() => {
-                    self.entries.borrow().values().for_each(|entry| entry.pool.sweep(Instant::now()));
+                    self.sweep();
                     continue;
                 }
                 () = self.ended.notified(), if matches!(self.phase.get(), Phase::Leaving | Phase::Finishing) => {
@@ -197,35 +198,37 @@ impl Worker {
         }
     }
 
+    fn sweep(&self) {
+        let now = Instant::now();
+        for entry in self.entries.borrow().values() {
+            match entry.is_named() {
+                true => entry.pool.sweep(now),
+                // A request that was on its way may have left one there.
+                false => entry.pool.clear(),
+            }
+        }
+    }
+
     fn adopt(self: &Rc<Worker>, plan: &Plan) {
-        let mut named = HashSet::new();
+        let new = |backend: &PlannedBackend| self.entry(backend);
+        let mut entries = self.entries.borrow_mut();
+        let mut adoption = Adoption::new(&mut entries, &new);
         let mut old = self.routes.take();
         for listener in &plan.listeners {
             let kept = old.remove(&listener.name).filter(|route| {
                 let same = route.is(listener);
                 if !same {
-                    route.close();
+                    route.close(&mut adoption);
                 }
                 same
             });
             let route = kept.unwrap_or_else(|| Rc::new(Route::new(listener)));
-            route.change(listener, self.config.workers, |backend| {
-                let entry = self.entry(backend);
-                named.insert(entry.id.clone());
-                entry
-            });
+            route.change(listener, self.config.workers, &mut adoption);
             self.routes.borrow_mut().insert(listener.name.clone(), route);
         }
-        old.values().for_each(|route| route.close());
-        for entry in self.entries.borrow().values() {
-            let before = entry.named.replace(named.contains(&entry.id));
-            if !entry.named.get() {
-                if before {
-                    entry.unnamed.notify_waiters();
-                }
-                entry.pool.clear();
-            }
-        }
+        old.values().for_each(|route| route.close(&mut adoption));
+        drop(adoption);
+        drop(entries);
         if self.phase.get() == Phase::Serving {
             self.accept_on(plan);
         }
@@ -237,13 +240,9 @@ impl Worker {
     }
 
     fn entry(&self, backend: &PlannedBackend) -> Rc<Entry> {
-        let mut entries = self.entries.borrow_mut();
-        let new = || {
-            let news = self.acks.news.clone();
-            let slot = self.sheet.as_ref().and_then(|sheet| sheet.slot(&backend.instance));
-            Rc::new(Entry::new(backend.instance.clone(), backend.release, backend.load.clone(), news, slot))
-        };
-        entries.entry(backend.instance.clone()).or_insert_with(new).clone()
+        let news = self.acks.news.clone();
+        let slot = self.sheet.as_ref().and_then(|sheet| sheet.slot(&backend.instance));
+        Rc::new(Entry::new(backend.instance.clone(), backend.release, backend.load.clone(), news, slot))
     }
 
     fn accept_on(self: &Rc<Worker>, plan: &Plan) {
@@ -378,7 +377,7 @@ impl Worker {
     fn forget(&self, instances: &[InstanceId]) {
         let mut entries = self.entries.borrow_mut();
         for id in instances {
-            if entries.get(id).is_some_and(|entry| !entry.named.get() && entry.is_idle()) {
+            if entries.get(id).is_some_and(|entry| !entry.is_named() && entry.is_idle()) {
                 entries.remove(id);
             }
         }

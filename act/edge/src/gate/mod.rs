@@ -13,10 +13,10 @@ mod way;
 
 pub(crate) use way::{Pending, Way};
 
+use crate::adopt::Adoption;
 use crate::set::Set;
-use crate::table::{PlannedBackend, PlannedEntrance, PlannedListener, PlannedRules};
+use crate::table::{PlannedEntrance, PlannedListener, PlannedRules};
 use naru_answers::Answer;
-use naru_books::Entry;
 use naru_traffic::{Ask, Captures, Fields, normal};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -108,29 +108,38 @@ impl Gate {
         before: &Gate,
         listener: &PlannedListener,
         workers: usize,
-        entry: &mut impl FnMut(&PlannedBackend) -> Rc<Entry>,
+        adoption: &mut Adoption<'_>,
     ) -> Rc<Gate> {
+        let planned = Some((listener.rules.clone(), listener.entrance.clone()));
+        if before.planned.as_ref().is_some_and(|(rules, _)| Arc::ptr_eq(rules, &listener.rules)) {
+            return Rc::new(Gate { planned, ways: before.ways.clone() });
+        }
         // By name: a table of a thousand rules must not be compared with another of a thousand, one by one.
-        let old: HashMap<&str, &Rc<Way>> =
+        let mut old: HashMap<&str, &Rc<Way>> =
             before.ways.iter().rev().map(|way| (way.rule.name.as_str(), way)).collect();
         let mut ways = Vec::with_capacity(listener.rules.each.len());
         for planned in &listener.rules.each {
-            let kept = old.get(planned.rule.name.as_str()).filter(|way| way.rule == planned.rule);
-            let way = kept.map(|way| Rc::clone(way));
+            let name = planned.rule.name.as_str();
+            let kept = old.get(name).is_some_and(|way| way.rule == planned.rule);
+            let way = if kept { old.remove(name).cloned() } else { None };
             let way = way.unwrap_or_else(|| Rc::new(Way::new(&planned.rule, workers)));
             if let Action::Forward(set) = &way.action {
-                set.change(&planned.splits, &planned.policy, entry);
+                set.change(&planned.splits, &planned.policy, adoption);
             }
             ways.push(way);
         }
         let kept: HashSet<*const Way> = ways.iter().map(Rc::as_ptr).collect();
-        before.ways.iter().filter(|way| !kept.contains(&Rc::as_ptr(way))).for_each(|way| way.remove());
-        Rc::new(Gate { planned: Some((listener.rules.clone(), listener.entrance.clone())), ways })
+        before
+            .ways
+            .iter()
+            .filter(|way| !kept.contains(&Rc::as_ptr(way)))
+            .for_each(|way| way.remove(adoption));
+        Rc::new(Gate { planned, ways })
     }
 
     /// No table names the listener any more.
-    pub(crate) fn remove(&self) {
-        self.ways.iter().for_each(|way| way.remove());
+    pub(crate) fn remove(&self, adoption: &mut Adoption<'_>) {
+        self.ways.iter().for_each(|way| way.remove(adoption));
     }
 
     /// How many requests wait for an instance of a rule.

@@ -2,6 +2,7 @@
 
 use super::ask::{Judge, Question};
 use super::{Asked, Passage, Target, Verdict, captures_of};
+use crate::adopt::Adoption;
 use crate::set::Set;
 use naru_answers::{Answer, Basic, Claimed, Content, Folder, Shown, Wanted};
 use naru_model::{Edits, FieldEdits, Redirect, Rule, RuleAction};
@@ -60,9 +61,9 @@ impl Way {
         }
     }
 
-    pub(super) fn remove(&self) {
+    pub(super) fn remove(&self, adoption: &mut Adoption<'_>) {
         if let Action::Forward(set) = &self.action {
-            set.remove();
+            set.remove(adoption);
         }
     }
 

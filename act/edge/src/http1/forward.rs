@@ -232,7 +232,7 @@ impl Client<'_> {
             return After::Close;
         }
         if let Keep::For(promised) = head.upstream
-            && entry.named.get()
+            && entry.is_named()
             && at.answer.bytes().is_empty()
         {
             entry.pool.put(at.address, at.upstream, promised);

@@ -98,6 +98,29 @@ async fn a_websocket_that_rests_is_told_at_once_and_one_of_another_instance_is_n
 }
 
 #[tokio::test]
+async fn a_websocket_whose_instance_goes_behind_another_listener_is_told_nothing() {
+    let (one, two) = (Instance::new("s.web.1.1").await, Instance::new("s.web.1.2").await);
+    let behind = |first: &Instance, second: &Instance| {
+        vec![drained(http(&[(1, &[first])])), drained(listener("zz", Protocol::Http, &[(1, &[second])]))]
+    };
+    let mut lab = Lab::new();
+    lab.route(behind(&one, &two)).await;
+    let (mut client, mut server) = websocket(&lab, &one).await;
+    // The first listener lets go of it before the second takes it.
+    lab.route(behind(&two, &one)).await;
+    lab.route(behind(&two, &one)).await;
+    for _ in 0..20 {
+        server.say("\u{1}\u{0}").await;
+        client.hears("\u{1}\u{0}").await;
+        lab.report().await;
+    }
+    lab.route(behind(&two, &two)).await;
+    assert_eq!(client.bytes(4).await, CLOSE);
+    drop((client, server));
+    assert_eq!(lab.idle(&one).await.counts, ended());
+}
+
+#[tokio::test]
 async fn without_the_policy_no_stream_is_touched() {
     let (old, new) = (Instance::new("s.web.1.1").await, Instance::new("s.web.2.1").await);
     let mut lab = Lab::new();
