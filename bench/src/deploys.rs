@@ -40,6 +40,9 @@ pub fn full_load() -> Load {
         transfer_ms: vec![],
         websockets: 8,
         websocket_ms: vec![9_000, 14_000, 20_000, 45_000],
+        talk: String::new(),
+        talks: 0,
+        talk_ms: vec![],
         job_every: Some(Duration::from_secs(1)),
         job_ms: vec![20_000, 60_000, 30_000, 45_000],
     }
@@ -58,6 +61,9 @@ pub fn small_load() -> Load {
         transfer_ms: vec![],
         websockets: 2,
         websocket_ms: vec![2_000, 3_000],
+        talk: String::new(),
+        talks: 0,
+        talk_ms: vec![],
         job_every: Some(Duration::from_millis(400)),
         job_ms: vec![500, 3_000, 1_500],
     }
@@ -96,6 +102,7 @@ impl Deploys {
             strategy: if n.is_multiple_of(2) { "rolling" } else { "blue-green" },
             api: self.replicas,
             engine: self.replicas,
+            talk: 0,
             max_retiring: MAX_RETIRING,
             monitor: "2s",
             start_ms: 0,

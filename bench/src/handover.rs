@@ -74,6 +74,8 @@ pub fn full_load() -> Load {
         transfer_bytes: 16 << 20,
         transfer_ms: vec![8_000, 3_000, 12_000],
         websocket_ms: vec![3_000, 20_000, 45_000],
+        talks: 8,
+        talk_ms: vec![2_000, 15_000, 40_000],
         ..crate::deploys::full_load()
     }
 }
@@ -87,6 +89,8 @@ pub fn small_load() -> Load {
         transfer_ms: vec![2_000, 1_000, 3_000],
         websockets: 4,
         websocket_ms: vec![2_000, 6_000],
+        talks: 4,
+        talk_ms: vec![1_000, 5_000],
         ..crate::deploys::small_load()
     }
 }
@@ -128,6 +132,7 @@ impl Handover {
             Report::new(format!("the edge replaced {} times, every {:?}", self.times, self.every));
         work(&mut report, &books);
         report.figure("uploads and downloads among the requests", books.transfers);
+        report.figure("gRPC streams ended by the client", books.talked());
         let took = format!("{:.0} / {:.0} ms", median(&seen.took), most(&seen.took));
         report.figure("`naru upgrade` from start to end, median / most", took);
         report.figure("most old edges that drained side by side", seen.draining);
@@ -176,9 +181,16 @@ impl Handover {
     }
 
     async fn begin(&self, rig: &Rig) -> io::Result<Client> {
-        let shape =
-            Shape { strategy: "rolling", api: 2, engine: 2, max_retiring: 3, monitor: "2s", start_ms: 0 };
-        begin(rig, &shape, Load { url: rig.url(), ..self.load.clone() }).await
+        let shape = Shape {
+            strategy: "rolling",
+            api: 2,
+            engine: 2,
+            talk: 2,
+            max_retiring: 3,
+            monitor: "2s",
+            start_ms: 0,
+        };
+        begin(rig, &shape, Load { url: rig.url(), talk: rig.talk(), ..self.load.clone() }).await
     }
 
     /// Websockets are open, and the edge that has them was replaced: which process that is.

@@ -65,6 +65,9 @@ impl Kills {
             transfer_ms: vec![],
             websockets: 8,
             websocket_ms: vec![9_000, 14_000, 20_000],
+            talk: String::new(),
+            talks: 0,
+            talk_ms: vec![],
             job_every: Some(Duration::from_millis(500)),
             job_ms: vec![5_000, 20_000, 10_000],
         }
@@ -97,7 +100,7 @@ impl Kills {
     fn shape(&self, n: u32) -> Shape {
         let strategy = if n.is_multiple_of(2) { "rolling" } else { "blue-green" };
         let (api, engine, start_ms) = (self.replicas, self.replicas, self.start_ms);
-        Shape { strategy, api, engine, max_retiring: MAX_RETIRING, monitor: "2s", start_ms }
+        Shape { strategy, api, engine, talk: 0, max_retiring: MAX_RETIRING, monitor: "2s", start_ms }
     }
 
     async fn begin(&self, rig: &Rig) -> io::Result<Client> {

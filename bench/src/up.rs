@@ -88,8 +88,15 @@ impl Up {
 }
 
 async fn from_nothing(rig: &Rig) -> io::Result<Taken> {
-    let shape =
-        Shape { strategy: "rolling", api: 1, engine: 1, max_retiring: 10, monitor: "1s", start_ms: 0 };
+    let shape = Shape {
+        strategy: "rolling",
+        api: 1,
+        engine: 1,
+        talk: 0,
+        max_retiring: 10,
+        monitor: "1s",
+        start_ms: 0,
+    };
     rig.write(1, &shape)?;
     take(rig).await
 }

@@ -23,9 +23,11 @@ pub struct Books {
     pub failed: Vec<String>,
     /// By instance: when each websocket was closed, all of them by the client itself.
     pub streams: BTreeMap<String, Vec<Time>>,
-    /// Websockets that ended otherwise.
+    /// By instance: when each gRPC stream ended, all of them as the client wanted.
+    pub talks: BTreeMap<String, Vec<Time>>,
+    /// Websockets and gRPC streams that ended otherwise.
     pub cut: Vec<String>,
-    /// Websockets that could not be opened: nobody was there.
+    /// Those that could not be opened: nobody was there.
     pub unopened: u64,
     /// Jobs that could not be begun: the request for it failed.
     pub unbegun: Vec<String>,
@@ -96,6 +98,11 @@ impl Books {
     /// Websockets that ended as the client wanted.
     pub fn closed(&self) -> u64 {
         sum(&self.streams)
+    }
+
+    /// gRPC streams that ended as the client wanted.
+    pub fn talked(&self) -> u64 {
+        sum(&self.talks)
     }
 
     /// Requests that failed, in any way.

@@ -7,6 +7,7 @@
 //! either.
 
 use crate::books::Books;
+use crate::talk::TALK;
 use naru_model::{Counts, InstanceId, InstanceReceipt, Operation, OperationKind, Span, Time};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,6 +29,7 @@ pub fn disagreements(books: &Books, operations: &[Operation], api: &str, engine:
         let of = match line.0.service.as_str() {
             service if service == api => [&books.requests, &books.streams, &jobs],
             service if service == engine => [&books.engine, &none, &none],
+            TALK => [&books.talks, &none, &none],
             _ => continue,
         };
         let (life, during) = (kinds(line.0.lifetime), kinds(line.0.during));
@@ -38,7 +40,9 @@ pub fn disagreements(books: &Books, operations: &[Operation], api: &str, engine:
             said.extend(compared.during(during[n]));
         }
     }
-    for known in [&books.requests, &books.engine, &books.streams].into_iter().flat_map(BTreeMap::keys) {
+    for known in
+        [&books.requests, &books.engine, &books.streams, &books.talks].into_iter().flat_map(BTreeMap::keys)
+    {
         if !lines.contains_key(&InstanceId::from(known.as_str())) {
             said.push(format!("{known} is on no receipt"));
         }

@@ -2,6 +2,7 @@
 
 use crate::books::{Books, Failure};
 use crate::call::{Connection, split};
+use crate::talk::{Line, Talk};
 use crate::transfer::{Way, transfer};
 use axum::extract::{Query, State};
 use axum::routing::post;
@@ -41,6 +42,12 @@ pub struct Load {
     pub websockets: usize,
     /// How long each lives, in ms, in turn.
     pub websocket_ms: Vec<u64>,
+    /// Where gRPC is spoken: `HOST:PORT`.
+    pub talk: String,
+    /// gRPC streams open at any time.
+    pub talks: usize,
+    /// How long each lives, in ms, in turn.
+    pub talk_ms: Vec<u64>,
     /// Between the beginning of one job and the next; `None`: no jobs.
     pub job_every: Option<Duration>,
     /// How long each takes, in ms, in turn.
@@ -107,6 +114,9 @@ impl Client {
         }
         for n in 0..load.websockets {
             tasks.spawn(websockets(hand.clone(), n));
+        }
+        for n in 0..load.talks {
+            tasks.spawn(talks(hand.clone(), n));
         }
         if let Some(every) = load.job_every {
             tasks.spawn(jobs(hand, every, report));
@@ -293,6 +303,56 @@ fn heard(message: Option<Result<Message, tungstenite::Error>>) -> io::Result<Str
         Some(Err(error)) => Err(io::Error::other(error)),
         None => Err(io::Error::other("closed by the other side")),
     }
+}
+
+async fn talks(mut hand: Hand, n: usize) {
+    let (turns, authority) = (hand.load.talk_ms.clone(), hand.load.talk.clone());
+    let mut line = None;
+    for turn in n.. {
+        if !hand.is_going() {
+            return;
+        }
+        let life = Duration::from_millis(turns[turn % turns.len()]);
+        let ended = match begin_talk(&mut line, &authority).await {
+            Ok(talk) => talk_for(&mut hand, talk, life).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            line = None;
+            hand.note(|books| match error.kind() {
+                io::ErrorKind::ConnectionRefused => books.unopened += 1,
+                _ => books.cut.push(error.to_string()),
+            });
+            hand.pause(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// A stream on the connection that is there, or on a new one once that takes no more.
+async fn begin_talk(line: &mut Option<Line>, authority: &str) -> io::Result<Talk> {
+    if let Some(kept) = line.as_mut().filter(|line| !line.is_closed())
+        && let Some(talk) = kept.begin().await?
+    {
+        return Ok(talk);
+    }
+    let talk = line.insert(Line::open(authority).await?).begin().await?;
+    talk.ok_or_else(|| io::Error::other("a new connection takes no stream"))
+}
+
+/// Says something every 100 ms, expects it back, and ends the stream when its time has come.
+async fn talk_for(hand: &mut Hand, mut talk: Talk, life: Duration) -> io::Result<()> {
+    let end = tokio::time::Instant::now() + life;
+    let mut n = 0u64;
+    while tokio::time::Instant::now() < end && hand.is_going() {
+        n += 1;
+        talk.echo(&n.to_string()).await?;
+        hand.pause(Duration::from_millis(100)).await;
+    }
+    let instance = talk.instance.clone();
+    talk.end().await?;
+    let now = now();
+    hand.note(|books| books.talks.entry(instance).or_default().push(now));
+    Ok(())
 }
 
 async fn jobs(mut hand: Hand, every: Duration, report: String) {

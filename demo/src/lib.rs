@@ -9,5 +9,6 @@ pub mod call;
 pub mod check;
 pub mod client;
 pub mod rig;
+pub mod talk;
 pub mod tier;
 pub mod transfer;

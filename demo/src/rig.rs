@@ -1,8 +1,10 @@
 //! A stack of its own, in a folder of its own, with a `NARU_HOME` of its own: nothing of it touches what else
 //! runs on the machine. Everything is done as a user would, by running `naru`.
 
+use crate::talk::TALK;
 use naru_model::{InstanceView, Operation};
 use std::io;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,6 +20,8 @@ pub struct Shape {
     pub api: u32,
     /// Instances of the engine.
     pub engine: u32,
+    /// Instances that speak gRPC.
+    pub talk: u32,
     /// How many releases may retire side by side.
     pub max_retiring: u32,
     /// `update_config.monitor`.
@@ -31,6 +35,7 @@ pub struct Rig {
     folder: PathBuf,
     exe: PathBuf,
     port: u16,
+    talk: u16,
 }
 
 /// The stack's name.
@@ -44,13 +49,19 @@ impl Rig {
         let folder = std::env::temp_dir().join(format!("naru-demo-{process}-{n}"));
         std::fs::create_dir(&folder)?;
         // Taken and given back: the edge binds it a moment later.
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        Ok(Rig { folder, exe: exe.to_path_buf(), port })
+        let (one, two) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+        let (port, talk) = (one.local_addr()?.port(), two.local_addr()?.port());
+        Ok(Rig { folder, exe: exe.to_path_buf(), port, talk })
     }
 
     /// Where the API is published.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Where gRPC is published, `HOST:PORT`.
+    pub fn talk(&self) -> String {
+        format!("127.0.0.1:{}", self.talk)
     }
 
     /// The Compose file.
@@ -65,7 +76,11 @@ impl Rig {
 
     /// Writes the Compose file for a version of the workload.
     pub fn write(&self, version: u32, shape: &Shape) -> io::Result<()> {
-        let text = compose(&self.exe.display().to_string(), self.port, version, shape);
+        let exe = self.exe.display().to_string();
+        let mut text = compose(&exe, self.port, version, shape);
+        if shape.talk > 0 {
+            text += &talking(&exe, self.talk, version, shape);
+        }
         std::fs::write(self.file(), text)
     }
 
@@ -120,7 +135,7 @@ impl Rig {
 }
 
 fn compose(exe: &str, port: u16, version: u32, shape: &Shape) -> String {
-    let Shape { strategy, api, engine, max_retiring, monitor, start_ms } = shape;
+    let Shape { strategy, api, engine, max_retiring, monitor, start_ms, .. } = shape;
     format!(
         r#"# Two tiers: an API and its engine. Both are `naru demo-tier`, a small service that naturally has
 # requests, websockets and jobs in progress.
@@ -147,6 +162,21 @@ services:
     x-naru:
       process: {{ command: ["{exe}", demo-tier, "{version}", "{start_ms}"] }}
       health: {{ http: /healthz }}
+      rollout: {{ strategy: {strategy}, max_retiring: {max_retiring} }}
+"#
+    )
+}
+
+/// The third service, of those that have one.
+fn talking(exe: &str, port: u16, version: u32, shape: &Shape) -> String {
+    let Shape { talk, strategy, max_retiring, .. } = shape;
+    format!(
+        r#"  {TALK}:
+    <<: *all
+    deploy: {{ replicas: {talk}, restart_policy: {{ condition: on-failure, delay: 1s }} }}
+    ports: [{{ target: 8000, published: "{port}", host_ip: 127.0.0.1, app_protocol: grpc }}]
+    x-naru:
+      process: {{ command: ["{exe}", demo-tier, "{version}", "0"] }}
       rollout: {{ strategy: {strategy}, max_retiring: {max_retiring} }}
 "#
     )

@@ -8,9 +8,12 @@
 //! - `GET /ws`: a websocket that says who it is, then echoes.
 //! - `POST /jobs?name=…&ms=N&report=URL`: begins a job that holds a lease for N ms, and then until `URL` is told.
 //!
+//! As the service `talk` it speaks gRPC instead ([`talk`]).
+//!
 //! At SIGTERM it ends at once, whatever it is doing: work that survives does so because nobody sent one.
 
 use crate::call::{Connection, call_until, split};
+use crate::talk::{self, TALK};
 use crate::transfer::PIECES;
 use axum::Router;
 use axum::body::Body;
@@ -55,6 +58,9 @@ pub fn main(args: &[String]) -> io::Result<()> {
     runtime.block_on(async {
         tokio::time::sleep(Duration::from_millis(start)).await;
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+        if var("NARU_SERVICE").as_deref() == Some(TALK) {
+            return talk::serve(listener, tier.instance).await;
+        }
         axum::serve(listener, router(tier)).await
     })
 }

@@ -57,7 +57,15 @@ async fn a_successor_that_dies_before_it_serves_changes_nothing() {
 }
 
 async fn deaths(rig: &Rig) -> io::Result<(Vec<String>, Vec<String>)> {
-    let shape = Shape { strategy: "rolling", api: 2, engine: 1, max_retiring: 3, monitor: "1s", start_ms: 0 };
+    let shape = Shape {
+        strategy: "rolling",
+        api: 2,
+        engine: 1,
+        talk: 0,
+        max_retiring: 3,
+        monitor: "1s",
+        start_ms: 0,
+    };
     rig.write(1, &shape)?;
     rig.naru(&["up", "--progress", "quiet"]).await?;
     let client = Client::start(Load { url: rig.url(), ..small_load() }).await?;

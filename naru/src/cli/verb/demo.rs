@@ -80,6 +80,9 @@ impl Demo {
             transfer_ms: vec![],
             websockets: 4,
             websocket_ms: vec![9_000, 14_000, 20_000],
+            talk: String::new(),
+            talks: 0,
+            talk_ms: vec![],
             job_every: Some(Duration::from_millis(1_200)),
             job_ms: vec![longest / 4, longest, longest / 2],
         }
@@ -99,7 +102,8 @@ impl Show<'_> {
 
     /// Deploys a version, and shows the command's own words.
     async fn up(&self, version: u32, strategy: &'static str) -> Result<(), Fail> {
-        let shape = Shape { strategy, api: 2, engine: 2, max_retiring: 10, monitor: "2s", start_ms: 0 };
+        let shape =
+            Shape { strategy, api: 2, engine: 2, talk: 0, max_retiring: 10, monitor: "2s", start_ms: 0 };
         self.rig.write(version, &shape).map_err(Fail::new)?;
         self.say("  $ naru up")?;
         let mut command = self.rig.command(&["up", "--progress", "plain"]);
