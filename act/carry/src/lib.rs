@@ -1,16 +1,18 @@
 //! Bytes between sockets: memory on loan while they move (`buffer`), reading and writing that give up on a peer that
 //! stopped (`transfer`), a client's connection with or without TLS (`stream`),
-//! connections inside the process (`pipe`), and the connections to instances that wait for their next request (`pool`).
+//! connections inside the process (`pipe`), what is needed only while a request is answered (`loan`), and the connections to instances that wait for their next request (`pool`).
 //!
 //! Nothing here knows what the bytes mean, who counts them, or why they are carried.
 
 mod buffer;
+mod loan;
 mod pipe;
 mod pool;
 mod stream;
 mod transfer;
 
 pub use buffer::{Buffer, HeadText, SIZE};
+pub use loan::{Lent, lend};
 pub use pipe::{End, pipe};
 pub use pool::{Origin, Pool, Shared, Upstream};
 pub use stream::{Reader, Stream, Writer};

@@ -9,7 +9,7 @@ mod take;
 use crate::Config;
 use crate::route::{Route, Stage};
 use naru_books::Visit;
-use naru_carry::{HeadText, Inbox, Reader, Stream, Writer, finish, linger, write_all};
+use naru_carry::{HeadText, Inbox, Reader, Stream, Writer, finish, lend, linger, write_all};
 use naru_wire::{Method, Persistence, Reject, RequestHead};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -95,6 +95,13 @@ fn wanted(head: &RequestHead, route: &Route) -> Persistence {
     if route.is_closed() { Persistence::Close } else { head.persistence }
 }
 
+/// Whether a request begins.
+#[derive(PartialEq, Eq)]
+enum Begins {
+    Now,
+    Not,
+}
+
 /// What came instead of a request.
 enum NoRequest {
     /// The client is gone, or has waited long enough.
@@ -124,17 +131,10 @@ enum After {
 impl Client<'_> {
     async fn serve_all(&mut self, mut wait: Wait<'_, '_>) -> After {
         loop {
-            let after = match self.next_request(&mut wait).await {
-                Ok(Taken::Request(request)) => self.answer(&request).await,
-                Ok(Taken::Other(other)) => Box::pin(self.other(*other)).await,
-                Err(NoRequest::End) => After::Drop,
-                Err(NoRequest::Http2) => After::Http2,
-                Err(NoRequest::Refused(reject)) => {
-                    let visit = Visit::begin(&self.route.register, &self.caller.address, None);
-                    self.refuse(reject, Method::Other, Persistence::Close, &visit).await
-                }
-            };
-            match after {
+            if self.begins(&mut wait).await == Begins::Not {
+                return After::Drop;
+            }
+            match lend(self.turn(&mut wait)).await {
                 After::Next => {}
                 After::Close => {
                     Box::pin(linger(&mut self.read, &mut self.write, self.config.linger_time)).await;
@@ -143,11 +143,40 @@ impl Client<'_> {
                 After::Done => {
                     // Of TCP, closing says the end; TLS has a word of its own for it.
                     if matches!(self.write, Writer::Tls(_)) {
-                        finish(&mut self.write).await;
+                        Box::pin(finish(&mut self.write)).await;
                     }
                     return After::Done;
                 }
-                After::Drop | After::Reset | After::Http2 => return after,
+                after @ (After::Drop | After::Reset | After::Http2) => return after,
+            }
+        }
+    }
+
+    /// Waits for the first byte of a request. That is all that an idle connection does, so its memory is what this
+    /// needs.
+    async fn begins(&mut self, wait: &mut Wait<'_, '_>) -> Begins {
+        // Who comes while the listener closes may still have a request under way.
+        let closed = self.route.stage() == Stage::Closed;
+        wait.set(if closed { self.config.linger_time } else { self.config.idle_time });
+        if !self.inbox.bytes().is_empty() {
+            return Begins::Now;
+        }
+        match wait.fill(&mut self.inbox, &mut self.read).await {
+            Arrived::More => Begins::Now,
+            Arrived::TooLate | Arrived::End => Begins::Not,
+        }
+    }
+
+    /// One request that has begun to arrive, and its answer.
+    async fn turn(&mut self, wait: &mut Wait<'_, '_>) -> After {
+        match self.next_request(wait).await {
+            Ok(Taken::Request(request)) => self.answer(&request).await,
+            Ok(Taken::Other(other)) => Box::pin(self.other(*other)).await,
+            Err(NoRequest::End) => After::Drop,
+            Err(NoRequest::Http2) => After::Http2,
+            Err(NoRequest::Refused(reject)) => {
+                let visit = Visit::begin(&self.route.register, &self.caller.address, None);
+                self.refuse(reject, Method::Other, Persistence::Close, &visit).await
             }
         }
     }
@@ -159,9 +188,6 @@ impl Client<'_> {
 
     async fn next_request(&mut self, wait: &mut Wait<'_, '_>) -> Result<Taken, NoRequest> {
         let mut seen = 0;
-        // Who comes while the listener closes may still have a request under way.
-        let closed = self.route.stage() == Stage::Closed;
-        wait.set(if closed { self.config.linger_time } else { self.config.idle_time });
         loop {
             match self.take_request(&mut seen) {
                 Ok(Some(request)) => {
