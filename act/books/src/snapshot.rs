@@ -5,7 +5,7 @@ use naru_model::{
     EdgeReport, EdgeSnapshot, InstanceId, InstanceSnapshot, Latencies, ListenerSnapshot, MadeBy, RouteTable,
     Time,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One worker's part of a snapshot.
 pub struct Seen {
@@ -17,7 +17,7 @@ pub struct Seen {
 
 /// Where the instances come from that tables named.
 #[derive(Default)]
-pub struct Origins(BTreeMap<InstanceId, MadeBy>);
+pub struct Origins(HashMap<InstanceId, MadeBy>);
 
 impl Origins {
     /// Takes what a table says.
@@ -28,9 +28,12 @@ impl Origins {
             let ruled = rules.iter().filter_map(|rule| service_of(&rule.action));
             for (service, splits) in own.chain(ruled) {
                 for backend in splits.iter().flat_map(|split| &split.backends) {
-                    let (stack, service) = (listener.stack.clone(), service.clone());
-                    let made_by = MadeBy { stack, service, release: backend.release };
-                    self.0.insert(backend.instance.clone(), made_by);
+                    // What made an instance never changes.
+                    if !self.0.contains_key(&backend.instance) {
+                        let (stack, service) = (listener.stack.clone(), service.clone());
+                        let made_by = MadeBy { stack, service, release: backend.release };
+                        self.0.insert(backend.instance.clone(), made_by);
+                    }
                 }
             }
         }

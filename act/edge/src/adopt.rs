@@ -6,12 +6,12 @@
 use crate::table::PlannedBackend;
 use naru_books::Entry;
 use naru_model::InstanceId;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The step. What is let go of is told when it is dropped.
 pub(crate) struct Adoption<'a> {
-    entries: &'a mut HashMap<InstanceId, Rc<Entry>>,
+    entries: &'a mut BTreeMap<InstanceId, Rc<Entry>>,
     new: &'a dyn Fn(&PlannedBackend) -> Rc<Entry>,
     let_go: Vec<Rc<Entry>>,
 }
@@ -19,7 +19,7 @@ pub(crate) struct Adoption<'a> {
 impl<'a> Adoption<'a> {
     /// Begins it; `new` makes the entry of an instance that is not among `entries`.
     pub(crate) fn new(
-        entries: &'a mut HashMap<InstanceId, Rc<Entry>>,
+        entries: &'a mut BTreeMap<InstanceId, Rc<Entry>>,
         new: &'a dyn Fn(&PlannedBackend) -> Rc<Entry>,
     ) -> Adoption<'a> {
         Adoption { entries, new, let_go: vec![] }

@@ -40,8 +40,7 @@ pub use table::Refused;
 use listen::Listening;
 use naru_books::{News, Origins, Seen};
 use naru_model::{
-    EdgeId, EdgeReport, EdgeSnapshot, Generation, InProgress, InstanceId, ListenerFault, NodeId, RouteTable,
-    Time,
+    EdgeId, EdgeReport, EdgeSnapshot, Generation, InstanceId, ListenerFault, NodeId, RouteTable, Time,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -422,18 +421,22 @@ impl Shared {
         }
     }
 
-    fn assemble(&self, told: Vec<Told>) -> EdgeReport {
+    fn assemble(&self, mut told: Vec<Told>) -> EdgeReport {
         let mut desk = self.desk();
         desk.seq += 1;
+        let ended: Vec<InstanceId> =
+            told.iter_mut().flat_map(|told| std::mem::take(&mut told.ended)).collect();
         let report = self.sum(told, &desk);
-        desk.settle(report.acked, report.instances.iter().map(|(id, counts)| (id, counts.in_progress)));
+        desk.settle(&report, ended);
         report
     }
 
     fn sum(&self, told: Vec<Told>, desk: &Desk) -> EdgeReport {
         let acked = told.iter().map(|told| told.generation).min().unwrap_or(self.acks.all());
-        let mut instances: BTreeMap<InstanceId, naru_model::EdgeCounts> = BTreeMap::new();
-        for (id, counts) in told.into_iter().flat_map(|told| told.instances) {
+        let mut each = told.into_iter().map(|told| told.instances);
+        // In order already: most of an edge's instances are known to all of its workers.
+        let mut instances: BTreeMap<_, _> = each.next().into_iter().flatten().collect();
+        for (id, counts) in each.flatten() {
             let sum = instances.entry(id).or_default();
             sum.in_progress += counts.in_progress;
             sum.counts += counts.counts;
@@ -500,17 +503,15 @@ impl Desk {
         answers
     }
 
-    /// Notes which instances this report tells as ended: outside the table by which all choose, and idle.
-    fn settle<'a>(&mut self, acked: Generation, told: impl Iterator<Item = (&'a InstanceId, InProgress)>) {
-        if acked != self.table.generation {
+    /// Notes which instances this report tells as ended: outside the table by which all choose, and idle. `ended` are
+    /// those of which one worker says so.
+    fn settle(&mut self, report: &EdgeReport, ended: Vec<InstanceId>) {
+        if report.acked != self.table.generation {
             return;
         }
-        let splits = self.table.listeners.iter().flat_map(naru_model::Listener::all_splits);
-        let named: std::collections::HashSet<_> =
-            splits.flat_map(|split| split.backends.iter().map(|backend| &backend.instance)).collect();
-        for (id, in_progress) in told {
-            if in_progress.is_idle() && !named.contains(id) {
-                self.ended.entry(id.clone()).or_insert(self.seq);
+        for id in ended {
+            if report.instances.get(&id).is_some_and(|counts| counts.in_progress.is_idle()) {
+                self.ended.entry(id).or_insert(self.seq);
             }
         }
     }

@@ -17,7 +17,7 @@ use naru_books::{Entry, Life, News, Seen, Sheet};
 use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -54,7 +54,10 @@ pub(crate) enum Command {
 /// One worker's part of a report.
 pub(crate) struct Told {
     pub(crate) generation: Generation,
+    /// By id.
     pub(crate) instances: Vec<(InstanceId, EdgeCounts)>,
+    /// Those of them that the table of that generation does not name, and that have nothing in progress here.
+    pub(crate) ended: Vec<InstanceId>,
 }
 
 /// The generations that the workers choose by.
@@ -88,7 +91,7 @@ pub(crate) struct Worker {
     acks: Arc<Acks>,
     generation: Cell<Generation>,
     sheet: Option<Rc<Sheet>>,
-    entries: RefCell<HashMap<InstanceId, Rc<Entry>>>,
+    entries: RefCell<BTreeMap<InstanceId, Rc<Entry>>>,
     routes: RefCell<HashMap<Arc<str>, Rc<Route>>>,
     acceptors: RefCell<Vec<Acceptor>>,
     connections: Cell<usize>,
@@ -353,7 +356,7 @@ impl Worker {
                     Box::pin(http2::serve(Rc::new(Served { config, route, caller, _held }), stream, first))
                         .await;
                 }
-                Protocol::Tcp | Protocol::Udp => tcp::serve(&config, &route, stream, who).await,
+                Protocol::Tcp | Protocol::Udp => Box::pin(tcp::serve(&config, &route, stream, who)).await,
             }
         });
     }
@@ -361,7 +364,12 @@ impl Worker {
     fn tell(&self, now: (Instant, Time)) -> Told {
         let entries = self.entries.borrow();
         let instances = entries.values().map(|entry| (entry.id.clone(), entry.counts(now))).collect();
-        Told { generation: self.generation.get(), instances }
+        let ended = entries.values().filter(|entry| !entry.is_named() && entry.is_idle());
+        Told {
+            generation: self.generation.get(),
+            instances,
+            ended: ended.map(|entry| entry.id.clone()).collect(),
+        }
     }
 
     fn look(&self) -> Seen {

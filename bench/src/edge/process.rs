@@ -1,7 +1,8 @@
 //! Naru's edge in a process of its own: tables come in as lines of JSON, and what it acknowledges goes out.
 //!
 //! It is the edge as the role runs it, with one worker: all is counted, a copy of the counts is kept in a mapped
-//! file, and a report of all counts is made every second.
+//! file, and a report of all counts is made every second, and for each table. What has ended is confirmed, as the
+//! server does.
 
 use naru_edge::{Config, Edge};
 use naru_model::{RouteTable, Time};
@@ -28,7 +29,7 @@ pub async fn run(sheets: PathBuf) -> io::Result<()> {
                 Some(line) => apply(&edge, serde_json::from_str(&line)?).await?,
                 None => return Ok(()),
             },
-            _ = tick.tick() => drop(edge.report(now()).await),
+            _ = tick.tick() => report(&edge).await.map(drop)?,
         }
     }
 }
@@ -39,12 +40,21 @@ async fn apply(edge: &Edge, table: RouteTable) -> io::Result<()> {
     edge.apply(table).map_err(io::Error::other)?;
     // The edge lives, and so does its sender.
     let _ = news.wait_for(|_| edge.acked() >= generation).await;
-    if let Some(fault) = edge.report(now()).await.faults.first() {
-        return Err(io::Error::other(format!("{}: {}", fault.address, fault.error)));
-    }
+    report(edge).await?;
     let mut out = stdout();
     out.write_all(format!("acknowledged {generation}\n").as_bytes()).await?;
     out.flush().await
+}
+
+async fn report(edge: &Edge) -> io::Result<()> {
+    let report = edge.report(now()).await;
+    if let Some(fault) = report.faults.first() {
+        return Err(io::Error::other(format!("{}: {}", fault.address, fault.error)));
+    }
+    let idle = report.instances.iter().filter(|(_, counts)| counts.in_progress.is_idle());
+    // Of those that a table names it knows better.
+    edge.confirm(report.seq, &idle.map(|(id, _)| id.clone()).collect::<Vec<_>>());
+    Ok(())
 }
 
 fn now() -> Time {
