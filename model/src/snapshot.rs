@@ -117,6 +117,8 @@ pub struct InstanceSnapshot {
     pub counts: EdgeCounts,
     /// Its whole answers to requests, by status: 1xx, 2xx, 3xx, 4xx, 5xx.
     pub answers: [u64; 5],
+    /// How often a worker has passed it over for a while, since it failed again and again.
+    pub ejections: u64,
     /// How long they took.
     pub latencies: Latencies,
 }

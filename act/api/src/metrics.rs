@@ -188,6 +188,11 @@ fn instances(seen: &EdgeSnapshot, text: &mut Text) {
     for (labels, one) in &all {
         text.sample("naru_instance_handed_over_total", labels, one.counts.counts.handed_over);
     }
+    let help = "How often a worker of the edge passed an instance over for a while, since it failed again and again.";
+    text.family("naru_instance_ejections_total", "counter", help);
+    for (labels, one) in &all {
+        text.sample("naru_instance_ejections_total", labels, one.ejections);
+    }
     text.family("naru_instance_streams_total", "counter", "Streams that ended by the will of either end.");
     for (labels, one) in &all {
         text.sample("naru_instance_streams_total", labels, one.counts.counts.streams);
@@ -370,6 +375,7 @@ mod tests {
         let instance = InstanceSnapshot {
             made_by: Some(made_by),
             answers: [0, 2, 0, 0, 0],
+            ejections: 3,
             ..InstanceSnapshot::default()
         };
         EdgeSnapshot {
@@ -406,6 +412,7 @@ mod tests {
         assert_eq!(value("naru_requests_total", &[("rule", "idle"), ("service", ""), ("code", "5xx")]), 0.0);
         assert_eq!(value("naru_own_answers_total", &[("status", "404"), ("reason", HOSTILE)]), 1.0);
         assert_eq!(value("naru_instance_requests_total", &[("release", "7"), ("code", "2xx")]), 2.0);
+        assert_eq!(value("naru_instance_ejections_total", &[("instance", "shop.api.7.1")]), 3.0);
         assert_eq!(value("naru_access_log_lines_total", &[("result", "dropped")]), 6.0);
         assert_eq!(value("naru_edge_start_time_seconds", &[]), 1.5);
         assert_eq!(kinds["naru_requests_total"], "counter");

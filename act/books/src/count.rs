@@ -82,6 +82,7 @@ pub struct Entry {
     durations: RefCell<Durations>,
     /// Whole answers by status: 1xx to 5xx; and how long they took.
     answers: [Cell<u64>; 5],
+    ejections: Cell<u64>,
     latencies: Histogram,
     began: RefCell<Beginnings>,
     news: News,
@@ -102,6 +103,7 @@ impl Entry {
             counts: Cell::default(),
             durations: RefCell::default(),
             answers: Default::default(),
+            ejections: Cell::new(0),
             latencies: Histogram::default(),
             began: RefCell::default(),
             news,
@@ -147,6 +149,16 @@ impl Entry {
             counts: self.counts.get(),
             request_durations: self.durations.borrow().clone(),
         }
+    }
+
+    /// It is passed over for a while.
+    pub fn eject(&self) {
+        self.ejections.set(self.ejections.get() + 1);
+    }
+
+    /// How often it was passed over for a while.
+    pub fn ejections(&self) -> u64 {
+        self.ejections.get()
     }
 
     /// Whole answers by status: 1xx to 5xx.

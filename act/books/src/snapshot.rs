@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, HashMap};
 pub struct Seen {
     /// Of each listener.
     pub listeners: Vec<ListenerSnapshot>,
-    /// Of each instance: whole answers by status (1xx to 5xx), and how long they took.
-    pub instances: Vec<(InstanceId, [u64; 5], Latencies)>,
+    /// Of each instance: whole answers by status (1xx to 5xx) and how long they took, and how often it was passed over
+    /// for a while.
+    pub instances: Vec<(InstanceId, [u64; 5], Latencies, u64)>,
 }
 
 /// Where the instances come from that tables named.
@@ -55,10 +56,11 @@ pub fn assemble(
     }
     let mut listeners: BTreeMap<String, ListenerSnapshot> = BTreeMap::new();
     for part in seen {
-        for (id, answers, latencies) in part.instances {
+        for (id, answers, latencies, ejections) in part.instances {
             let sum = instances.entry(id).or_default();
             sum.answers.iter_mut().zip(answers).for_each(|(mine, more)| *mine += more);
             sum.latencies.add(&latencies);
+            sum.ejections += ejections;
         }
         for listener in part.listeners {
             match listeners.get_mut(&listener.name) {

@@ -164,20 +164,22 @@ impl Set {
     pub(crate) fn answered(&self, ticket: Ticket, now: Instant, took: Duration, status: u16) {
         let took = took.as_micros() as u64;
         let verdict = self.roster.borrow_mut().answered(ticket, self.micros(now), took, status);
-        self.tell(verdict);
+        self.tell(ticket, verdict);
     }
 
     /// An instance failed.
     pub(crate) fn failed(&self, ticket: Ticket) {
         let verdict = self.roster.borrow_mut().failed(ticket, self.micros(Instant::now()));
-        self.tell(verdict);
+        self.tell(ticket, verdict);
     }
 
-    fn tell(&self, verdict: Verdict) {
-        if let Verdict::Ejected { pause, times } = verdict {
-            let pause = Duration::from_micros(pause);
-            tracing::warn!(?pause, times, "an instance fails again and again and is passed over for a while");
-        }
+    fn tell(&self, ticket: Ticket, verdict: Verdict) {
+        let Verdict::Ejected { pause, times } = verdict else { return };
+        let Some(place) = self.roster.borrow().place(ticket) else { return };
+        let entry = &self.targets.borrow()[place].entry;
+        entry.eject();
+        let (pause, id) = (Duration::from_micros(pause), &entry.id);
+        tracing::warn!(%id, ?pause, times, "an instance fails again and again and is passed over for a while");
     }
 
     /// A request came, for which some may be sent again.

@@ -375,10 +375,11 @@ impl Worker {
     fn look(&self) -> Seen {
         let routes = self.routes.borrow();
         let entries = self.entries.borrow();
-        let instances = entries.values().map(|entry| (entry.id.clone(), entry.answers(), entry.latencies()));
+        let seen =
+            |entry: &Rc<Entry>| (entry.id.clone(), entry.answers(), entry.latencies(), entry.ejections());
         Seen {
             listeners: routes.iter().map(|(name, route)| route.read(name)).collect(),
-            instances: instances.collect(),
+            instances: entries.values().map(seen).collect(),
         }
     }
 

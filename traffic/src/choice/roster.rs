@@ -191,7 +191,8 @@ impl Roster {
         }
     }
 
-    fn place(&self, ticket: Ticket) -> Option<usize> {
+    /// Where it is now, if the table still names it.
+    pub fn place(&self, ticket: Ticket) -> Option<usize> {
         let at = self.members.get(ticket.place).filter(|one| one.serial == ticket.serial);
         match at {
             Some(_) => Some(ticket.place),

@@ -1,7 +1,7 @@
 //! The choice of an instance, as clients and instances see it: what a policy asks for, over real connections.
 
 use crate::lab::{Instance, Lab, Peer, either, get, http, ok, queued, soon};
-use naru_model::{Balance, Ejection, HashKey, Listener, Policy, ReleaseNo, Span, Sticky, StickyTo};
+use naru_model::{Balance, Ejection, HashKey, Listener, Policy, ReleaseNo, Span, Sticky, StickyTo, Time};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi";
 const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
@@ -170,6 +170,9 @@ async fn an_instance_that_fails_in_a_row_gets_no_more_requests() {
         assert_eq!(client.ask(&get("/")).await.1, "s.web.1.2");
     }
     assert_eq!(lab.idle(&instances[0]).await.counts.errors, 2);
+    let snapshot = lab.edge.snapshot(Time(2_000_000)).await;
+    let ejections = snapshot.instances.iter().map(|(id, one)| (id.as_str(), one.ejections));
+    assert_eq!(ejections.collect::<Vec<_>>(), [("s.web.1.1", 1), ("s.web.1.2", 0)]);
 }
 
 #[tokio::test]
