@@ -8,7 +8,7 @@ use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::header::{COOKIE, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use naru_carry::{End, HeadText};
 use naru_wire::Framing;
 use std::future::{Future, poll_fn};
@@ -29,6 +29,9 @@ enum Upload {
 /// of HTTP/1.1 leaves its connection.
 pub async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, pipe: End) {
     let (parts, mut body) = request.into_parts();
+    if !is_sound(&parts.headers) {
+        return respond.send_reset(Reason::PROTOCOL_ERROR);
+    }
     let is_head = parts.method == Method::HEAD;
     let mut text = HeadText::borrow();
     let upload = write_head(&parts, body.is_end_stream(), &mut text);
@@ -66,6 +69,13 @@ pub async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Byte
             Sent::Part(mut stream) => stream.send_reset(Reason::INTERNAL_ERROR),
         }
     }
+}
+
+/// Whether a request's fields are what they may be, as far as `h2` has not seen to it: no value begins or ends with
+/// white space (RFC 9113, 8.2.1), and there are no two hosts of which somebody may take the other one (RFC 9110, 7.2).
+fn is_sound(fields: &HeaderMap) -> bool {
+    let is_trim = |value: &HeaderValue| value.as_bytes().trim_ascii().len() == value.len();
+    fields.values().all(is_trim) && fields.get_all(HOST).iter().nth(1).is_none()
 }
 
 /// How far the answer is.

@@ -1,6 +1,7 @@
 """A server by Python's own http.server: a file with ranges, and an echo of what is uploaded."""
 
 import hashlib
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 DATA = bytes(i * 7 % 251 for i in range(300_000))
@@ -8,6 +9,8 @@ DATA = bytes(i * 7 % 251 for i in range(300_000))
 
 class Answers(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # An answer's head and body are two pieces here.
+    disable_nagle_algorithm = True
 
     def log_message(self, *_):
         pass
@@ -39,6 +42,8 @@ class Answers(BaseHTTPRequestHandler):
             return self.wfile.write(DATA)
         if self.path == "/target":
             return self.answer(200, self.requestline.encode())
+        if self.path == "/fields":
+            return self.answer(200, f"{self.requestline}\n{self.headers}".encode())
         wanted = self.headers.get("Range")
         if wanted is None:
             return self.answer(200, DATA, Accept_Ranges="bytes")
@@ -64,6 +69,8 @@ class Answers(BaseHTTPRequestHandler):
         return "length", self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def do_POST(self):
+        if self.path == "/never":
+            threading.Event().wait()
         how, whole = self.body()
         self.answer(200, f"{how} {len(whole)} {hashlib.sha256(whole).hexdigest()}".encode())
 
@@ -78,6 +85,8 @@ class Answers(BaseHTTPRequestHandler):
         return super().handle_expect_100()
 
 
+# As many connections at once as one of HTTP/2 has streams.
+ThreadingHTTPServer.request_queue_size = 256
 with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
     print(server.server_address[1], flush=True)
     server.serve_forever()

@@ -1,7 +1,10 @@
 //! Servers in Python: each says the port that the system gave it, and is killed with its test.
 
-use crate::lab::{Instance, Lab, soon};
+use crate::lab::{Instance, Lab, http, soon};
+use naru_model::{CertificateFiles, Terminate, Tls};
+use std::path::PathBuf;
 use std::process::Stdio;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -33,10 +36,41 @@ impl Server {
 
     /// An edge with this as its only instance.
     pub async fn edge(&self) -> Lab {
-        let mut instance = Instance::new("s.web.1.1").await;
-        instance.address = ([127, 0, 0, 1], self.port).into();
+        let instance = self.instance().await;
         let mut lab = Lab::new();
         lab.serve(&[&instance]).await;
         lab
     }
+
+    /// The same, with a second listener, `tls`, where TLS ends.
+    pub async fn edge_with_tls(&self) -> Sealed {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (folder.path().join("crt"), folder.path().join("key"));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        let text = |path: &PathBuf| path.to_str().unwrap().to_owned();
+        let files = CertificateFiles { cert: text(&certificate), key: text(&key) };
+        let instance = self.instance().await;
+        let mut sealed = http(&[(1, &[&instance])]);
+        sealed.name = "tls".into();
+        sealed.entrance.tls = Some(Tls::Terminate(Terminate { certificates: vec![files], acme: None }));
+        let mut lab = Lab::new();
+        lab.route(vec![http(&[(1, &[&instance])]), sealed]).await;
+        Sealed { lab, certificate, _folder: folder }
+    }
+
+    async fn instance(&self) -> Instance {
+        let mut instance = Instance::new("s.web.1.1").await;
+        instance.address = ([127, 0, 0, 1], self.port).into();
+        instance
+    }
+}
+
+/// An edge with a listener `web`, and one `tls` for the name `localhost`.
+pub struct Sealed {
+    pub lab: Lab,
+    /// Whom its clients trust: a file.
+    pub certificate: PathBuf,
+    _folder: TempDir,
 }
