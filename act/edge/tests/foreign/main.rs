@@ -1,4 +1,4 @@
-//! Programs that are not ours on both sides of the edge: curl, single frames of HTTP/2 by Python's libraries, and a
+//! Programs that are not ours on both sides of the edge: curl and nghttp, single frames of HTTP/2, and a
 //! Python server; the Autobahn suite for websockets and the server of Python's `websockets`. What they say is listed in
 //! docs/edge-conformance.md; `UPDATE=1` writes it.
 
@@ -8,6 +8,7 @@ mod lab;
 
 mod curl;
 mod frames;
+mod nghttp;
 mod page;
 mod server;
 mod websockets;
