@@ -49,23 +49,23 @@ const STRICTER: &[(&str, &str)] = &[
 
 /// A request as a reader has it.
 #[derive(Debug, PartialEq, Eq)]
-struct Taken {
-    method: String,
+pub(crate) struct Taken {
+    pub(crate) method: String,
     /// Of the target, or `Host`; hyper has it elsewhere.
     host: String,
-    path: String,
+    pub(crate) path: String,
     version: Version,
     /// Names in lower case, sorted.
-    fields: Vec<(String, Vec<u8>)>,
+    pub(crate) fields: Vec<(String, Vec<u8>)>,
     /// `None`: it was not whole, or not valid.
-    body: Option<Vec<u8>>,
+    pub(crate) body: Option<Vec<u8>>,
     /// Lines of framing behind the last of the data.
-    lines: usize,
+    pub(crate) lines: usize,
 }
 
 /// Why the edge reads no further.
 #[derive(Debug, PartialEq, Eq)]
-enum Stop {
+pub(crate) enum Stop {
     /// It wants more bytes.
     Partial,
     /// The connection is to end after the last request.
@@ -123,13 +123,13 @@ fn allowed(stop: &Stop, theirs: &dyn std::fmt::Debug) {
 }
 
 /// What the edge takes and hyper does not.
-fn hyper_may_refuse(request: &Taken) -> bool {
+pub(crate) fn hyper_may_refuse(request: &Taken) -> bool {
     // hyper makes a URI of it, which takes fewer characters.
     let whole = format!("http://{}{}", request.host, request.path);
     request.path.parse::<hyper::Uri>().is_err() || whole.parse::<hyper::Uri>().is_err()
 }
 
-fn ours(mut bytes: &[u8]) -> (Vec<Taken>, Stop) {
+pub(crate) fn ours(mut bytes: &[u8]) -> (Vec<Taken>, Stop) {
     let mut all = Vec::new();
     loop {
         let stop = match take(&mut bytes) {
@@ -146,7 +146,7 @@ fn ours(mut bytes: &[u8]) -> (Vec<Taken>, Stop) {
 }
 
 /// The next request, and why it is the last.
-fn take(bytes: &mut &[u8]) -> Result<(Taken, Option<Stop>), Stop> {
+pub(crate) fn take(bytes: &mut &[u8]) -> Result<(Taken, Option<Stop>), Stop> {
     while let Some(rest) = bytes.strip_prefix(b"\r\n") {
         *bytes = rest;
     }
@@ -200,7 +200,7 @@ fn body(mut body: Body, bytes: &mut &[u8], lines: &mut usize) -> Result<Option<V
 }
 
 /// What hyper's server hands to its service.
-fn theirs(bytes: &[u8]) -> Vec<Taken> {
+pub(crate) fn theirs(bytes: &[u8]) -> Vec<Taken> {
     let all = Rc::new(RefCell::new(Vec::new()));
     let service = service_fn(|request| serve(request, all.clone()));
     let mut builder = hyper::server::conn::http1::Builder::new();

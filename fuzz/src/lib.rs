@@ -3,9 +3,13 @@
 //! libFuzzer looks for such bytes; what it has found worth keeping stands in `kept/`, and goes through the same
 //! checks in the ordinary tests of the crates.
 
+#[cfg(feature = "forwarding")]
+mod answer;
 pub mod chunks;
 pub mod differential;
 mod escape;
+#[cfg(feature = "forwarding")]
+pub mod forwarding;
 pub mod request;
 pub mod response;
 pub mod traffic;

@@ -1,11 +1,15 @@
 //! What fuzzing found worth keeping, through the checks that it runs; see fuzz/README.md.
 
+#[path = "../../../fuzz/src/answer.rs"]
+mod answer;
 #[path = "../../../fuzz/src/chunks.rs"]
 mod chunks;
 #[path = "../../../fuzz/src/differential.rs"]
 mod differential;
 #[path = "../../../fuzz/src/escape.rs"]
 mod escape;
+#[path = "../../../fuzz/src/forwarding.rs"]
+mod forwarding;
 #[path = "../../../fuzz/src/request.rs"]
 mod request;
 #[path = "../../../fuzz/src/response.rs"]
@@ -35,4 +39,9 @@ fn a_body_ends_where_it_ends_however_it_is_cut() {
 #[test]
 fn hyper_takes_a_connection_for_the_same_requests() {
     all(include_str!("../../../fuzz/kept/differential.txt"), differential::check);
+}
+
+#[test]
+fn what_goes_through_the_edge_comes_out_as_others_read_it() {
+    all(include_str!("../../../fuzz/kept/forwarding.txt"), forwarding::check);
 }
