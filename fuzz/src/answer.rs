@@ -41,7 +41,7 @@ impl Answer {
             }
             let bare = method == "HEAD" || matches!(status, 101 | 204 | 304);
             let framing = if bare { Framing::None } else { framing(head.headers)? };
-            let (body, used, extent) = body(&framing, &bytes[at..])?;
+            let (body, used, extent) = body(&framing, &bytes[at..]);
             return Some(Answer { status, body, extent, length: at + used });
         }
     }
@@ -60,42 +60,45 @@ fn framing(fields: &[httparse::Header<'_>]) -> Option<Framing> {
 }
 
 /// The data, how many bytes it stands in, and how much of it is there.
-fn body(framing: &Framing, bytes: &[u8]) -> Option<(Vec<u8>, usize, Extent)> {
-    Some(match *framing {
+fn body(framing: &Framing, bytes: &[u8]) -> (Vec<u8>, usize, Extent) {
+    match *framing {
         Framing::None => (vec![], 0, Extent::Whole),
         Framing::Length(length) if length <= bytes.len() => (bytes[..length].to_vec(), length, Extent::Whole),
         Framing::Length(_) => (bytes.to_vec(), bytes.len(), Extent::Part),
         Framing::UntilEnd => (bytes.to_vec(), bytes.len(), Extent::UntilEnd),
-        Framing::Chunks => chunks(bytes)?,
-    })
+        Framing::Chunks => chunks(bytes),
+    }
 }
 
-/// `None`: they are no chunks.
-fn chunks(bytes: &[u8]) -> Option<(Vec<u8>, usize, Extent)> {
+/// What is no chunk any more is as if it had not come.
+fn chunks(bytes: &[u8]) -> (Vec<u8>, usize, Extent) {
     let (mut data, mut at) = (Vec::new(), 0);
+    let part = |data| (data, bytes.len(), Extent::Part);
     loop {
-        let part = |data| Some((data, bytes.len(), Extent::Part));
-        let Some(line) = line(&bytes[at..]) else { return part(data) };
-        at += line.len() + 2;
-        let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        let size = usize::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        let Some((size, length)) = size(&bytes[at..]) else { return part(data) };
+        at += length;
         if size == 0 {
             return match trailers(&bytes[at..]) {
-                Some(length) => Some((data, at + length, Extent::Whole)),
+                Some(length) => (data, at + length, Extent::Whole),
                 None => part(data),
             };
         }
         let there = size.min(bytes.len() - at);
         data.extend_from_slice(&bytes[at..at + there]);
         at += there;
-        if bytes.len() - at < 2 {
-            return part(data);
-        }
         if !bytes[at..].starts_with(b"\r\n") {
-            return None;
+            return part(data);
         }
         at += 2;
     }
+}
+
+/// A chunk's size, and how long its line is.
+fn size(bytes: &[u8]) -> Option<(usize, usize)> {
+    let line = line(bytes)?;
+    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let size = usize::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    Some((size, line.len() + 2))
 }
 
 /// How long the trailers are, with the empty line at their end.

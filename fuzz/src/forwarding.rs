@@ -76,6 +76,8 @@ struct Came {
     asked: Vec<Asked>,
     /// All that came on each of its connections.
     connections: Vec<Vec<u8>>,
+    /// Why the instance took no more, if it did not.
+    refused: Option<&'static str>,
     heard: Vec<u8>,
     ended: End,
 }
@@ -96,12 +98,16 @@ enum End {
 
 impl Came {
     fn check_instance(&self) {
+        // The edge has some of its own to say, beyond as many as it takes.
+        assert!(matches!(self.refused, None | Some("too many fields")), "{:?} at the instance", self.refused);
         for (connection, bytes) in self.connections.iter().enumerate() {
             let asked = self.asked.iter().filter(|asked| asked.connection == connection);
             let mut others = theirs(bytes).into_iter().filter(|request| request.body.is_some());
             for Asked { request, .. } in asked {
                 let Some(other) = others.next() else {
-                    let allowed = hyper_may_refuse(request) || request.lines > 100;
+                    // A hundred are all that hyper takes, of lines as of fields.
+                    let many = request.lines.max(request.fields.len()) > 100;
+                    let allowed = hyper_may_refuse(request) || many;
                     assert!(allowed, "hyper does not take {request:?} of {}", bytes.escape_ascii());
                     return;
                 };
@@ -111,9 +117,14 @@ impl Came {
             assert_eq!(others.next(), None, "hyper takes more of {}", bytes.escape_ascii());
         }
         let places = self.places();
-        if self.case.answers.is_empty() {
+        if self.is_plain() {
             assert_eq!(places.len(), self.case.whole.len(), "all are asked, once");
         }
+    }
+
+    /// Whether the instance took all, and answered as instances do.
+    fn is_plain(&self) -> bool {
+        self.case.answers.is_empty() && self.refused.is_none()
     }
 
     /// Which of the client's requests each is that the instance was asked.
@@ -147,7 +158,7 @@ impl Came {
             if heard.status == 101 || heard.extent != Extent::Whole {
                 return;
             }
-            if self.case.answers.is_empty() {
+            if self.is_plain() {
                 assert_eq!((heard.status, is_given), (200, true));
             }
         }
@@ -158,7 +169,7 @@ impl Came {
             rest = &rest[refusal.length..];
         }
         // The head of one that broke off.
-        let is_part = Answer::read(rest, "").is_none() && !self.case.answers.is_empty();
+        let is_part = Answer::read(rest, "").is_none() && !self.is_plain();
         assert!(rest.is_empty() || is_part, "nobody gave {}", rest.escape_ascii());
     }
 
@@ -241,8 +252,8 @@ impl Bench {
             connections.spawn_local(answer(stream, case.clone(), log.clone()));
         }
         connections.join_all().await;
-        let Log { asked, connections } = log.take();
-        Came { case, asked, connections, heard, ended }
+        let Log { asked, connections, refused } = log.take();
+        Came { case, asked, connections, refused, heard, ended }
     }
 
     /// Has the edge carry to these from now on.
@@ -314,25 +325,30 @@ fn has_all(heard: &[u8], case: &Case) -> bool {
 struct Log {
     asked: Vec<Asked>,
     connections: Vec<Vec<u8>>,
+    refused: Option<&'static str>,
 }
 
 /// Answers what comes on a connection, up to its end.
 async fn answer(mut stream: TcpStream, case: Rc<Case>, log: Rc<RefCell<Log>>) {
     let connection = log.borrow().connections.len();
     log.borrow_mut().connections.push(vec![]);
-    let mut unread = Vec::new();
+    let (mut unread, mut then) = (Vec::new(), Then::Next);
     loop {
-        while let Some(request) = next(&mut unread) {
-            let given = case.answers.get(log.borrow().asked.len()).cloned();
-            let stays = match &given {
-                None => true,
-                Some(given) => Answer::read(given, &request.method)
-                    .is_some_and(|answer| answer.extent == Extent::Whole && answer.status != 101),
+        while then != Then::Other {
+            let mut rest = &unread[..];
+            let request = match take(&mut rest) {
+                Ok((request, _)) if request.body.is_some() => request,
+                Err(Stop::Refuses(why)) => {
+                    log.borrow_mut().refused = Some(why);
+                    let _ = stream.shutdown().await;
+                    break;
+                }
+                _ => break,
             };
-            let answer = given.unwrap_or_else(|| ok(&request.method));
-            let _ = stream.write_all(&answer).await;
-            log.borrow_mut().asked.push(Asked { connection, request, answer });
-            if !stays {
+            let used = unread.len() - rest.len();
+            unread.drain(..used);
+            then = given(&mut stream, request, connection, &case, &log).await;
+            if then != Then::Next {
                 // What it may have begun comes to no more.
                 let _ = stream.shutdown().await;
             }
@@ -342,17 +358,42 @@ async fn answer(mut stream: TcpStream, case: Rc<Case>, log: Rc<RefCell<Log>>) {
             let _ = stream.set_zero_linger();
             return;
         }
-        log.borrow_mut().connections[connection].extend_from_slice(&unread[before..]);
+        if then != Then::Other {
+            log.borrow_mut().connections[connection].extend_from_slice(&unread[before..]);
+        }
     }
 }
 
-/// The next request, if it is there whole.
-fn next(unread: &mut Vec<u8>) -> Option<Taken> {
-    let mut rest = &unread[..];
-    let (request, _) = take(&mut rest).ok().filter(|(request, _)| request.body.is_some())?;
-    let used = unread.len() - rest.len();
-    unread.drain(..used);
-    Some(request)
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// The next request.
+    Next,
+    /// No more comes of it.
+    End,
+    /// What follows is another protocol's.
+    Other,
+}
+
+/// Answers a request.
+async fn given(
+    stream: &mut TcpStream,
+    request: Taken,
+    connection: usize,
+    case: &Case,
+    log: &RefCell<Log>,
+) -> Then {
+    let given = case.answers.get(log.borrow().asked.len()).cloned();
+    let read = given.as_deref().map(|given| Answer::read(given, &request.method));
+    let then = match read {
+        None => Then::Next,
+        Some(Some(answer)) if answer.status == 101 => Then::Other,
+        Some(Some(answer)) if answer.extent == Extent::Whole => Then::Next,
+        Some(_) => Then::End,
+    };
+    let answer = given.unwrap_or_else(|| ok(&request.method));
+    let _ = stream.write_all(&answer).await;
+    log.borrow_mut().asked.push(Asked { connection, request, answer });
+    then
 }
 
 fn ok(method: &str) -> Vec<u8> {
