@@ -15,11 +15,11 @@ pub(crate) use way::{Pending, Way};
 
 use crate::adopt::Adoption;
 use crate::set::Set;
-use crate::table::{PlannedEntrance, PlannedListener, PlannedRules};
+use crate::table::{PlannedEntrance, PlannedListener, PlannedRule, PlannedRules};
 use naru_answers::Answer;
 use naru_traffic::{Ask, Captures, Fields, normal};
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -114,26 +114,21 @@ impl Gate {
         if before.planned.as_ref().is_some_and(|(rules, _)| Arc::ptr_eq(rules, &listener.rules)) {
             return Rc::new(Gate { planned, ways: before.ways.clone() });
         }
-        // By name: a table of a thousand rules must not be compared with another of a thousand, one by one.
-        let mut old: HashMap<&str, &Rc<Way>> =
-            before.ways.iter().rev().map(|way| (way.rule.name.as_str(), way)).collect();
-        let mut ways = Vec::with_capacity(listener.rules.each.len());
-        for planned in &listener.rules.each {
-            let name = planned.rule.name.as_str();
-            let kept = old.get(name).is_some_and(|way| way.rule == planned.rule);
-            let way = if kept { old.remove(name).cloned() } else { None };
-            let way = way.unwrap_or_else(|| Rc::new(Way::new(&planned.rule, workers)));
-            if let Action::Forward(set) = &way.action {
-                set.change(&planned.splits, &planned.policy, adoption);
-            }
+        let each = &listener.rules.each;
+        let mut before = Before::new(before, each.len());
+        let kept: Vec<_> = each.iter().enumerate().map(|(at, planned)| before.same(at, planned)).collect();
+        let mut ways = Vec::with_capacity(each.len());
+        for (kept, planned) in kept.into_iter().zip(each) {
+            let way = kept.unwrap_or_else(|| {
+                let way = before.alike(planned).unwrap_or_else(|| Rc::new(Way::new(&planned.rule, workers)));
+                if let Action::Forward(set) = &way.action {
+                    set.change(&planned.splits, &planned.policy, adoption);
+                }
+                way
+            });
             ways.push(way);
         }
-        let kept: HashSet<*const Way> = ways.iter().map(Rc::as_ptr).collect();
-        before
-            .ways
-            .iter()
-            .filter(|way| !kept.contains(&Rc::as_ptr(way)))
-            .for_each(|way| way.remove(adoption));
+        before.left.into_values().flatten().for_each(|way| way.remove(adoption));
         Rc::new(Gate { planned, ways })
     }
 
@@ -208,6 +203,44 @@ impl Gate {
             None if rules.has_own => (Verdict::Own, None),
             None => (Verdict::Answer(Answer::told(404, "no rule of this address takes the request")), None),
         }
+    }
+}
+
+/// The rules that a newer table takes the place of, until each has found its successor or has none.
+struct Before<'a> {
+    planned: &'a [Arc<PlannedRule>],
+    ways: &'a [Rc<Way>],
+    /// Those whose place is another's now, by name: of a thousand rules, mostly few.
+    left: HashMap<&'a str, Vec<&'a Rc<Way>>>,
+}
+
+impl<'a> Before<'a> {
+    /// Those of `gate`, before one of so many places.
+    fn new(gate: &'a Gate, places: usize) -> Before<'a> {
+        let planned = gate.planned.as_ref().map(|(rules, _)| &*rules.each).unwrap_or_default();
+        let mut before = Before { planned, ways: &gate.ways, left: HashMap::new() };
+        (places..before.ways.len()).for_each(|at| before.leave(at));
+        before
+    }
+
+    fn leave(&mut self, at: usize) {
+        self.left.entry(&self.planned[at].rule.name).or_default().push(&self.ways[at]);
+    }
+
+    /// The rule at this place, if it is the same, instances and all.
+    fn same(&mut self, at: usize, planned: &Arc<PlannedRule>) -> Option<Rc<Way>> {
+        if Arc::ptr_eq(self.planned.get(at)?, planned) {
+            return Some(self.ways[at].clone());
+        }
+        self.leave(at);
+        None
+    }
+
+    /// One that is as this is, but for its instances.
+    fn alike(&mut self, planned: &PlannedRule) -> Option<Rc<Way>> {
+        let named = self.left.get_mut(planned.rule.name.as_str())?;
+        let at = named.iter().position(|way| way.rule == planned.rule)?;
+        Some(named.swap_remove(at).clone())
     }
 }
 

@@ -181,6 +181,39 @@ async fn a_rule_that_goes_leaves_its_requests_in_progress_alone() {
 }
 
 #[tokio::test]
+async fn a_rule_is_known_by_its_name_wherever_it_stands() {
+    let (mut one, mut two) = (Instance::new("s.api.1.1").await, Instance::new("s.api.1.2").await);
+    one.answer_all();
+    two.answer_all();
+    let limit = RateLimit { requests: 1, per: Span::secs(3600), burst: 1, by: RateKey::Source };
+    let guard = Guard { rate_limit: Some(limit), ..Guard::default() };
+    let once = |to: RuleAction| Rule { guard: guard.clone(), ..rule("once", prefix("/once"), to) };
+    let other = |name: &str, to: RuleAction| rule(name, prefix(&format!("/{name}")), to);
+    let mut lab = Lab::with(|config| config.workers = 1);
+    lab.route(vec![ruled(vec![once(to(&one)), other("a", to(&one)), other("b", to(&one))])]).await;
+    assert_eq!(ask(&lab, &get("/once")).await.1, "s.api.1.1");
+    let tables = [
+        vec![other("b", to(&two)), once(to(&one)), other("a", to(&one))],
+        vec![other("c", to(&one)), other("a", to(&two)), once(to(&two)), other("b", to(&two))],
+        vec![once(to(&two))],
+        vec![other("a", to(&two)), once(to(&two))],
+    ];
+    for rules in tables {
+        let names: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
+        lab.route(vec![ruled(rules)]).await;
+        for name in ["a", "b", "c"] {
+            let wanted = if names.iter().any(|one| one == name) { "200" } else { "404" };
+            assert_eq!(status(&ask(&lab, &get(&format!("/{name}"))).await.0), wanted, "{name} of {names:?}");
+        }
+        assert_eq!(status(&ask(&lab, &get("/once")).await.0), "429", "{names:?}: the rate is still used up");
+    }
+    // No rule names the first one any more: once that was told and taken, nothing of it is left.
+    let report = lab.report().await;
+    lab.edge.confirm(report.seq, std::slice::from_ref(&one.id));
+    assert!(!lab.report().await.instances.contains_key(&one.id));
+}
+
+#[tokio::test]
 async fn a_rate_is_kept_and_told() {
     let limit =
         RateLimit { requests: 1, per: Span::secs(3600), burst: 3, by: RateKey::Header("x-key".into()) };
