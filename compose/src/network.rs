@@ -5,7 +5,6 @@ use crate::read::Reader;
 use crate::schema::nearest;
 use naru_model::{Port, Protocol, TargetPort};
 use naru_yaml::Node;
-use std::collections::BTreeSet;
 
 /// What an instance of the service is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,17 +15,20 @@ pub(crate) enum Runs {
 
 /// Published ports, and all targets: those of `ports` first, then `expose`.
 pub(crate) fn ports(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> (Vec<Port>, Vec<TargetPort>) {
-    let (mut ports, mut targets, mut known) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut ports, mut targets) = (Vec::new(), Vec::<TargetPort>::new());
     for written in node.get("ports").map(Node::items).unwrap_or_default() {
         let Some(port) = port(reader, written, runs) else { continue };
-        if known.insert(port.target) {
-            targets.push(TargetPort { port: port.target, protocol: port.protocol });
+        match targets.iter_mut().find(|target| target.port == port.target) {
+            // Of one number for both it is TCP that says whether the instance is there.
+            Some(target) if target.protocol == Protocol::Udp => target.protocol = port.protocol,
+            Some(_) => {}
+            None => targets.push(TargetPort { port: port.target, protocol: port.protocol }),
         }
         ports.push(port);
     }
     for written in node.get("expose").map(Node::items).unwrap_or_default() {
         for port in exposed(reader, written) {
-            if known.insert(port) {
+            if targets.iter().all(|target| target.port != port) {
                 targets.push(TargetPort { port, protocol: Protocol::Http });
             }
         }
@@ -62,26 +64,31 @@ fn port(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> Option<Port> {
 
 /// `Some(None)` where the file does not say; `None` where it cannot be honoured.
 fn protocol(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> Option<Option<Protocol>> {
-    let transport = node.get("protocol").filter(|protocol| !matches!(protocol.str(), Some("tcp") | None));
-    if let Some(transport) = transport {
-        let what = format!("ports.protocol {} is not supported yet", transport.str().unwrap_or_default());
-        return refuse(reader, transport, &what, runs);
+    if let Some(transport) = node.get("protocol") {
+        match transport.str() {
+            Some("tcp") | None => {}
+            Some("udp") => return Some(Some(Protocol::Udp)),
+            Some(other) => {
+                let what = format!("ports.protocol {other} is not supported yet");
+                return refuse(reader, transport, &what, runs);
+            }
+        }
     }
     let Some(written) = node.get("app_protocol") else { return Some(None) };
     match written.str().unwrap_or_default() {
         "http" => Some(Some(Protocol::Http)),
         "tcp" => Some(Some(Protocol::Tcp)),
         "http2" | "h2c" | "grpc" => Some(Some(Protocol::Http2)),
-        later @ "udp" => {
-            refuse(reader, written, &format!("ports.app_protocol {later} is not supported yet"), runs)
-        }
         other => {
-            let known = ["http", "http2", "h2c", "grpc", "tcp", "udp"];
+            let known = ["http", "http2", "h2c", "grpc", "tcp"];
             let what = format!("ports.app_protocol {} is not one of {}", written.shown(), known.join(", "));
             match runs {
                 Runs::Process => {
-                    let advice = nearest(other, known.into_iter());
-                    reader.error(written.pos, what, advice.unwrap_or_else(|| "write http or tcp".into()));
+                    let advice = match other {
+                        "udp" => "write protocol: udp".into(),
+                        _ => nearest(other, known.into_iter()).unwrap_or_else(|| "write http or tcp".into()),
+                    };
+                    reader.error(written.pos, what, advice);
                     None
                 }
                 Runs::Container => {
@@ -96,8 +103,8 @@ fn protocol(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> Option<Option<P
 /// An error where a process would have to listen; a container's port is left out with a warning.
 fn refuse(reader: &mut Reader<'_>, node: &Node, what: &str, runs: Runs) -> Option<Option<Protocol>> {
     match runs {
-        Runs::Process => reader.error(node.pos, what, "use http or tcp, or leave this port out"),
-        Runs::Container => reader.warn(node.pos, format!("{what}, this port is left out"), "use http or tcp"),
+        Runs::Process => reader.error(node.pos, what, "use tcp or udp, or leave this port out"),
+        Runs::Container => reader.warn(node.pos, format!("{what}, this port is left out"), "use tcp or udp"),
     }
     None
 }
@@ -125,11 +132,8 @@ fn exposed(reader: &mut Reader<'_>, node: &Node) -> Vec<u16> {
     let text = node.scalar().unwrap_or_default();
     let (numbers, transport) = text.split_once('/').unwrap_or((&text, "tcp"));
     if transport != "tcp" {
-        reader.warn(
-            node.pos,
-            format!("expose: {transport} is not supported yet, ignored"),
-            "expose tcp ports",
-        );
+        let what = format!("expose: {transport} is not supported yet, ignored");
+        reader.warn(node.pos, what, "expose tcp ports, and list udp ports in ports");
         return Vec::new();
     }
     match range(numbers) {

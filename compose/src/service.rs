@@ -34,7 +34,10 @@ pub(crate) fn service(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_
     let runs = if node.at(&["x-naru", "process"]).is_some() { Runs::Process } else { Runs::Container };
     let (ports, targets) = network::ports(reader, node, runs);
     let traffic = own.and_then(|own| own.get("traffic"));
-    let policy = naru_routing::policy(reader.report, reader.service, traffic, &targets);
+    // One number may be a port for TCP and one for UDP: of targets it is one.
+    let spoken = ports.iter().map(|port| TargetPort { port: port.target, protocol: port.protocol });
+    let spoken: Vec<TargetPort> = spoken.chain(targets.iter().cloned()).collect();
+    let policy = naru_routing::policy(reader.report, reader.service, traffic, &spoken);
     let template = template(reader, node, setting, targets);
     let singleton =
         reader.truth("x-naru.singleton", own.and_then(|own| own.get("singleton"))).unwrap_or(false);

@@ -168,7 +168,7 @@ pub const KEYS: &[Key] = &[
     key(
         "traffic.idle_timeout",
         Takes::Duration,
-        "A TCP connection in which nothing moves for so long is ended; never if missing.",
+        "A TCP connection or UDP flow in which nothing moves for so long is ended; never for TCP and 2m for UDP if missing.",
     ),
     key(
         "traffic.stream_drain",

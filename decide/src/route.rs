@@ -4,9 +4,9 @@
 use crate::World;
 use crate::draft::Draft;
 use naru_model::{
-    Backend, Duty, Entrance, Forward, Generation, InstanceId, InstanceRecord, Listener, Operation, Phase,
-    Policy, Port, Protocol, RouteTable, Rule, RuleAction, Service, ServiceName, Split, StackListener,
-    StackName, Stage, Tls,
+    Backend, Balance, Duty, Entrance, Forward, Generation, HashKey, InstanceId, InstanceRecord, Listener,
+    Operation, Phase, Policy, Port, Protocol, RouteTable, Rule, RuleAction, Service, ServiceName, Split,
+    StackListener, StackName, Stage, Tls,
 };
 use std::collections::BTreeMap;
 
@@ -210,14 +210,17 @@ impl<'a> Serving<'a> {
 
     fn published(&self) -> Vec<Listener> {
         let definitions = self.definitions();
-        let mut ports: BTreeMap<String, &Port> = BTreeMap::new();
+        // TCP and UDP may have the same address.
+        let mut ports: BTreeMap<(String, &str), &Port> = BTreeMap::new();
         for port in definitions.iter().flat_map(|service| &service.ports) {
             if let Some(address) = self.address_of(port) {
-                ports.insert(address, port);
+                let transport = if port.protocol == Protocol::Udp { "/udp" } else { "" };
+                ports.insert((address, transport), port);
             }
         }
-        let listener = |(address, port): (String, &Port)| {
-            self.listener(&format!(":{}@{address}", port.target), address, port.protocol, port.target)
+        let listener = |((address, transport), port): ((String, &str), &Port)| {
+            let suffix = format!(":{}{transport}@{address}", port.target);
+            self.listener(&suffix, address, port.protocol, port.target)
         };
         ports.into_iter().map(listener).collect()
     }
@@ -261,7 +264,11 @@ impl<'a> Serving<'a> {
         let (stack, service) = (self.stack.clone(), self.service.clone());
         let name = format!("{stack}/{service}{suffix}");
         let splits = self.splits(target, &name);
-        let (policy, entrance) = (self.policy(), Entrance::default());
+        let (mut policy, entrance) = (self.policy(), Entrance::default());
+        if protocol == Protocol::Udp && policy.balance != Balance::Hash(HashKey::Source) {
+            // What an edge that takes over knows of a flow is where it comes from.
+            policy.balance = Balance::Hash(HashKey::Flow);
+        }
         let service = Some(service);
         Listener { name, address, protocol, stack, service, splits, policy, entrance, rules: vec![] }
     }

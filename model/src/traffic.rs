@@ -324,7 +324,7 @@ pub struct Policy {
     /// A websocket or event stream of a retiring instance is closed after so long (a websocket with 1012), each at
     /// a moment of its own within it. `None`: it may go on for as long as it likes.
     pub stream_drain: Option<Span>,
-    /// A TCP connection or UDP flow in which nothing moves for so long ends. `None`: 350 s for UDP and never for TCP.
+    /// A TCP connection or UDP flow in which nothing moves for so long ends. `None`: 2 minutes for UDP and never for TCP.
     pub idle_timeout: Option<Span>,
     /// Whether the instance is told of the client by the PROXY protocol.
     pub send_proxy: Option<ProxyVersion>,
@@ -360,6 +360,8 @@ pub enum Balance {
 pub enum HashKey {
     /// The client's address.
     Source,
+    /// The client's address and port: what tells one flow of UDP from another.
+    Flow,
     /// The path.
     Path,
     /// A header field.

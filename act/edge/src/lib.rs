@@ -30,6 +30,7 @@ mod set;
 mod table;
 mod tcp;
 mod tunnel;
+mod udp;
 mod worker;
 
 pub use listen::Lent;
@@ -67,6 +68,8 @@ pub struct Config {
     pub workers: usize,
     /// Client connections that one worker has open at once; more wait in the system's queue.
     pub max_connections: usize,
+    /// Flows of UDP that one worker has at once. Beyond it, those that were silent for longest give way.
+    pub max_flows: usize,
     /// How long a client may take to send a request's head, from its first byte.
     pub head_time: Duration,
     /// How long a connection may wait for its next request.
@@ -97,6 +100,8 @@ impl Config {
             began,
             workers,
             max_connections: 65_536 / workers,
+            // Each takes a port of its own, of which Linux has 28,232, for all programs, if it is not told otherwise.
+            max_flows: 16_384 / workers,
             head_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(120),
             stall_time: Duration::from_secs(300),
@@ -218,7 +223,7 @@ impl Edge {
         self.shared.acks.all()
     }
 
-    /// Client connections that are open.
+    /// Client connections that are open, and flows of UDP.
     pub fn connections(&self) -> usize {
         self.shared.acks.open.iter().map(|open| open.load(Ordering::Relaxed)).sum()
     }
@@ -255,6 +260,12 @@ impl Edge {
     /// Of an edge that leaves: connections that wait for their next request need not be kept, and close.
     pub fn hasten(&self) {
         self.shared.desk().tell_all(|| Command::Finish);
+    }
+
+    /// Of an edge that leaves, whose successor may be gone: another can open the addresses now. Answers to datagrams need
+    /// the sockets that they came to, so flows of UDP end within [`Config::linger_time`]; nothing else is touched.
+    pub fn release(&self) {
+        self.shared.desk().tell_all(|| Command::Release);
     }
 
     /// The addresses listened on, by listener's address as the table names it; followed, where that leaves

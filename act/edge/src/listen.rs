@@ -12,7 +12,7 @@ use naru_model::ListenerFault;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ pub struct Lent {
 pub(crate) struct Sockets {
     pub(crate) key: String,
     pub(crate) address: SocketAddr,
-    each: Vec<Mutex<Vec<TcpListener>>>,
+    each: Vec<Mutex<Vec<OwnedFd>>>,
 }
 
 /// All sockets that are open, and what could not be opened.
@@ -49,7 +49,7 @@ pub(crate) struct Listening {
     open: BTreeMap<String, Arc<Sockets>>,
     faults: BTreeMap<String, Fault>,
     /// What the edge before lent, until the first table that is applied takes it.
-    lent: BTreeMap<String, Vec<TcpListener>>,
+    lent: BTreeMap<String, Vec<OwnedFd>>,
 }
 
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Listening {
     pub(crate) fn with(lent: Vec<Lent>) -> Listening {
         let mut listening = Listening::default();
         for Lent { key, socket } in lent {
-            listening.lent.entry(key).or_default().push(socket.into());
+            listening.lent.entry(key).or_default().push(socket);
         }
         listening
     }
@@ -75,7 +75,8 @@ impl Listening {
         let mut open = BTreeMap::new();
         let mut faults = BTreeMap::new();
         for listener in &mut plan.listeners {
-            let key = key(&listener.name, &listener.address);
+            let transport = Transport::of(listener.protocol);
+            let key = key(&listener.name, &listener.address, transport);
             let had = self.faults.remove(&*listener.name).filter(|f| f.told.address == *listener.address);
             let wait = had.as_ref().map(|fault| fault.wait);
             let opened = match (self.open.get(&key), had) {
@@ -87,7 +88,7 @@ impl Listening {
                 }
                 (None, _) => {
                     let lent = self.lent.remove(&key).unwrap_or_default();
-                    Sockets::open(key.clone(), &listener.address, workers, lent).map(Arc::new)
+                    Sockets::open(key.clone(), &listener.address, transport, workers, lent).map(Arc::new)
                 }
             };
             match opened {
@@ -131,51 +132,66 @@ impl Fault {
 }
 
 impl Sockets {
-    fn open(key: String, address: &str, workers: usize, lent: Vec<TcpListener>) -> Result<Sockets, String> {
+    fn open(
+        key: String,
+        address: &str,
+        transport: Transport,
+        workers: usize,
+        lent: Vec<OwnedFd>,
+    ) -> Result<Sockets, String> {
         let wanted: SocketAddr =
             address.parse().map_err(|_| format!("the address {address:?} is not IP:PORT"))?;
-        let opened = match lent.first().map(TcpListener::local_addr) {
-            Some(Ok(address)) => Ok((address, spread(lent, address, workers))),
-            Some(Err(_)) | None => bind(wanted, workers),
+        let opened = match lent.first().map(address_of) {
+            Some(Ok(address)) => Ok((address, spread(lent, address, transport, workers))),
+            Some(Err(_)) | None => bind(wanted, transport, workers),
         };
         let (address, each) = opened.map_err(|error| explained(&error, wanted))?;
         Ok(Sockets { key, address, each: each.into_iter().map(Mutex::new).collect() })
     }
 
     /// The worker's own sockets, which it closes once no table names the address. Only its first call gets them.
-    pub(crate) fn take(&self, worker: usize) -> Vec<TcpListener> {
+    pub(crate) fn take(&self, worker: usize) -> Vec<OwnedFd> {
         std::mem::take(&mut *self.each[worker].lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// New sockets, and the address that they have.
-fn bind(wanted: SocketAddr, workers: usize) -> io::Result<(SocketAddr, Vec<Vec<TcpListener>>)> {
+fn bind(
+    wanted: SocketAddr,
+    transport: Transport,
+    workers: usize,
+) -> io::Result<(SocketAddr, Vec<Vec<OwnedFd>>)> {
     if wanted.port() != 0 {
-        let probe = socket(wanted)?;
+        let probe = socket(wanted, transport)?;
         probe.bind(&wanted.into())?;
     }
     let mut each = Vec::with_capacity(workers);
     let mut address = wanted;
     for _ in 0..workers {
-        let listener = share(address)?;
+        let listener = share(address, transport)?;
         // Port 0 is one of the system's choice: the same one for all workers.
-        address = listener.local_addr()?;
+        address = address_of(&listener)?;
         each.push(vec![listener]);
     }
     // Only once all are bound: a connection that arrives in between would find part of the workers.
-    each.iter().flatten().try_for_each(|listener| SockRef::from(listener).listen(BACKLOG))?;
+    each.iter().flatten().try_for_each(|listener| transport.listen(listener))?;
     Ok((address, each))
 }
 
 /// Gives every worker its part of what was lent: none of those may be left unheard, since connections wait in
 /// each. A worker beyond them gets a new one, and is without if the system gives none.
-fn spread(lent: Vec<TcpListener>, address: SocketAddr, workers: usize) -> Vec<Vec<TcpListener>> {
-    let mut each: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+fn spread(
+    lent: Vec<OwnedFd>,
+    address: SocketAddr,
+    transport: Transport,
+    workers: usize,
+) -> Vec<Vec<OwnedFd>> {
+    let mut each: Vec<Vec<OwnedFd>> = (0..workers).map(|_| Vec::new()).collect();
     for (n, listener) in lent.into_iter().enumerate() {
         each[n % workers].push(listener);
     }
     for own in each.iter_mut().filter(|own| own.is_empty()) {
-        let new = share(address).and_then(|new| SockRef::from(&new).listen(BACKLOG).map(|()| new));
+        let new = share(address, transport).and_then(|new| transport.listen(&new).map(|()| new));
         match new {
             Ok(new) => own.push(new),
             Err(error) => tracing::warn!(%error, %address, "a worker listens on no socket"),
@@ -185,8 +201,8 @@ fn spread(lent: Vec<TcpListener>, address: SocketAddr, workers: usize) -> Vec<Ve
 }
 
 /// A bound socket beside others of the same address.
-fn share(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket(address)?;
+fn share(address: SocketAddr, transport: Transport) -> io::Result<OwnedFd> {
+    let socket = socket(address, transport)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
@@ -205,9 +221,16 @@ fn explained(error: &io::Error, wanted: SocketAddr) -> String {
     }
 }
 
-fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
+fn socket(address: SocketAddr, transport: Transport) -> io::Result<Socket> {
+    let (kind, protocol) = match transport {
+        Transport::Stream => (Type::STREAM, Protocol::TCP),
+        Transport::Datagram => (Type::DGRAM, Protocol::UDP),
+    };
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if transport == Transport::Stream {
+        // Of datagrams, it would let two processes have the address, and one of them hear nothing.
+        socket.set_reuse_address(true)?;
+    }
     socket.set_nonblocking(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -215,10 +238,44 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+fn address_of(socket: &OwnedFd) -> io::Result<SocketAddr> {
+    let address = SockRef::from(socket).local_addr()?;
+    address.as_socket().ok_or_else(|| io::Error::other("its address is not of IP"))
+}
+
+/// What sockets carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Stream,
+    Datagram,
+}
+
+impl Transport {
+    fn of(protocol: naru_model::Protocol) -> Transport {
+        match protocol {
+            naru_model::Protocol::Udp => Transport::Datagram,
+            _ => Transport::Stream,
+        }
+    }
+
+    fn listen(self, socket: &OwnedFd) -> io::Result<()> {
+        match self {
+            Transport::Stream => SockRef::from(socket).listen(BACKLOG),
+            // Its datagrams come from the moment that it is bound.
+            Transport::Datagram => Ok(()),
+        }
+    }
+}
+
 /// Under which sockets are kept: by address, so that another listener can take an address over without a
-/// gap; a port of the system's choice belongs to its listener.
-fn key(name: &str, address: &str) -> String {
-    if address.ends_with(":0") { format!("{address} {name}") } else { address.into() }
+/// gap; a port of the system's choice belongs to its listener. TCP and UDP may have the same one.
+fn key(name: &str, address: &str, transport: Transport) -> String {
+    let transport = if transport == Transport::Datagram { "/udp" } else { "" };
+    if address.ends_with(":0") {
+        format!("{address}{transport} {name}")
+    } else {
+        format!("{address}{transport}")
+    }
 }
 
 #[cfg(test)]

@@ -119,8 +119,8 @@ impl Set {
         Hint::of(&policy, source, target, fields)
     }
 
-    /// The same of a connection of which only its source is known.
-    pub(crate) fn hint_of(&self, source: IpAddr) -> Hint {
+    /// The same of a connection or flow of which only its source is known.
+    pub(crate) fn hint_of(&self, source: SocketAddr) -> Hint {
         Hint::of_source(&self.policy.borrow(), source)
     }
 

@@ -249,7 +249,10 @@ fn unserved(listener: &Listener) -> Option<&'static str> {
             matches!(entrance.tls, Some(Tls::Passthrough(_))) && listener.protocol != Protocol::Tcp,
             "TLS is passed on unread only where the protocol is TCP",
         ),
-        (listener.protocol == Protocol::Udp, "UDP is not served yet"),
+        (
+            listener.protocol == Protocol::Udp && !(entrance.is_default() && listener.rules.is_empty()),
+            "of UDP, nothing but the instances can be said",
+        ),
     ];
     asks.into_iter().find(|(asked, _)| *asked).map(|(_, what)| what)
 }

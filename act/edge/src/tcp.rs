@@ -73,7 +73,7 @@ fn limits(set: &Set, claim: &Claim) -> Limits {
 
 /// Finds an instance that takes the connection, and tells it of the client where it is to be told.
 async fn reach(config: &Config, set: &Set, client: &Stream, who: Who) -> Option<Reached> {
-    let mut search = Search::new(config, set, Kind::Stream, set.hint_of(who.source.ip()));
+    let mut search = Search::new(config, set, Kind::Stream, set.hint_of(who.source));
     loop {
         let Chosen { claim, address, .. } = search.next().await.ok()?;
         let version = set.with_policy(|policy| policy.send_proxy);

@@ -12,19 +12,19 @@ use crate::http2::Served;
 use crate::listen::Lent;
 use crate::route::Route;
 use crate::table::{Plan, PlannedBackend};
-use crate::{http1, http2, listen, tcp};
+use crate::{http1, http2, listen, tcp, udp};
 use naru_books::{Entry, Life, News, Seen, Sheet};
 use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 /// How often dead idle connections to instances are looked for.
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Lend(oneshot::Sender<Vec<Lent>>),
     /// A successor accepts: accept no more, and end when the last connection has, in its own time.
     Leave,
+    /// Of addresses that a successor has too, hold none any longer.
+    Release,
     /// Accept no more, and end when the last connection has.
     Finish,
 }
@@ -66,7 +68,7 @@ pub(crate) struct Acks {
     pub(crate) news: News,
     /// How many workers were told to finish, and have.
     pub(crate) finished: watch::Sender<usize>,
-    /// Client connections of each worker.
+    /// Client connections and flows of each worker.
     pub(crate) open: Vec<AtomicUsize>,
 }
 
@@ -95,6 +97,8 @@ pub(crate) struct Worker {
     routes: RefCell<HashMap<Arc<str>, Rc<Route>>>,
     acceptors: RefCell<Vec<Acceptor>>,
     connections: Cell<usize>,
+    /// Flows of datagrams that go on.
+    flows: Cell<usize>,
     /// Sockets that are still waited on.
     accepting: Cell<usize>,
     /// Told when a connection has ended, to one acceptor that waits for room.
@@ -121,8 +125,23 @@ struct Acceptor {
 
 /// One socket, and the word that ends the waiting on it. Only its task outlives that word.
 struct Accepting {
-    listener: Rc<TcpListener>,
+    socket: Heard,
     stop: Rc<Notify>,
+}
+
+/// What is waited on.
+enum Heard {
+    Tcp(Rc<TcpListener>),
+    Udp(Rc<UdpSocket>),
+}
+
+impl Heard {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Heard::Tcp(listener) => listener.as_fd(),
+            Heard::Udp(socket) => socket.as_fd(),
+        }
+    }
 }
 
 impl Acceptor {
@@ -149,6 +168,7 @@ impl Worker {
             routes: RefCell::default(),
             acceptors: RefCell::default(),
             connections: Cell::new(0),
+            flows: Cell::new(0),
             accepting: Cell::new(0),
             room: Notify::new(),
             ended: Notify::new(),
@@ -196,6 +216,7 @@ impl Worker {
                     let _ = to.send(self.lend());
                 }
                 Some(Command::Leave) => self.leave(),
+                Some(Command::Release) => self.release(),
                 Some(Command::Finish) => self.finish(),
             }
         }
@@ -270,7 +291,12 @@ impl Worker {
     fn accept(self: &Rc<Worker>, sockets: &Arc<listen::Sockets>, route: Rc<Route>) -> Acceptor {
         let route = Rc::new(RefCell::new(route));
         let own = sockets.take(self.index).into_iter();
-        let each = own.filter_map(|own| self.accept_from(own, route.clone())).collect();
+        let is_udp = route.borrow().protocol == Protocol::Udp;
+        let each = own.filter_map(|own| {
+            let route = route.clone();
+            if is_udp { self.hear_from(own.into(), route) } else { self.accept_from(own.into(), route) }
+        });
+        let each = each.collect();
         Acceptor { sockets: sockets.clone(), route, each }
     }
 
@@ -284,7 +310,7 @@ impl Worker {
         let listener = prepared.and_then(|()| TcpListener::from_std(own));
         let unfit = |error| tracing::error!(%error, "a worker cannot wait on its socket");
         let listener = Rc::new(listener.map_err(unfit).ok()?);
-        let accepting = Accepting { listener: listener.clone(), stop: Rc::default() };
+        let accepting = Accepting { socket: Heard::Tcp(listener.clone()), stop: Rc::default() };
         let (worker, stop) = (self.clone(), accepting.stop.clone());
         self.accepting.set(self.accepting.get() + 1);
         tokio::task::spawn_local(async move {
@@ -299,6 +325,25 @@ impl Worker {
             {
                 worker.accept_rest(listener, &route);
             }
+            worker.accepting.set(worker.accepting.get() - 1);
+            worker.ended.notify_one();
+        });
+        Some(accepting)
+    }
+
+    fn hear_from(
+        self: &Rc<Worker>,
+        own: std::net::UdpSocket,
+        route: Rc<RefCell<Rc<Route>>>,
+    ) -> Option<Accepting> {
+        let socket = own.set_nonblocking(true).and_then(|()| UdpSocket::from_std(own));
+        let unfit = |error| tracing::error!(%error, "a worker cannot wait on its socket");
+        let socket = Rc::new(socket.map_err(unfit).ok()?);
+        let accepting = Accepting { socket: Heard::Udp(socket.clone()), stop: Rc::default() };
+        let (worker, stop) = (self.clone(), accepting.stop.clone());
+        self.accepting.set(self.accepting.get() + 1);
+        tokio::task::spawn_local(async move {
+            udp::serve(worker.clone(), &route, socket, &stop).await;
             worker.accepting.set(worker.accepting.get() - 1);
             worker.ended.notify_one();
         });
@@ -356,6 +401,7 @@ impl Worker {
                     Box::pin(http2::serve(Rc::new(Served { config, route, caller, _held }), stream, first))
                         .await;
                 }
+                // Of UDP there are no connections.
                 Protocol::Tcp | Protocol::Udp => Box::pin(tcp::serve(&config, &route, stream, who)).await,
             }
         });
@@ -394,14 +440,35 @@ impl Worker {
 
     fn connected(&self, now: usize) {
         self.connections.set(now);
-        self.acks.open[self.index].store(now, Ordering::Relaxed);
+        self.tell_open();
+    }
+
+    fn tell_open(&self) {
+        self.acks.open[self.index].store(self.connections.get() + self.flows.get(), Ordering::Relaxed);
+    }
+
+    /// How many flows of datagrams its listeners have.
+    pub(crate) fn flows(&self) -> usize {
+        self.flows.get()
+    }
+
+    /// There is one more.
+    pub(crate) fn flow_began(&self) {
+        self.flows.set(self.flows.get() + 1);
+        self.tell_open();
+    }
+
+    /// There is one less.
+    pub(crate) fn flow_ended(&self) {
+        self.flows.set(self.flows.get() - 1);
+        self.tell_open();
     }
 
     fn lend(&self) -> Vec<Lent> {
         let acceptors = self.acceptors.borrow();
         let all = acceptors.iter().flat_map(|one| one.each.iter().map(|each| (&one.sockets.key, each)));
         let lent = all.filter_map(|(key, each)| {
-            let socket = each.listener.as_fd().try_clone_to_owned();
+            let socket = each.socket.as_fd().try_clone_to_owned();
             // The successor opens one of its own in its place, once this edge has let go of it.
             let none = |error| tracing::error!(%error, key, "a socket cannot be lent");
             Some(Lent { key: key.clone(), socket: socket.map_err(none).ok()? })
@@ -416,6 +483,13 @@ impl Worker {
             self.routes.borrow().values().for_each(|route| route.leave());
         }
         self.ended.notify_one();
+    }
+
+    fn release(&self) {
+        if self.phase.get() == Phase::Leaving {
+            let routes = self.routes.borrow();
+            routes.values().filter(|route| route.protocol == Protocol::Udp).for_each(|route| route.finish());
+        }
     }
 
     fn finish(&self) {

@@ -31,10 +31,12 @@ pub fn seed_after(port: u16) -> u64 {
 /// Whether any program can listen there now, also one that does not set SO_REUSEADDR: to that one, a port on
 /// which connections of the last owner still wait for their end (TIME_WAIT) is taken. The standard library
 /// sets it, and so would not notice.
+/// An instance may want it for TCP, UDP or both.
 pub fn is_free(port: u16) -> bool {
-    let bound = socket(AddressFamily::INET, SocketType::STREAM, None)
-        .and_then(|socket| bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)));
-    bound.is_ok()
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+    [SocketType::STREAM, SocketType::DGRAM].into_iter().all(|kind| {
+        socket(AddressFamily::INET, kind, None).and_then(|socket| bind(&socket, &address)).is_ok()
+    })
 }
 
 fn ephemeral() -> Range<u32> {

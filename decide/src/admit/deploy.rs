@@ -3,8 +3,8 @@
 use super::{Admission, Answer, check_count, unchanged};
 use crate::{World, Write};
 use naru_model::{
-    OperationId, OperationKind, Refusal, Release, ReleaseNo, Run, ServiceName, ServiceRecord, Stack,
-    StackName, StackRecord, Target, ips_overlap,
+    OperationId, OperationKind, Protocol, Refusal, Release, ReleaseNo, Run, ServiceName, ServiceRecord,
+    Stack, StackName, StackRecord, Target, ips_overlap,
 };
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,19 +101,19 @@ impl Admission<'_> {
 
     /// No two services, of this or another stack, publish the same address.
     fn check_addresses(&self, stack: &Stack) -> Result<(), Refusal> {
-        let mut taken: BTreeMap<u16, Vec<(String, String)>> = BTreeMap::new();
+        let mut taken: BTreeMap<(u16, &str), Vec<(String, String)>> = BTreeMap::new();
         for other in self.world.stacks.values().filter(|other| other.name != *self.name()) {
             let Some(target) = &other.target else { continue };
             let Some(release) = self.world.release(&other.name, target.release) else { continue };
             for one in published(&release.stack) {
                 let whose = format!("{} of stack `{}`", one.whose, other.name);
-                taken.entry(one.number).or_default().push((one.host_ip, whose));
+                taken.entry(one.port).or_default().push((one.host_ip, whose));
             }
         }
         for one in published(stack) {
-            let there = taken.entry(one.number).or_default();
+            let there = taken.entry(one.port).or_default();
             if let Some((_, other)) = there.iter().find(|(ip, _)| ips_overlap(ip, &one.host_ip)) {
-                let error = format!("{} publishes port {}, which {other} publishes", one.whose, one.number);
+                let error = format!("{} publishes port {}, which {other} publishes", one.whose, one.port.0);
                 return Err(Refusal::new(error, "publish another port, or take the other one down first"));
             }
             there.push((one.host_ip, one.whose));
@@ -137,23 +137,24 @@ pub(crate) fn check_runnable(stack: &Stack) -> Result<(), Refusal> {
 struct Published {
     whose: String,
     host_ip: String,
-    number: u16,
+    /// TCP and UDP may have the same number.
+    port: (u16, &'static str),
 }
 
 fn published(stack: &Stack) -> Vec<Published> {
     let mut all = Vec::new();
     for (name, service) in &stack.services {
-        let fixed = service.ports.iter().filter_map(|port| Some((port.host_ip.clone(), port.published?)));
-        all.extend(fixed.map(|(host_ip, number)| Published {
+        let fixed = service.ports.iter().filter_map(|port| Some((port, port.published?)));
+        all.extend(fixed.map(|(port, number)| Published {
             whose: format!("service `{name}`"),
-            host_ip,
-            number,
+            host_ip: port.host_ip.clone(),
+            port: (number, if port.protocol == Protocol::Udp { "udp" } else { "tcp" }),
         }));
     }
     let own = stack.listeners.iter().map(|listener| Published {
         whose: format!("listener `{}`", listener.name),
         host_ip: listener.host_ip.clone(),
-        number: listener.port,
+        port: (listener.port, "tcp"),
     });
     all.extend(own);
     all

@@ -6,7 +6,7 @@ use super::notes::{Notes, Subject};
 use super::probing::{FIRST_SECOND, Past, Probing, Verdict};
 use super::retiring::{Busy, Pace, Telling};
 use super::{CONNECT_TIMEOUT, NO_CONTAINERS};
-use naru_model::{DesiredInstance, Exit, InstanceId, Intent, Run, Time};
+use naru_model::{DesiredInstance, Exit, InstanceId, Intent, Protocol, Run, Time};
 use std::collections::VecDeque;
 
 /// One instance on its node.
@@ -293,10 +293,11 @@ impl Supervisor {
         self.ask_if_due(now, Pace::Serving);
     }
 
-    /// When it counts as ready without being asked: neither a check nor a port.
+    /// When it counts as ready without being asked: neither a check nor a port that accepts, as one for UDP does not.
     fn ready_by_itself(&self) -> Option<Time> {
         let started = self.life().running?.started;
-        let mute = self.template().health.is_none() && self.template().targets.is_empty();
+        let accepts = self.template().targets.iter().any(|target| target.protocol != Protocol::Udp);
+        let mute = self.template().health.is_none() && !accepts;
         mute.then_some(started + FIRST_SECOND)
     }
 

@@ -5,7 +5,7 @@ use super::ports::{PortMap, Ports};
 use super::role::Tag;
 use super::surroundings;
 use naru_decide::supervise::{BUSY_TIMEOUT, Effect, HOOK_TIMEOUT, Input, Memory, QUIET_TIMEOUT};
-use naru_model::InstanceId;
+use naru_model::{InstanceId, Protocol};
 use naru_process::{Error, KeepLogs, Runtime, Signal, Started};
 use naru_work::Book;
 use std::sync::{Arc, Mutex};
@@ -159,7 +159,8 @@ async fn subject(memory: &Memory, runtime: Runtime, book: &Book) -> Result<Subje
     let url = book.admit(&memory.id).map_err(|error| error.to_string())?;
     let ports = memory.life.ports.clone();
     let launch = surroundings::launch(memory, &ports, &url)?;
-    let first = memory.desired.template.targets.first().map(|target| target.port);
+    let mut accepting = memory.desired.template.targets.iter().filter(|one| one.protocol != Protocol::Udp);
+    let first = accepting.next().map(|target| target.port);
     Ok(Subject { id: memory.id.clone(), ports, first, launch, runtime })
 }
 

@@ -62,6 +62,8 @@ async fn tell(home: &Home, member: &Member, mut drained: watch::Receiver<bool>) 
                 Ok(end) => return end,
                 Err(error) => tracing::debug!(%error, "whoever serves is away"),
             }
+            // If it is gone, the next one has to open its addresses anew.
+            member.edge.release();
         }
         if *drained.borrow() {
             return End::Drained;

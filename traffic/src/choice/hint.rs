@@ -3,7 +3,7 @@
 use super::mix;
 use super::stay;
 use crate::ask::Fields;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use naru_model::{Balance, HashKey, Policy};
 
 /// What a request says that matters for the choice of its instance.
@@ -26,7 +26,8 @@ impl Hint {
     pub fn of(policy: &Policy, source: IpAddr, target: &str, fields: &dyn Fields) -> Hint {
         let hash = match &policy.balance {
             Balance::LeastLoaded | Balance::RoundRobin => None,
-            Balance::Hash(HashKey::Source) => Some(of_address(source)),
+            // A request is of no flow: all of a client's are alike.
+            Balance::Hash(HashKey::Source | HashKey::Flow) => Some(of_address(source, &[])),
             Balance::Hash(HashKey::Path) => {
                 Some(digest(target.split('?').next().unwrap_or_default().as_bytes()))
             }
@@ -41,18 +42,31 @@ impl Hint {
         Hint { hash, stay }
     }
 
-    /// Of a connection from `source`, of which nothing else is known.
-    pub fn of_source(policy: &Policy, source: IpAddr) -> Hint {
-        let hash = matches!(policy.balance, Balance::Hash(HashKey::Source)).then(|| of_address(source));
+    /// Of a connection or flow from `source`, of which nothing else is known.
+    pub fn of_source(policy: &Policy, source: SocketAddr) -> Hint {
+        let hash = match &policy.balance {
+            Balance::Hash(HashKey::Source) => Some(of_address(source.ip(), &[])),
+            Balance::Hash(HashKey::Flow) => Some(of_address(source.ip(), &source.port().to_be_bytes())),
+            _ => None,
+        };
         Hint { hash, stay: None }
     }
 }
 
-fn of_address(source: IpAddr) -> u64 {
-    match source.to_canonical() {
-        IpAddr::V4(source) => digest(&source.octets()),
-        IpAddr::V6(source) => digest(&source.octets()),
-    }
+fn of_address(source: IpAddr, port: &[u8]) -> u64 {
+    let mut bytes = [0; 18];
+    let len = match source.to_canonical() {
+        IpAddr::V4(source) => {
+            bytes[..4].copy_from_slice(&source.octets());
+            4
+        }
+        IpAddr::V6(source) => {
+            bytes[..16].copy_from_slice(&source.octets());
+            16
+        }
+    };
+    bytes[len..len + port.len()].copy_from_slice(port);
+    digest(&bytes[..len + port.len()])
 }
 
 /// The first value of a cookie that `read` can read.
@@ -126,6 +140,20 @@ mod tests {
         assert_eq!(hash(HashKey::Cookie("d".into()), HERE, "/", cookies), None);
         let policy = Policy::default();
         assert_eq!(Hint::of(&policy, HERE, "/", &Given(vec![("Cookie", "a=1")])), Hint::default());
+    }
+
+    #[test]
+    fn a_flow_is_told_by_address_and_port_and_a_client_by_its_address() {
+        let of = |key, source: &str| {
+            let policy = Policy { balance: Balance::Hash(key), ..Policy::default() };
+            Hint::of_source(&policy, source.parse().unwrap()).hash
+        };
+        let [one, other] = ["10.0.0.1:5000", "10.0.0.1:5001"];
+        assert_eq!(of(HashKey::Source, one), of(HashKey::Source, other));
+        assert_ne!(of(HashKey::Flow, one), of(HashKey::Flow, other));
+        assert_eq!(of(HashKey::Flow, one), of(HashKey::Flow, "[::ffff:10.0.0.1]:5000"));
+        assert_ne!(of(HashKey::Flow, "[::1]:5000"), of(HashKey::Flow, "[::2]:5000"));
+        assert_eq!(of(HashKey::Path, one), None, "it has none");
     }
 
     #[test]

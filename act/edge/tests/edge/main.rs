@@ -24,3 +24,4 @@ mod rules;
 mod sheets;
 mod streams;
 mod tls;
+mod udp;

@@ -189,6 +189,7 @@ fn way(policy: &Policy) -> String {
         Balance::LeastLoaded => "by load".to_string(),
         Balance::RoundRobin => "in turn".to_string(),
         Balance::Hash(HashKey::Source) => "by the client's address".to_string(),
+        Balance::Hash(HashKey::Flow) => "by the client's address and port".to_string(),
         Balance::Hash(HashKey::Path) => "by the path".to_string(),
         Balance::Hash(HashKey::Header(name)) => format!("by the header {name}"),
         Balance::Hash(HashKey::Cookie(name)) => format!("by the cookie {name}"),
