@@ -89,6 +89,21 @@ fn a_process_has_its_command_folder_and_ports() {
 }
 
 #[test]
+fn a_port_may_be_for_tcp_and_for_udp() {
+    let dns = service(
+        "    ports: ['53:5300/udp', '53:5300', { target: 123, published: 9123, protocol: udp, app_protocol: ntp }]\n    \
+         x-naru: { process: { command: ./dns }, traffic: { idle_timeout: 5s } }",
+    );
+    let ports = dns.ports.iter().map(|port| (port.published, port.target, port.protocol)).collect::<Vec<_>>();
+    let (udp, http) = (Protocol::Udp, Protocol::Http);
+    assert_eq!(ports, [(Some(53), 5300, udp), (Some(53), 5300, http), (Some(9123), 123, udp)]);
+    // It listens on one number, and that it does shows by TCP.
+    let targets: Vec<_> = dns.template.targets.iter().map(|target| (target.port, target.protocol)).collect();
+    assert_eq!(targets, [(5300, http), (123, udp)]);
+    assert_eq!(dns.policy.idle_timeout, Some(Span::secs(5)));
+}
+
+#[test]
 fn health_is_naru_s_own_or_the_specification_s() {
     let own = service(
         "    expose: ['80']\n    healthcheck: { test: 'false' }\n    x-naru: { health: { http: /up, retries: 5 } }",

@@ -169,22 +169,14 @@ impl Flows {
             Err(error) => {
                 route.own.failed(ticket);
                 claim.end(Ending::Lost);
+                if is_refusal(&error) {
+                    return Ok(None);
+                }
                 self.give_way();
                 return Err(error);
             }
         };
-        let flow = Rc::new(Flow {
-            client,
-            upstream,
-            route: route.clone(),
-            entry: claim.entry().clone(),
-            ticket,
-            began: Instant::now(),
-            moved: Cell::new(Instant::now()),
-            answered: Cell::new(false),
-            ending: Cell::new(Ending::Full { status: 0 }),
-            over: Notify::new(),
-        });
+        let flow = Rc::new(Flow::new(client, upstream, route.clone(), &claim, ticket));
         self.each.borrow_mut().insert(client, flow.clone());
         self.worker.flow_began();
         self.open.set(self.open.get() + 1);
@@ -256,6 +248,22 @@ impl Flows {
 }
 
 impl Flow {
+    fn new(client: SocketAddr, upstream: UdpSocket, route: Rc<Route>, claim: &Claim, ticket: Ticket) -> Flow {
+        let now = Instant::now();
+        Flow {
+            client,
+            upstream,
+            route,
+            entry: claim.entry().clone(),
+            ticket,
+            began: now,
+            moved: Cell::new(now),
+            answered: Cell::new(false),
+            ending: Cell::new(Ending::Full { status: 0 }),
+            over: Notify::new(),
+        }
+    }
+
     /// Sends to the instance. What the system says of it at once, as it does of its own ports, is heard at once.
     fn send(&self, datagram: &[u8]) -> Sent {
         let socket = SockRef::from(&self.upstream);
