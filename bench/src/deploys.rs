@@ -187,7 +187,8 @@ pub fn bars(report: &mut Report, books: &Books, operations: &[Operation]) {
     report.equal("failed requests", books.failures(), 0);
     report.none("failed requests, in words", &books.failed);
     report.none("jobs that could not be begun", &books.unbegun);
-    report.none("cut streams", &books.cut);
+    report.none("cut websockets", &books.cut);
+    report.none("cut gRPC streams", &books.talks_cut);
     report.none("lost jobs", &books.missing());
     let lost = lost(operations);
     report.equal("lost or cut, by the receipts", lost.lost() + lost.cut, 0);

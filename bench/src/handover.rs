@@ -10,6 +10,7 @@ use naru_demo::books::{Books, Failing};
 use naru_demo::check::lost;
 use naru_demo::client::{Client, Load};
 use naru_demo::rig::{Rig, Shape};
+use naru_demo::talk::TALK;
 use naru_model::{Operation, OperationKind};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -174,6 +175,7 @@ impl Handover {
             until(rig, |standing| standing.draining.iter().any(|one| one.pid == old.cast_unsigned())).await?;
             let mut report = Report::new("the edge killed twice while an old one carries websockets");
             report.none("websockets of the old edge that were cut", &client.books().cut);
+            report.none("gRPC streams of the old edge that were cut", &client.books().talks_cut);
             self.losses(&mut report, rig, client).await?;
             Ok(report)
         })
@@ -223,7 +225,9 @@ impl Handover {
         work(report, &books);
         report.equal("websockets lost, by books and receipts", books.cut.len() as u64, lost.streams_lost);
         let broken = books.failing(Failing::BrokenOff) + broken_posts(&books);
-        report.near("requests lost, by books and receipts", broken, lost_by_api(&operations), UNDECIDED);
+        report.near("requests lost, by books and receipts", broken, lost_by(&operations, "api"), UNDECIDED);
+        let (cut, lost) = (books.talks_cut.len() as u64, lost_by(&operations, TALK));
+        report.near("gRPC streams lost, by books and receipts", cut, lost, UNDECIDED);
         report.equal("requests answered otherwise than expected", books.failing(Failing::Answered), 0);
         report.none("lost jobs", &books.missing());
         Ok(())
@@ -243,11 +247,12 @@ impl Seen {
     }
 }
 
-/// Requests of clients that were lost, by the incidents: an instance of the API may lose one at the engine with each.
-fn lost_by_api(operations: &[Operation]) -> u64 {
+/// Requests of clients that were lost with a service's instances, by the incidents. (One of the API may lose one at the
+/// engine with each.)
+fn lost_by(operations: &[Operation], service: &str) -> u64 {
     let incidents = operations.iter().filter(|one| one.kind == OperationKind::Incident);
     let lines = incidents.flat_map(|one| one.receipt.instances.values());
-    lines.filter(|line| line.service.as_str() == "api").map(|line| line.during.requests_lost).sum()
+    lines.filter(|line| line.service.as_str() == service).map(|line| line.during.requests_lost).sum()
 }
 
 /// Those whose request was on its way; the others found nobody.

@@ -25,7 +25,9 @@ pub struct Books {
     pub streams: BTreeMap<String, Vec<Time>>,
     /// By instance: when each gRPC stream ended, all of them as the client wanted.
     pub talks: BTreeMap<String, Vec<Time>>,
-    /// Websockets and gRPC streams that ended otherwise.
+    /// gRPC streams that ended otherwise.
+    pub talks_cut: Vec<String>,
+    /// Websockets that ended otherwise.
     pub cut: Vec<String>,
     /// Those that could not be opened: nobody was there.
     pub unopened: u64,

@@ -321,7 +321,7 @@ async fn talks(mut hand: Hand, n: usize) {
             line = None;
             hand.note(|books| match error.kind() {
                 io::ErrorKind::ConnectionRefused => books.unopened += 1,
-                _ => books.cut.push(error.to_string()),
+                _ => books.talks_cut.push(error.to_string()),
             });
             hand.pause(Duration::from_millis(20)).await;
         }

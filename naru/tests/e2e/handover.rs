@@ -68,7 +68,7 @@ async fn deaths(rig: &Rig) -> io::Result<(Vec<String>, Vec<String>)> {
     };
     rig.write(1, &shape)?;
     rig.naru(&["up", "--progress", "quiet"]).await?;
-    let client = Client::start(Load { url: rig.url(), ..small_load() }).await?;
+    let client = Client::start(Load { url: rig.url(), talks: 0, ..small_load() }).await?;
     for stage in [Stage::Called, Stage::Offered, Stage::Prepared].repeat(4) {
         die(rig, stage).await?;
     }
