@@ -43,8 +43,10 @@ pub fn check(bytes: &[u8]) {
     if client[begins..].starts_with(HTTP2) {
         return;
     }
-    let whole: Vec<_> = requests.into_iter().filter(|request| request.body.is_some()).collect();
-    let case = Case { client: client.to_vec(), answers: parts.map(<[u8]>::to_vec).collect(), whole, stop };
+    let (whole, begun): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| request.body.is_some());
+    let begun = begun.into_iter().next().map(|request| request.method).unwrap_or_default();
+    let answers = parts.map(<[u8]>::to_vec).collect();
+    let case = Case { client: client.to_vec(), answers, whole, begun, stop };
     let came = BENCH.with(|bench| bench.carry(case));
     came.check_instance();
     came.check_client();
@@ -66,6 +68,8 @@ struct Case {
     answers: Vec<Vec<u8>>,
     /// The client's requests, as far as they are whole, and why there are no more.
     whole: Vec<Taken>,
+    /// The method of the one behind them whose body does not come to its end.
+    begun: String,
     stop: Stop,
 }
 
@@ -163,7 +167,7 @@ impl Came {
             }
         }
         if matches!(self.case.stop, Stop::Refuses(_))
-            && let Some(refusal) = Answer::read(rest, "")
+            && let Some(refusal) = Answer::read(rest, &self.case.begun)
             && is_own(&refusal)
         {
             rest = &rest[refusal.length..];
