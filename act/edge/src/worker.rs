@@ -308,12 +308,9 @@ impl Worker {
         // Connections inherit it from the socket that they are accepted on: a system call less for each.
         let prepared = SockRef::from(&own).set_tcp_nodelay(true).and_then(|()| own.set_nonblocking(true));
         let listener = prepared.and_then(|()| TcpListener::from_std(own));
-        let unfit = |error| tracing::error!(%error, "a worker cannot wait on its socket");
         let listener = Rc::new(listener.map_err(unfit).ok()?);
-        let accepting = Accepting { socket: Heard::Tcp(listener.clone()), stop: Rc::default() };
-        let (worker, stop) = (self.clone(), accepting.stop.clone());
-        self.accepting.set(self.accepting.get() + 1);
-        tokio::task::spawn_local(async move {
+        let (worker, socket) = (self.clone(), Heard::Tcp(listener.clone()));
+        Some(self.wait_on(socket, |stop| async move {
             tokio::select! {
                 biased;
                 () = stop.notified() => {}
@@ -325,10 +322,7 @@ impl Worker {
             {
                 worker.accept_rest(listener, &route);
             }
-            worker.accepting.set(worker.accepting.get() - 1);
-            worker.ended.notify_one();
-        });
-        Some(accepting)
+        }))
     }
 
     fn hear_from(
@@ -337,17 +331,26 @@ impl Worker {
         route: Rc<RefCell<Rc<Route>>>,
     ) -> Option<Accepting> {
         let socket = own.set_nonblocking(true).and_then(|()| UdpSocket::from_std(own));
-        let unfit = |error| tracing::error!(%error, "a worker cannot wait on its socket");
         let socket = Rc::new(socket.map_err(unfit).ok()?);
-        let accepting = Accepting { socket: Heard::Udp(socket.clone()), stop: Rc::default() };
-        let (worker, stop) = (self.clone(), accepting.stop.clone());
+        let (worker, heard) = (self.clone(), Heard::Udp(socket.clone()));
+        Some(self.wait_on(heard, |stop| async move { udp::serve(worker, &route, socket, &stop).await }))
+    }
+
+    /// Waits on a socket by what `wait` makes, which is to end once its argument is told.
+    fn wait_on<W: Future<Output = ()> + 'static>(
+        self: &Rc<Worker>,
+        socket: Heard,
+        wait: impl FnOnce(Rc<Notify>) -> W,
+    ) -> Accepting {
+        let accepting = Accepting { socket, stop: Rc::default() };
+        let (worker, waiting) = (self.clone(), wait(accepting.stop.clone()));
         self.accepting.set(self.accepting.get() + 1);
         tokio::task::spawn_local(async move {
-            udp::serve(worker.clone(), &route, socket, &stop).await;
+            waiting.await;
             worker.accepting.set(worker.accepting.get() - 1);
             worker.ended.notify_one();
         });
-        Some(accepting)
+        accepting
     }
 
     async fn accept_all(self: &Rc<Worker>, listener: &TcpListener, route: &RefCell<Rc<Route>>) {
@@ -500,6 +503,10 @@ impl Worker {
         }
         self.ended.notify_one();
     }
+}
+
+fn unfit(error: std::io::Error) {
+    tracing::error!(%error, "a worker cannot wait on its socket");
 }
 
 /// A connection that is open, counted.
