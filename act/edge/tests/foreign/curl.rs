@@ -3,7 +3,7 @@
 
 use crate::lab::soon;
 use crate::page;
-use crate::server::Server;
+use crate::server::{Server, data};
 use std::process::Stdio;
 use tokio::process::Command;
 
@@ -87,9 +87,7 @@ const CASES: &[(&str, &str, &str)] = &[
 #[tokio::test]
 async fn curl_sees_what_it_sees_without_the_edge() {
     let folder = tempfile::tempdir().unwrap();
-    let data: Vec<u8> = (0..300_000u32).map(|i| (i * 7 % 251) as u8).collect();
-    let file = folder.path().join("data");
-    std::fs::write(&file, &data).unwrap();
+    let (data, file) = data(folder.path());
     let server = Server::start("instance.py").await;
     let lab = server.edge().await;
     let mut table = "| what curl does | through the edge |\n| --- | --- |\n".to_owned();

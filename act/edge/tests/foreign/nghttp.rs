@@ -2,7 +2,7 @@
 
 use crate::lab::soon;
 use crate::page;
-use crate::server::Server;
+use crate::server::{Server, data};
 use std::path::Path;
 use std::process::Stdio;
 use tokio::process::Command;
@@ -74,9 +74,7 @@ const SUM: &str = "b1cf7538cf80d01efe3e0b8e45dc930048a138c7b6f8c4aff08f478e4695e
 #[tokio::test]
 async fn nghttp_gets_all_that_it_asks_for() {
     let folder = tempfile::tempdir().unwrap();
-    let data: Vec<u8> = (0..300_000u32).map(|i| (i * 7 % 251) as u8).collect();
-    let file = folder.path().join("data");
-    std::fs::write(&file, &data).unwrap();
+    let (data, file) = data(folder.path());
     let server = Server::start("instance.py").await;
     let edge = server.edge_with_tls().await;
     let clear = format!("http://{}", edge.lab.address());

@@ -2,11 +2,19 @@
 
 use crate::lab::{Instance, Lab, http, soon};
 use naru_model::{CertificateFiles, Terminate, Tls};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+
+/// What `/file` of the instance has, 300,000 bytes, and a file in `folder` with them.
+pub fn data(folder: &Path) -> (Vec<u8>, PathBuf) {
+    let data: Vec<u8> = (0..300_000u32).map(|i| (i * 7 % 251) as u8).collect();
+    let file = folder.join("data");
+    std::fs::write(&file, &data).unwrap();
+    (data, file)
+}
 
 /// A server that runs.
 pub struct Server {
