@@ -30,42 +30,28 @@ pub struct Deploys {
 /// The load of the bar: 64 connections, 8 websockets, and a job of 20 to 60 s begun every second.
 pub fn full_load() -> Load {
     Load {
-        url: String::new(),
         connections: 64,
         request_ms: vec![0, 2, 5, 20, 120, 0, 10, 1_000],
         pause: Duration::from_millis(10),
-        fresh: 0,
-        transfers: 0,
-        transfer_bytes: 0,
-        transfer_ms: vec![],
         websockets: 8,
         websocket_ms: vec![9_000, 14_000, 20_000, 45_000],
-        talk: String::new(),
-        talks: 0,
-        talk_ms: vec![],
         job_every: Some(Duration::from_secs(1)),
         job_ms: vec![20_000, 60_000, 30_000, 45_000],
+        ..Load::default()
     }
 }
 
 /// One that a test can afford.
 pub fn small_load() -> Load {
     Load {
-        url: String::new(),
         connections: 8,
         request_ms: vec![0, 5, 20, 300],
         pause: Duration::from_millis(10),
-        fresh: 0,
-        transfers: 0,
-        transfer_bytes: 0,
-        transfer_ms: vec![],
         websockets: 2,
         websocket_ms: vec![2_000, 3_000],
-        talk: String::new(),
-        talks: 0,
-        talk_ms: vec![],
         job_every: Some(Duration::from_millis(400)),
         job_ms: vec![500, 3_000, 1_500],
+        ..Load::default()
     }
 }
 

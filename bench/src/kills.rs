@@ -55,21 +55,14 @@ impl Kills {
     /// The load of the measurement.
     pub fn load() -> Load {
         Load {
-            url: String::new(),
             connections: 32,
             request_ms: vec![0, 5, 20, 120, 1_000],
             pause: Duration::from_millis(10),
-            fresh: 0,
-            transfers: 0,
-            transfer_bytes: 0,
-            transfer_ms: vec![],
             websockets: 8,
             websocket_ms: vec![9_000, 14_000, 20_000],
-            talk: String::new(),
-            talks: 0,
-            talk_ms: vec![],
             job_every: Some(Duration::from_millis(500)),
             job_ms: vec![5_000, 20_000, 10_000],
+            ..Load::default()
         }
     }
 

@@ -19,8 +19,8 @@ use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-/// How much load.
-#[derive(Clone, Debug)]
+/// How much load; by default none.
+#[derive(Clone, Debug, Default)]
 pub struct Load {
     /// The published address: `http://HOST:PORT`.
     pub url: String,

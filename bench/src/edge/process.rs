@@ -29,7 +29,7 @@ pub async fn run(sheets: PathBuf) -> io::Result<()> {
                 Some(line) => apply(&edge, serde_json::from_str(&line)?).await?,
                 None => return Ok(()),
             },
-            _ = tick.tick() => report(&edge).await.map(drop)?,
+            _ = tick.tick() => report(&edge).await?,
         }
     }
 }

@@ -74,17 +74,11 @@ impl Demo {
             connections: 16,
             request_ms: vec![0, 2, 5, 20, 120],
             pause: Duration::from_millis(5),
-            fresh: 0,
-            transfers: 0,
-            transfer_bytes: 0,
-            transfer_ms: vec![],
             websockets: 4,
             websocket_ms: vec![9_000, 14_000, 20_000],
-            talk: String::new(),
-            talks: 0,
-            talk_ms: vec![],
             job_every: Some(Duration::from_millis(1_200)),
             job_ms: vec![longest / 4, longest, longest / 2],
+            ..Load::default()
         }
     }
 }
