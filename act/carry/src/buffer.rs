@@ -14,7 +14,7 @@ pub const SIZE: usize = 64 * 1024;
 const SPARE: usize = 128;
 
 /// A head's bytes above which its memory is not kept for the next.
-const KEPT_HEAD: usize = 16 * 1024;
+pub(crate) const KEPT_HEAD: usize = 16 * 1024;
 
 thread_local! {
     static BUFFERS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };

@@ -1,7 +1,7 @@
 //! Bytes in and out of sockets: what was read and not yet used, and writing that gives up on a peer that
 //! stopped reading.
 
-use crate::buffer::{Buffer, SIZE};
+use crate::buffer::{Buffer, HeadText, KEPT_HEAD, SIZE};
 use crate::stream::{Reader, Writer};
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -10,18 +10,33 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::ReadBuf;
 
-/// What was read from a socket and not yet used. Holds a buffer only while it is not empty.
+/// What was read from a socket and not yet used. Holds a buffer only while bytes move: what is there while more is
+/// waited for, like a head of which half has come, lies in memory of about its own size.
 #[derive(Default)]
 pub struct Inbox {
-    buffer: Option<Buffer>,
+    memory: Memory,
     start: usize,
     end: usize,
+}
+
+/// Where the bytes are.
+#[derive(Default)]
+enum Memory {
+    #[default]
+    None,
+    /// There, from the first byte to the last, and no room for more.
+    Resting(HeadText),
+    Moving(Buffer),
 }
 
 impl Inbox {
     /// What is there, oldest byte first.
     pub fn bytes(&self) -> &[u8] {
-        self.buffer.as_ref().map_or(&[], |buffer| &buffer[self.start..self.end])
+        match &self.memory {
+            Memory::None => &[],
+            Memory::Resting(text) => &text[self.start..self.end],
+            Memory::Moving(buffer) => &buffer[self.start..self.end],
+        }
     }
 
     /// Whether a read would find no room.
@@ -34,14 +49,9 @@ impl Inbox {
         if bytes.is_empty() {
             return 0;
         }
-        let buffer = self.buffer.get_or_insert_with(Buffer::borrow);
-        if self.start > 0 && SIZE - self.end < bytes.len() {
-            buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
-        let n = bytes.len().min(SIZE - self.end);
-        buffer[self.end..self.end + n].copy_from_slice(&bytes[..n]);
+        let room = self.room(bytes.len());
+        let n = bytes.len().min(room.len());
+        room[..n].copy_from_slice(&bytes[..n]);
         self.end += n;
         n
     }
@@ -62,19 +72,53 @@ impl Inbox {
 
     /// As [`Inbox::fill`].
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &mut Reader<'_>) -> Poll<io::Result<usize>> {
-        ready!(from.poll_ready(cx))?;
-        let buffer = self.buffer.get_or_insert_with(Buffer::borrow);
-        if self.start > 0 && self.end == SIZE {
-            buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
+        let filled = match from.poll_ready(cx)? {
+            Poll::Ready(()) => self.poll_read(cx, from),
+            Poll::Pending => Poll::Pending,
+        };
+        if filled.is_pending() {
+            self.rest();
         }
-        let mut room = ReadBuf::new(&mut buffer[self.end..]);
+        filled
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, from: &mut Reader<'_>) -> Poll<io::Result<usize>> {
+        let mut room = ReadBuf::new(self.room(1));
         let read = from.poll_read(cx, &mut room);
         let n = room.filled().len();
         self.end += n;
         self.release_if_empty();
         read.map_ok(|()| n)
+    }
+
+    /// What follows the bytes that are there; they are moved to the front where that leaves less than `wanted`.
+    fn room(&mut self, wanted: usize) -> &mut [u8] {
+        if !matches!(self.memory, Memory::Moving(_)) {
+            let mut buffer = Buffer::borrow();
+            let bytes = self.bytes();
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            (self.start, self.end) = (0, bytes.len());
+            self.memory = Memory::Moving(buffer);
+        }
+        let Memory::Moving(buffer) = &mut self.memory else { unreachable!("it was just put there") };
+        if self.start > 0 && SIZE - self.end < wanted {
+            buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        &mut buffer[self.end..]
+    }
+
+    /// More is waited for: nobody knows how long.
+    fn rest(&mut self) {
+        if let Memory::Moving(_) = self.memory
+            && self.end - self.start <= KEPT_HEAD
+        {
+            let mut text = HeadText::borrow();
+            text.extend_from_slice(self.bytes());
+            (self.start, self.end) = (0, text.len());
+            self.memory = Memory::Resting(text);
+        }
     }
 
     fn release_if_empty(&mut self) {
@@ -141,4 +185,35 @@ pub async fn linger(from: &mut Reader<'_>, to: &mut Writer<'_>, limit: Duration)
         }
     };
     let _ = tokio::time::timeout(limit, drain).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Inbox, Memory, SIZE};
+    use crate::Stream;
+    use std::future::poll_fn;
+    use std::task::Poll;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn what_waits_for_more_is_kept_small_and_stays_what_it_is() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut stream = Stream::Plain(listener.accept().await.unwrap().0);
+        let (mut from, _) = stream.split();
+        let mut inbox = Inbox::default();
+        for part in ["GET / HT", "TP/1.1\r\n", "Host"] {
+            peer.write_all(part.as_bytes()).await.unwrap();
+            inbox.fill(&mut from).await.unwrap();
+            inbox.consume(1);
+            let more = poll_fn(|cx| Poll::Ready(inbox.poll_fill(cx, &mut from))).await;
+            assert!(more.is_pending());
+            assert!(matches!(inbox.memory, Memory::Resting(_)));
+        }
+        let kept = b" / HTTP/1.1\r\nHost";
+        assert_eq!(inbox.bytes(), kept);
+        assert_eq!(inbox.append(&[b'x'; SIZE]), SIZE - kept.len());
+        assert!(inbox.is_full() && inbox.bytes().starts_with(kept));
+    }
 }

@@ -95,22 +95,6 @@ fn wanted(head: &RequestHead, route: &Route) -> Persistence {
     if route.is_closed() { Persistence::Close } else { head.persistence }
 }
 
-/// Whether a request begins.
-#[derive(PartialEq, Eq)]
-enum Begins {
-    Now,
-    Not,
-}
-
-/// What came instead of a request.
-enum NoRequest {
-    /// The client is gone, or has waited long enough.
-    End,
-    Refused(Reject),
-    /// It is one of HTTP/2.
-    Http2,
-}
-
 /// What becomes of the client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
@@ -130,11 +114,8 @@ enum After {
 
 impl Client<'_> {
     async fn serve_all(&mut self, mut wait: Wait<'_, '_>) -> After {
-        loop {
-            if self.begins(&mut wait).await == Begins::Not {
-                return After::Drop;
-            }
-            match lend(self.turn(&mut wait)).await {
+        while let Some(head) = self.head(&mut wait).await {
+            match lend(self.turn(head)).await {
                 After::Next => {}
                 After::Close => {
                     Box::pin(linger(&mut self.read, &mut self.write, self.config.linger_time)).await;
@@ -150,31 +131,43 @@ impl Client<'_> {
                 after @ (After::Drop | After::Reset | After::Http2) => return after,
             }
         }
+        After::Drop
     }
 
-    /// Waits for the first byte of a request. That is all that an idle connection does, so its memory is what this
-    /// needs.
-    async fn begins(&mut self, wait: &mut Wait<'_, '_>) -> Begins {
+    /// Waits for the head of a request, and says where it ends, or why there will be none. That is all that an idle
+    /// connection does, and one whose client is slow, so their memory is what this needs. `None`: the client is gone, or
+    /// has waited long enough.
+    async fn head(&mut self, wait: &mut Wait<'_, '_>) -> Option<Result<usize, Reject>> {
         // Who comes while the listener closes may still have a request under way.
         let closed = self.route.stage() == Stage::Closed;
         wait.set(if closed { self.config.linger_time } else { self.config.idle_time });
-        if !self.inbox.bytes().is_empty() {
-            return Begins::Now;
-        }
-        match wait.fill(&mut self.inbox, &mut self.read).await {
-            Arrived::More => Begins::Now,
-            Arrived::TooLate | Arrived::End => Begins::Not,
+        let mut seen = 0;
+        loop {
+            if let Some(found) = self.find_head(&mut seen).transpose() {
+                return Some(found);
+            }
+            let length = self.inbox.bytes().len();
+            if length > 0 && seen == 0 {
+                wait.set(self.config.head_time);
+            }
+            seen = length;
+            match wait.fill(&mut self.inbox, &mut self.read).await {
+                Arrived::More => {}
+                Arrived::TooLate if length > 0 => {
+                    return Some(Err(Reject::new(408, "the head took too long to arrive")));
+                }
+                Arrived::TooLate | Arrived::End => return None,
+            }
         }
     }
 
-    /// One request that has begun to arrive, and its answer.
-    async fn turn(&mut self, wait: &mut Wait<'_, '_>) -> After {
-        match self.next_request(wait).await {
+    /// One request whose head has arrived, or cannot be one, and its answer.
+    async fn turn(&mut self, head: Result<usize, Reject>) -> After {
+        match head.and_then(|end| self.take_request(end)) {
             Ok(Taken::Request(request)) => self.answer(&request).await,
             Ok(Taken::Other(other)) => Box::pin(self.other(*other)).await,
-            Err(NoRequest::End) => After::Drop,
-            Err(NoRequest::Http2) => After::Http2,
-            Err(NoRequest::Refused(reject)) => {
+            Err(_) if self.begins_http2() => After::Http2,
+            Err(reject) => {
                 let visit = Visit::begin(&self.route.register, &self.caller.address, None);
                 self.refuse(reject, Method::Other, Persistence::Close, &visit).await
             }
@@ -184,35 +177,6 @@ impl Client<'_> {
     /// One inside a connection of HTTP/2 cannot begin another.
     fn begins_http2(&self) -> bool {
         !self.begun && self.caller.protocol.is_none() && self.inbox.bytes().starts_with(HTTP2)
-    }
-
-    async fn next_request(&mut self, wait: &mut Wait<'_, '_>) -> Result<Taken, NoRequest> {
-        let mut seen = 0;
-        loop {
-            match self.take_request(&mut seen) {
-                Ok(Some(request)) => {
-                    self.begun = true;
-                    return Ok(request);
-                }
-                Ok(None) => {}
-                Err(_) if self.begins_http2() => {
-                    return Err(NoRequest::Http2);
-                }
-                Err(reject) => return Err(NoRequest::Refused(reject)),
-            }
-            let begun = !self.inbox.bytes().is_empty();
-            if begun && seen == 0 {
-                wait.set(self.config.head_time);
-            }
-            seen = self.inbox.bytes().len();
-            match wait.fill(&mut self.inbox, &mut self.read).await {
-                Arrived::More => {}
-                Arrived::TooLate if begun => {
-                    return Err(NoRequest::Refused(Reject::new(408, "the head took too long to arrive")));
-                }
-                Arrived::TooLate | Arrived::End => return Err(NoRequest::End),
-            }
-        }
     }
 
     /// Answers in the edge's own words.

@@ -72,8 +72,8 @@ impl Request {
 }
 
 impl Client<'_> {
-    /// Takes the next request's head, if it is there whole.
-    pub(super) fn take_request(&mut self, seen: &mut usize) -> Result<Option<Taken>, Reject> {
+    /// Finds where the next request's head ends, if it is there whole. The first `seen` bytes were looked at before.
+    pub(super) fn find_head(&mut self, seen: &mut usize) -> Result<Option<usize>, Reject> {
         // Empty lines before a request are tolerated, as the standard asks.
         while self.inbox.bytes().starts_with(b"\r\n") {
             self.inbox.consume(2);
@@ -84,10 +84,15 @@ impl Client<'_> {
         if end.unwrap_or(bytes.len()) > REQUEST_HEAD {
             return Err(Reject::new(431, "the head is too long"));
         }
-        let Some(end) = end else { return Ok(None) };
-        let taken = self.look(&bytes[..end])?;
+        Ok(end)
+    }
+
+    /// Takes the next request, whose head ends there.
+    pub(super) fn take_request(&mut self, end: usize) -> Result<Taken, Reject> {
+        let taken = self.look(&self.inbox.bytes()[..end])?;
         self.inbox.consume(end);
-        Ok(Some(taken))
+        self.begun = true;
+        Ok(taken)
     }
 
     fn look(&self, head: &[u8]) -> Result<Taken, Reject> {
