@@ -4,10 +4,8 @@
 //! could take for different messages is refused, never repaired. What goes out is written from what was
 //! understood, so that no byte passes that was not looked at.
 
+use crate::fields::{Field, Fields};
 use crate::reject::Reject;
-
-/// Most fields in a head.
-pub(crate) const FIELDS: usize = 100;
 
 /// Most names in all `Connection` fields of a head.
 const NAMED: usize = 16;
@@ -106,18 +104,6 @@ pub fn extend(out: &mut Vec<u8>, parts: &[&str]) {
     parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
-/// Appends a field's line as it came; but the one coding that is understood in the spelling that everybody
-/// understands.
-pub(crate) fn write_field(out: &mut Vec<u8>, field: &httparse::Header<'_>) {
-    if Field::of(field.name) == Field::TransferEncoding {
-        return extend(out, &["Transfer-Encoding: chunked\r\n"]);
-    }
-    out.extend_from_slice(field.name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(field.value);
-    out.extend_from_slice(b"\r\n");
-}
-
 /// What the fields of a head say together.
 pub(crate) struct Summary<'a> {
     pub(crate) host: Option<&'a str>,
@@ -129,13 +115,13 @@ pub(crate) struct Summary<'a> {
     pub(crate) has_key: bool,
     expect: Option<&'a [u8]>,
     wants: Option<Persistence>,
-    named: [&'a [u8]; NAMED],
+    /// How many other fields `Connection` names.
     names: usize,
     says_upgrade: bool,
 }
 
 impl<'a> Summary<'a> {
-    pub(crate) fn of(fields: &[httparse::Header<'a>]) -> Result<Summary<'a>, Reject> {
+    pub(crate) fn of(fields: &Fields<'a, '_>) -> Result<Summary<'a>, Reject> {
         let mut summary = Summary {
             host: None,
             length: None,
@@ -146,11 +132,10 @@ impl<'a> Summary<'a> {
             has_key: false,
             expect: None,
             wants: None,
-            named: [&[]; NAMED],
             names: 0,
             says_upgrade: false,
         };
-        fields.iter().try_for_each(|field| summary.take(field))?;
+        fields.iter().try_for_each(|(kind, field)| summary.take(kind, field.value))?;
         if !summary.says_upgrade {
             summary.upgrade = Upgrade::None;
         }
@@ -160,34 +145,34 @@ impl<'a> Summary<'a> {
         Ok(summary)
     }
 
-    fn take(&mut self, field: &httparse::Header<'a>) -> Result<(), Reject> {
-        match Field::of(field.name) {
+    fn take(&mut self, kind: Field, value: &'a [u8]) -> Result<(), Reject> {
+        match kind {
             Field::Host => {
-                let host = std::str::from_utf8(field.value).ok().filter(|h| is_host(h.as_bytes()));
+                let host = std::str::from_utf8(value).ok().filter(|h| is_host(h.as_bytes()));
                 let host = host.ok_or(Reject::bad("Host is not the name of a host"))?;
                 if self.host.replace(host).is_some() {
                     return Err(Reject::bad("more than one Host"));
                 }
             }
             Field::ContentLength => {
-                let length = content_length(field.value).ok_or(Reject::bad("Content-Length is no number"))?;
+                let length = content_length(value).ok_or(Reject::bad("Content-Length is no number"))?;
                 if self.length.replace(length).is_some() {
                     return Err(Reject::bad("more than one Content-Length"));
                 }
             }
             Field::TransferEncoding => {
-                if !field.value.eq_ignore_ascii_case(b"chunked") || self.chunked {
+                if !value.eq_ignore_ascii_case(b"chunked") || self.chunked {
                     return Err(Reject::new(501, "a Transfer-Encoding other than chunked, or more than one"));
                 }
                 self.chunked = true;
             }
-            Field::Connection => return self.take_connection(field.value),
-            Field::Upgrade if !is_h2c(field.value) => self.upgrade = Upgrade::Asked,
-            Field::KeepAlive => self.keep_alive = Some(field.value),
-            Field::ContentType => self.content_type = field.value,
+            Field::Connection => return self.take_connection(value),
+            Field::Upgrade if !is_h2c(value) => self.upgrade = Upgrade::Asked,
+            Field::KeepAlive => self.keep_alive = Some(value),
+            Field::ContentType => self.content_type = value,
             // The first that is not understood counts.
             Field::Expect if self.expect.is_some_and(|known| !is_continue(known)) => {}
-            Field::Expect => self.expect = Some(field.value),
+            Field::Expect => self.expect = Some(value),
             Field::IdempotencyKey => self.has_key = true,
             Field::Disguised => {
                 return Err(Reject::bad(
@@ -200,7 +185,7 @@ impl<'a> Summary<'a> {
     }
 
     fn take_connection(&mut self, value: &'a [u8]) -> Result<(), Reject> {
-        for name in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|n| !n.is_empty()) {
+        for name in listed(value) {
             if name.eq_ignore_ascii_case(b"close") {
                 self.wants = Some(Persistence::Close);
             } else if name.eq_ignore_ascii_case(b"keep-alive") {
@@ -210,7 +195,6 @@ impl<'a> Summary<'a> {
             } else if self.names == NAMED {
                 return Err(Reject::new(431, "Connection names too many fields"));
             } else {
-                self.named[self.names] = name;
                 self.names += 1;
             }
         }
@@ -258,9 +242,9 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// Whether a field goes on to the other side.
-    pub(crate) fn passes(&self, field: &httparse::Header<'_>) -> bool {
-        match Field::of(field.name) {
+    /// Whether one of the `fields` that this is of goes on to the other side.
+    pub(crate) fn passes(&self, fields: &Fields<'_, '_>, kind: Field, field: &httparse::Header<'_>) -> bool {
+        match kind {
             Field::Host | Field::ContentLength => true,
             Field::TransferEncoding => true,
             Field::Upgrade => self.upgrade == Upgrade::Asked && !is_h2c(field.value),
@@ -268,62 +252,21 @@ impl<'a> Summary<'a> {
                 false
             }
             Field::ContentType | Field::Expect | Field::IdempotencyKey | Field::Other => {
-                !self.named[..self.names].iter().any(|n| n.eq_ignore_ascii_case(field.name.as_bytes()))
+                self.names == 0 || !is_named(fields, field.name)
             }
         }
     }
 }
 
-/// The fields that mean something here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Field {
-    Host,
-    ContentLength,
-    TransferEncoding,
-    Connection,
-    Upgrade,
-    KeepAlive,
-    ContentType,
-    Expect,
-    IdempotencyKey,
-    /// For one connection only, whatever `Connection` says.
-    OneHop,
-    /// Who sent it: not the client's to say.
-    Forwarded,
-    /// `Content_Length` and its like.
-    Disguised,
-    Other,
+/// Whether `Connection` names a field.
+fn is_named(fields: &Fields<'_, '_>, name: &str) -> bool {
+    let connection = fields.iter().filter(|(kind, _)| *kind == Field::Connection);
+    connection.flat_map(|(_, field)| listed(field.value)).any(|n| n.eq_ignore_ascii_case(name.as_bytes()))
 }
 
-impl Field {
-    pub(crate) fn of(name: &str) -> Field {
-        let is = |wanted: &str, field: Field| name.eq_ignore_ascii_case(wanted).then_some(field);
-        let found = match name.len() {
-            2 => is("te", Field::OneHop),
-            4 => is("host", Field::Host),
-            6 => is("expect", Field::Expect),
-            7 => is("upgrade", Field::Upgrade),
-            9 => is("forwarded", Field::Forwarded),
-            10 => is("connection", Field::Connection).or_else(|| is("keep-alive", Field::KeepAlive)),
-            12 => is("content-type", Field::ContentType),
-            14 => is("content-length", Field::ContentLength)
-                .or_else(|| is("http2-settings", Field::OneHop))
-                .or_else(|| alike(name, "content-length").then_some(Field::Disguised)),
-            15 => is("idempotency-key", Field::IdempotencyKey),
-            16 => is("proxy-connection", Field::OneHop),
-            17 => is("transfer-encoding", Field::TransferEncoding)
-                .or_else(|| alike(name, "transfer-encoding").then_some(Field::Disguised)),
-            _ => None,
-        };
-        let forwarded = || name.get(..12).is_some_and(|prefix| alike(prefix, "x-forwarded-"));
-        found.unwrap_or_else(|| if forwarded() { Field::Forwarded } else { Field::Other })
-    }
-}
-
-/// Whether two names are the same to programs that cannot tell `-` and `_` apart.
-pub(crate) fn alike(name: &str, wanted: &str) -> bool {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    name.len() == wanted.len() && name.bytes().zip(wanted.bytes()).all(|(a, b)| fold(a) == fold(b))
+/// The names in a value that is a list of them.
+fn listed(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
 }
 
 fn content_length(value: &[u8]) -> Option<u64> {

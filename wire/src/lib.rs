@@ -6,6 +6,7 @@
 mod body;
 mod boundary;
 mod coding;
+mod fields;
 mod file;
 mod head;
 mod preface;

@@ -1,10 +1,8 @@
 //! A request's head: understood first, so that its way can be chosen by it, and then written anew for the
 //! instance, changed as that way asks.
 
-use crate::head::{
-    FIELDS, Field, Framing, Method, Persistence, Repeat, Summary, Upgrade, Version, alike, extend, is_host,
-    write_field,
-};
+use crate::fields::{FIELDS, Field, Fields, alike};
+use crate::head::{Framing, Method, Persistence, Repeat, Summary, Upgrade, Version, extend, is_host};
 use crate::reject::Reject;
 use httparse::Header;
 use naru_model::FieldEdits;
@@ -86,7 +84,7 @@ pub struct Request<'b, 'r> {
     pub host: Option<&'b str>,
     /// Path and query, or `*`.
     pub target: &'b str,
-    fields: &'r [Header<'b>],
+    fields: Fields<'b, 'r>,
     summary: Summary<'b>,
 }
 
@@ -104,8 +102,9 @@ impl<'b, 'r> Request<'b, 'r> {
         }
         let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
         let path = parsed.path.unwrap_or_default();
-        let fields: &'r [Header<'b>] = parsed.headers;
-        let mut summary = Summary::of(fields)?;
+        let each: &'r [Header<'b>] = parsed.headers;
+        let fields = Fields::of(head, each);
+        let mut summary = Summary::of(&fields)?;
         let target = Target::of(path, method)?;
         let framing = summary.request_framing(version)?;
         summary.check_host(version)?;
@@ -128,17 +127,22 @@ impl<'b, 'r> Request<'b, 'r> {
 
     /// The first value of a field, by its name in any case.
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
-        self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+        self.fields(name).next()
     }
 
     /// Every field, as it came.
     pub fn each(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> {
-        self.fields.iter().map(|field| (field.name, field.value))
+        self.fields.iter().map(|(_, field)| (field.name, field.value))
     }
 
     /// All values of a field.
     pub fn fields(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
-        self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+        self.fields.named(name)
+    }
+
+    /// Whether it says by fields who sent it, where it may be believed.
+    pub fn is_forwarded(&self) -> bool {
+        self.fields.has_forwarded()
     }
 
     /// Writes what the instance gets.
@@ -146,9 +150,7 @@ impl<'b, 'r> Request<'b, 'r> {
         let asked = self.host.unwrap_or(sender.address);
         let path = onward.path.unwrap_or(self.target);
         extend(out, &[self.method, " ", path, " HTTP/1.1\r\nHost: ", onward.host.unwrap_or(asked), "\r\n"]);
-        for field in self.fields.iter().filter(|field| self.goes_on(field, sender.trust, onward)) {
-            write_field(out, field);
-        }
+        self.fields.write(|kind, field| self.goes_on(kind, field, sender.trust, onward), out);
         if self.summary.upgrade == Upgrade::Asked {
             extend(out, &["Connection: Upgrade\r\n"]);
         }
@@ -159,8 +161,8 @@ impl<'b, 'r> Request<'b, 'r> {
         extend(out, &[onward.lines, "\r\n"]);
     }
 
-    fn goes_on(&self, field: &Header<'_>, trust: Trust, onward: &Onward<'_>) -> bool {
-        match Field::of(field.name) {
+    fn goes_on(&self, kind: Field, field: &Header<'_>, trust: Trust, onward: &Onward<'_>) -> bool {
+        match kind {
             Field::Host => return false,
             // It means nothing there (RFC 9110, section 10.1.1), and would once the instance is sent HTTP/1.1.
             Field::Expect if self.head.version == Version::Http10 => return false,
@@ -169,7 +171,7 @@ impl<'b, 'r> Request<'b, 'r> {
                 return false;
             }
             Field::Forwarded => {}
-            _ if !self.summary.passes(field) => return false,
+            _ if !self.summary.passes(&self.fields, kind, field) => return false,
             _ => {}
         }
         let changed = onward.edits.is_some_and(|edits| {
@@ -181,9 +183,9 @@ impl<'b, 'r> Request<'b, 'r> {
 
     /// Who sent it: the client itself, or whom the client says, if it is believed.
     fn write_sender(&self, sender: &Sender<'_>, asked: &str, out: &mut Vec<u8>) {
-        let believed = sender.trust == Trust::Forwarded;
+        let believed = sender.trust == Trust::Forwarded && self.is_forwarded();
         out.extend_from_slice(b"X-Forwarded-For: ");
-        for earlier in self.fields("x-forwarded-for").filter(|_| believed) {
+        for earlier in believed.then(|| self.fields("x-forwarded-for")).into_iter().flatten() {
             out.extend_from_slice(earlier);
             out.extend_from_slice(b", ");
         }

@@ -2,9 +2,11 @@
 //! connection only.
 
 use crate::coding::{Coding, is_compressible};
-use crate::head::{self, FIELDS, Framing, Method, Persistence, Summary, Upgrade, Version};
+use crate::fields::{FIELDS, Field, Fields};
+use crate::head::{self, Framing, Method, Persistence, Summary, Upgrade, Version};
 use crate::reject::Reject;
 use crate::request::RequestHead;
+use httparse::Header;
 use naru_model::FieldEdits;
 use std::mem::MaybeUninit;
 use std::time::Duration;
@@ -78,7 +80,8 @@ pub fn response(
         .map_err(Reject::parse)?;
     let status = parsed.code.unwrap_or_default();
     let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    let mut summary = Summary::of(parsed.headers)?;
+    let fields = Fields::of(head, parsed.headers);
+    let mut summary = Summary::of(&fields)?;
     if summary.is_misplaced_chunked(version) {
         return Err(Reject::bad("Transfer-Encoding in a message of HTTP/1.0"));
     }
@@ -106,7 +109,7 @@ pub fn response(
     // Chunks end where they end: the connection can stay.
     let client = if coding.is_some() && framing == Framing::UntilClose { wanted } else { client };
     let form = Form { client, unchunk: dechunked.then_some(Unchunk), answering, coding };
-    write(status, &parsed, &summary, &form, out);
+    write(status, &parsed, (&fields, &summary), &form, out);
     Ok(ResponseHead { status, framing, upstream, client, nature, coding })
 }
 
@@ -185,8 +188,8 @@ struct Form<'a> {
 }
 
 impl Form<'_> {
-    fn passes(&self, field: &httparse::Header<'_>, status: u16) -> bool {
-        let of_chunks = field.name.eq_ignore_ascii_case("transfer-encoding");
+    fn passes(&self, kind: Field, field: &Header<'_>, status: u16) -> bool {
+        let of_chunks = kind == Field::TransferEncoding;
         let replaced = self.answering.edits.is_some_and(|edits| {
             let set = edits.set.iter().map(|(name, _)| name);
             edits.remove.iter().chain(set).any(|name| field.name.eq_ignore_ascii_case(name))
@@ -197,7 +200,7 @@ impl Form<'_> {
                 .any(|name| field.name.eq_ignore_ascii_case(name));
         // What has no body must not speak of one (RFC 9110, section 8.6; RFC 9112, section 6.1).
         let bare = status < 200 || status == 204;
-        let of_length = field.name.eq_ignore_ascii_case("content-length");
+        let of_length = kind == Field::ContentLength;
         let misleading = (of_chunks && (self.unchunk.is_some() || bare)) || (of_length && bare);
         !replaced && !of_coding && !misleading
     }
@@ -221,7 +224,7 @@ impl Form<'_> {
 fn write(
     status: u16,
     parsed: &httparse::Response<'_, '_>,
-    summary: &Summary<'_>,
+    (fields, summary): (&Fields<'_, '_>, &Summary<'_>),
     form: &Form<'_>,
     out: &mut Vec<u8>,
 ) {
@@ -229,8 +232,10 @@ fn write(
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(&digits);
     head::extend(out, &[" ", parsed.reason.unwrap_or_default(), "\r\n"]);
-    let passing = parsed.headers.iter().filter(|field| summary.passes(field) && form.passes(field, status));
-    passing.for_each(|field| head::write_field(out, field));
+    let goes = |kind: Field, field: &Header<'_>| {
+        summary.passes(fields, kind, field) && form.passes(kind, field, status)
+    };
+    fields.write(goes, out);
     form.write_coding(parsed, out);
     let answering = form.answering;
     for (name, value) in answering.edits.into_iter().flat_map(|edits| edits.set.iter().chain(&edits.add)) {

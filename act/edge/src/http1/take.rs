@@ -137,7 +137,7 @@ impl Client<'_> {
             }
         };
         let compress = set.with_policy(|policy| policy.compress);
-        let accept = request.field("accept-encoding").filter(|_| compress);
+        let accept = if compress { request.field("accept-encoding") } else { None };
         let coding = accept.and_then(|accept| Coding::accepted(accept, &Coding::ALL));
         let lines = Lines(request);
         let hint = set.hint(|| (self.asked(request, &lines).source, request.target, &lines));
@@ -161,7 +161,7 @@ impl Client<'_> {
 
     fn asked<'a>(&self, request: &'a naru_wire::Request<'a, 'a>, lines: &'a Lines<'a>) -> gate::Asked<'a> {
         let gate = self.route.gate.borrow();
-        let forwarded = request.fields("x-forwarded-for").last();
+        let forwarded = if request.is_forwarded() { request.fields("x-forwarded-for").last() } else { None };
         gate::Asked {
             method: request.method,
             host: request.host,
