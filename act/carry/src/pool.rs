@@ -18,6 +18,7 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// Idle connections kept for an instance by one worker: beyond that, a new one is cheaper than the memory.
@@ -84,11 +85,17 @@ impl Upstream {
         self.written.get() == before || is_untouched
     }
 
-    /// Whether the peer has neither closed nor said anything unasked.
-    fn is_quiet(&self) -> bool {
+    /// Whether the peer has neither closed nor said anything unasked: for a request that may be repeated, as far as
+    /// the runtime has heard, which costs no system call (it hears of what came before a request no later than of the
+    /// request); for one that may not, as the system says.
+    fn is_quiet(&self, repeat: Repeat) -> bool {
         let Stream::Plain(stream) = &self.stream else { return false };
-        let peek = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
-        matches!(peek, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let peek = || SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+        let heard = match repeat {
+            Repeat::Allowed => stream.try_io(Interest::READABLE, peek),
+            Repeat::Forbidden => peek(),
+        };
+        matches!(heard, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
@@ -136,7 +143,7 @@ impl Idle {
         };
         // A second less than promised: its clock started before ours.
         let promised = self.promised.map_or(IDLE, |p| p.saturating_sub(Duration::from_secs(1)));
-        now.saturating_duration_since(self.since) < limit.min(promised) && self.upstream.is_quiet()
+        now.saturating_duration_since(self.since) < limit.min(promised) && self.upstream.is_quiet(repeat)
     }
 }
 
