@@ -186,8 +186,8 @@ impl Pool {
         self.shared.borrow_mut().push((to, one));
     }
 
-    /// Keeps a connection whose last answer is complete. One that is a stream of another has no more use.
-    pub fn put(&self, to: SocketAddr, mut upstream: Upstream, promised: Option<Duration>) {
+    /// Keeps a connection whose last answer is complete `now`. One that is a stream of another has no more use.
+    pub fn put(&self, to: SocketAddr, mut upstream: Upstream, promised: Option<Duration>, now: Instant) {
         if !matches!(upstream.stream, Stream::Plain(_)) {
             return;
         }
@@ -199,7 +199,7 @@ impl Pool {
         let idle = &mut ports[at].1;
         if idle.len() < KEPT {
             upstream.origin = Origin::Reused;
-            idle.push(Idle { upstream, since: Instant::now(), promised });
+            idle.push(Idle { upstream, since: now, promised });
         }
     }
 

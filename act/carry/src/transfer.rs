@@ -56,6 +56,16 @@ impl Inbox {
         n
     }
 
+    /// Puts `bytes` before the oldest, if there is room where others were forgotten: what is written together is then in
+    /// one piece. Whether there was.
+    pub fn prepend(&mut self, bytes: &[u8]) -> bool {
+        let Memory::Moving(buffer) = &mut self.memory else { return false };
+        let Some(start) = self.start.checked_sub(bytes.len()) else { return false };
+        buffer[start..self.start].copy_from_slice(bytes);
+        self.start = start;
+        true
+    }
+
     /// Forgets the oldest `n` bytes, of those that are there.
     pub fn consume(&mut self, n: usize) {
         self.start += n;
@@ -72,10 +82,10 @@ impl Inbox {
 
     /// As [`Inbox::fill`].
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &mut Reader<'_>) -> Poll<io::Result<usize>> {
-        let filled = match from.poll_ready(cx)? {
-            Poll::Ready(()) => self.poll_read(cx, from),
-            Poll::Pending => Poll::Pending,
-        };
+        // To borrow a buffer costs less than to ask first; what rests would have to be moved into it.
+        let asks = matches!(self.memory, Memory::Resting(_)) || matches!(from, Reader::Pipe(_));
+        let ready = if asks { from.poll_ready(cx)? } else { Poll::Ready(()) };
+        let filled = if ready.is_ready() { self.poll_read(cx, from) } else { Poll::Pending };
         if filled.is_pending() {
             self.rest();
         }

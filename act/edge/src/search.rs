@@ -26,6 +26,8 @@ pub(crate) struct Search<'a> {
     set: &'a Set,
     kind: Kind,
     hint: Hint,
+    /// The moment of the first choice: the clock need not be asked again for it.
+    now: Cell<Option<Instant>>,
     tried: Vec<Rc<Entry>>,
     /// The instance that was chosen last, and when.
     at: Option<(Ticket, Instant)>,
@@ -69,13 +71,14 @@ pub(crate) enum Failure {
 }
 
 impl<'a> Search<'a> {
-    /// One for work of which `hint` is known.
-    pub(crate) fn new(config: &'a Config, set: &'a Set, kind: Kind, hint: Hint) -> Search<'a> {
+    /// One for work of which `hint` is known, and which is looked at `now`.
+    pub(crate) fn new(config: &'a Config, set: &'a Set, kind: Kind, hint: Hint, now: Instant) -> Search<'a> {
         Search {
             config,
             set,
             kind,
             hint,
+            now: Cell::new(Some(now)),
             tried: Vec::new(),
             at: None,
             heard: Cell::new(false),
@@ -198,10 +201,13 @@ impl<'a> Search<'a> {
         if self.held.is_none() && self.set.crowd().is_some_and(|crowd| crowd.waits()) {
             return Err(NoPick::Full);
         }
-        let untried = self.set.choose(self.kind, self.hint, &self.tried);
+        let now = self.now.take().unwrap_or_else(Instant::now);
+        let untried = self.set.choose(self.kind, self.hint, &self.tried, now);
         match self.failed {
             // It may be the only one: a new connection to it is worth a try.
-            Some((_, Failure::BrokeOff)) => untried.or_else(|_| self.set.choose(self.kind, self.hint, &[])),
+            Some((_, Failure::BrokeOff)) => {
+                untried.or_else(|_| self.set.choose(self.kind, self.hint, &[], now))
+            }
             _ => untried,
         }
     }

@@ -124,15 +124,20 @@ impl Set {
         Hint::of_source(&self.policy.borrow(), source)
     }
 
-    /// Chooses an instance that was not tried yet, and counts the work on it.
+    /// Chooses an instance that was not tried yet, and counts the work on it from `now` on.
     ///
     /// # Errors
     /// There is none that can take it.
-    pub(crate) fn choose(&self, kind: Kind, hint: Hint, tried: &[Rc<Entry>]) -> Result<Chosen, NoPick> {
+    pub(crate) fn choose(
+        &self,
+        kind: Kind,
+        hint: Hint,
+        tried: &[Rc<Entry>],
+        now: Instant,
+    ) -> Result<Chosen, NoPick> {
         let targets = self.targets.borrow();
         let mut roster = self.roster.borrow_mut();
         for _ in 0..RACES {
-            let now = Instant::now();
             let load = |place: usize| targets[place].entry.load.now();
             let tried = |place: usize| is_tried(&targets[place], tried.iter());
             let (chance, at) = (self.draw(), self.micros(now));

@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a TLS client is told that asks for a name which nobody here has (RFC 6066, 3): a fatal alert of TLS 1.2,
 /// `unrecognized_name`.
@@ -73,7 +73,7 @@ fn limits(set: &Set, claim: &Claim) -> Limits {
 
 /// Finds an instance that takes the connection, and tells it of the client where it is to be told.
 async fn reach(config: &Config, set: &Set, client: &Stream, who: Who) -> Option<Reached> {
-    let mut search = Search::new(config, set, Kind::Stream, set.hint_of(who.source));
+    let mut search = Search::new(config, set, Kind::Stream, set.hint_of(who.source), Instant::now());
     loop {
         let Chosen { claim, address, .. } = search.next().await.ok()?;
         let version = set.with_policy(|policy| policy.send_proxy);

@@ -158,8 +158,9 @@ impl Flows {
         client: SocketAddr,
         tried: &[Rc<Entry>],
     ) -> io::Result<Option<Rc<Flow>>> {
-        let chosen =
-            self.has_room().then(|| route.own.choose(Kind::Stream, route.own.hint_of(client), tried));
+        let chosen = self.has_room().then(|| {
+            route.own.choose(Kind::Stream, route.own.hint_of(client), tried, Instant::now().into_std())
+        });
         let Some(Ok(Chosen { claim, address, ticket })) = chosen else {
             route.register.turned_away();
             return Ok(None);

@@ -69,9 +69,9 @@ fn wants_close(request: &Request) -> bool {
 }
 
 impl Client<'_> {
-    /// Has one request answered.
-    pub(super) async fn answer(&mut self, request: &Request) -> After {
-        let mut search = Search::new(self.config, &request.set, Kind::Request, request.hint);
+    /// Has one request answered, which is due `now`.
+    pub(super) async fn answer(&mut self, request: &Request, now: Instant) -> After {
+        let mut search = Search::new(self.config, &request.set, Kind::Request, request.hint, now);
         loop {
             let chosen = match search.next().await {
                 Ok(chosen) => chosen,
@@ -135,7 +135,7 @@ impl Client<'_> {
             return Box::pin(open).await;
         }
         let pooled = match take {
-            Take::Any => claim.entry().pool.take(address, request.head.repeat, Instant::now()),
+            Take::Any => claim.entry().pool.take(address, request.head.repeat, claim.began()),
             Take::Fresh => None,
         };
         match pooled {
@@ -225,6 +225,7 @@ impl Client<'_> {
         sending: &Sending,
         now: Instant,
     ) -> After {
+        self.rested = Some(now);
         let entry = at.claim.entry().clone();
         at.claim.end_at(Ending::Full { status: head.status }, now);
         if !sending.is_complete() {
@@ -235,7 +236,7 @@ impl Client<'_> {
             && entry.is_named()
             && at.answer.bytes().is_empty()
         {
-            entry.pool.put(at.address, at.upstream, promised);
+            entry.pool.put(at.address, at.upstream, promised, now);
         }
         self.inbox.consume(sending.in_inbox());
         match head.client {

@@ -59,7 +59,8 @@ pub(crate) async fn serve(
     caller: &Caller,
 ) -> Option<(Stream, Vec<u8>)> {
     let (read, write) = stream.split();
-    let mut client = Client { config, route, caller, begun: false, read, write, inbox: Inbox::default() };
+    let mut client =
+        Client { config, route, caller, begun: false, rested: None, read, write, inbox: Inbox::default() };
     let closing = pin!(route.closing.notified());
     let idle = tokio::time::sleep(config.idle_time);
     let wait = Wait { deadline: idle.deadline(), sleep: Box::pin(idle), closing };
@@ -84,6 +85,8 @@ struct Client<'a> {
     caller: &'a Caller,
     /// Whether it had a request: what begins a connection is that only at its beginning.
     begun: bool,
+    /// When its last answer was handed over, where that was looked at.
+    rested: Option<std::time::Instant>,
     read: Reader<'a>,
     write: Writer<'a>,
     inbox: Inbox,
@@ -140,7 +143,8 @@ impl Client<'_> {
     async fn head(&mut self, wait: &mut Wait<'_, '_>) -> Option<Result<usize, Reject>> {
         // Who comes while the listener closes may still have a request under way.
         let closed = self.route.stage() == Stage::Closed;
-        wait.set(if closed { self.config.linger_time } else { self.config.idle_time });
+        let since = self.rested.take().map_or_else(Instant::now, Instant::from_std);
+        wait.set(since, if closed { self.config.linger_time } else { self.config.idle_time });
         let mut seen = 0;
         loop {
             if let Some(found) = self.find_head(&mut seen).transpose() {
@@ -148,7 +152,7 @@ impl Client<'_> {
             }
             let length = self.inbox.bytes().len();
             if length > 0 && seen == 0 {
-                wait.set(self.config.head_time);
+                wait.set(Instant::now(), self.config.head_time);
             }
             seen = length;
             match wait.fill(&mut self.inbox, &mut self.read).await {
@@ -164,7 +168,7 @@ impl Client<'_> {
     /// One request whose head has arrived, or cannot be one, and its answer.
     async fn turn(&mut self, head: Result<usize, Reject>) -> After {
         match head.and_then(|end| self.take_request(end)) {
-            Ok(Taken::Request(request)) => self.answer(&request).await,
+            Ok(Taken::Request(request)) => self.answer(&request, request.visit.began()).await,
             Ok(Taken::Other(other)) => Box::pin(self.other(*other)).await,
             Err(_) if self.begins_http2() => After::Http2,
             Err(reject) => {
@@ -216,8 +220,8 @@ enum Arrived {
 }
 
 impl Wait<'_, '_> {
-    fn set(&mut self, limit: std::time::Duration) {
-        self.deadline = Instant::now() + limit;
+    fn set(&mut self, since: Instant, limit: std::time::Duration) {
+        self.deadline = since + limit;
         if self.deadline < self.sleep.deadline() {
             self.sleep.as_mut().reset(self.deadline);
         }

@@ -12,6 +12,7 @@ use naru_wire::{
     Answering, Coding, Onward, REQUEST_HEAD, Reject, RequestHead, Room, Sender, Trust, Version, find_end,
 };
 use std::rc::Rc;
+use std::time::Instant;
 
 /// A request that goes to an instance; its body may still be under way.
 pub(super) struct Request {
@@ -210,7 +211,7 @@ impl Client<'_> {
             }
         };
         match taken {
-            Taken::Request(request) => self.answer(&request).await,
+            Taken::Request(request) => self.answer(&request, Instant::now()).await,
             Taken::Other(other) => match other.what {
                 What::Answer(answer) => self.give(&answer, &other.head, &other.visit).await,
                 What::Wait(..) => unreachable!("leave is asked for once"),
