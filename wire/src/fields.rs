@@ -14,16 +14,19 @@ pub(crate) struct Fields<'b, 'r> {
     each: &'r [Header<'b>],
     /// As `each` is.
     kinds: [Field; FIELDS],
+    /// Whether one says who sent the message.
+    pub(crate) has_forwarded: bool,
 }
 
 impl<'b, 'r> Fields<'b, 'r> {
     /// Those that were read from `head`.
     pub(crate) fn of(head: &'b [u8], each: &'r [Header<'b>]) -> Fields<'b, 'r> {
-        let mut kinds = [Field::Other; FIELDS];
+        let (mut kinds, mut has_forwarded) = ([Field::Other; FIELDS], false);
         for (kind, field) in kinds.iter_mut().zip(each) {
             *kind = Field::of(field.name);
+            has_forwarded |= *kind == Field::Forwarded;
         }
-        Fields { head, each, kinds }
+        Fields { head, each, kinds, has_forwarded }
     }
 
     /// Each as it came, and what it means.
@@ -34,11 +37,6 @@ impl<'b, 'r> Fields<'b, 'r> {
     /// All values of a field, by its name in any case.
     pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
         self.each.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
-    }
-
-    /// Whether one says who sent the message.
-    pub(crate) fn has_forwarded(&self) -> bool {
-        self.kinds.contains(&Field::Forwarded)
     }
 
     /// Appends the lines of those that `goes`, as they came; but the one coding that is understood in the spelling that

@@ -142,7 +142,7 @@ impl<'b, 'r> Request<'b, 'r> {
 
     /// Whether it says by fields who sent it, where it may be believed.
     pub fn is_forwarded(&self) -> bool {
-        self.fields.has_forwarded()
+        self.fields.has_forwarded
     }
 
     /// Writes what the instance gets.

@@ -32,14 +32,16 @@ pub struct Lent<F: Future> {
     future: PhantomData<F>,
 }
 
-/// Puts a future, of at most 4 KiB, into memory of this thread's free list, or into new memory.
-pub fn lend<F: Future>(future: F) -> Lent<F> {
+/// Makes a future, of at most 4 KiB, in memory of this thread's free list, or in new memory. One that is made elsewhere
+/// would have to be copied there whole, most of which is room that it does not use yet.
+#[inline(always)]
+pub fn lend<F: Future>(make: impl FnOnce() -> F) -> Lent<F> {
     const { assert!(size_of::<F>() <= SIZE && align_of::<F>() <= align_of::<Piece>()) };
     let spare = PIECES.with_borrow_mut(Vec::pop);
     let piece = spare.unwrap_or_else(|| Box::new(Piece([const { MaybeUninit::uninit() }; SIZE])));
     let piece = NonNull::from(Box::leak(piece));
     // SAFETY: the piece is large enough and aligned, as asserted above, and nobody else has it.
-    unsafe { piece.cast::<F>().write(future) };
+    unsafe { piece.cast::<F>().write(make()) };
     Lent { piece, future: PhantomData }
 }
 
@@ -84,7 +86,7 @@ mod tests {
     #[tokio::test]
     async fn a_lent_future_is_the_future() {
         let text = String::from("borrowed");
-        let lent = lend(async {
+        let lent = lend(|| async {
             tokio::task::yield_now().await;
             text.len()
         });
@@ -95,14 +97,14 @@ mod tests {
     async fn memory_is_used_again_and_what_was_in_it_is_dropped() {
         let held = Rc::new(());
         let own = held.clone();
-        let first = lend(async move {
+        let first = lend(|| async move {
             tokio::task::yield_now().await;
             drop(own);
         });
         let place = first.piece;
         drop(first);
         assert_eq!(Rc::strong_count(&held), 1, "dropped before it was done, it drops what it holds");
-        let second = lend(async {});
+        let second = lend(|| async {});
         assert_eq!(second.piece, place);
         second.await;
         assert_eq!(PIECES.with_borrow(Vec::len), 1);

@@ -127,7 +127,13 @@ impl Reader<'_> {
 impl Writer<'_> {
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
         match self {
-            Writer::Plain(write) => poll_parts(Pin::new(write), cx, parts),
+            // Mostly there is room, and nobody need be told when there will be.
+            Writer::Plain(write) => match try_parts((*write).as_ref(), parts) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    poll_parts(Pin::new(write), cx, parts)
+                }
+                tried => Poll::Ready(tried),
+            },
             Writer::Tls(stream) => poll_parts(Pin::new(&mut *stream.borrow_mut()), cx, parts),
             Writer::Pipe(end) => end.poll_write(cx, parts),
         }
@@ -150,6 +156,13 @@ impl Writer<'_> {
                 Poll::Ready(Ok(()))
             }
         }
+    }
+}
+
+fn try_parts(to: &TcpStream, parts: [&[u8]; 2]) -> io::Result<usize> {
+    match parts {
+        [one, []] | [[], one] => to.try_write(one),
+        [one, two] => to.try_write_vectored(&[IoSlice::new(one), IoSlice::new(two)]),
     }
 }
 

@@ -118,7 +118,7 @@ enum After {
 impl Client<'_> {
     async fn serve_all(&mut self, mut wait: Wait<'_, '_>) -> After {
         while let Some(head) = self.head(&mut wait).await {
-            match lend(self.turn(head)).await {
+            match lend(|| self.turn(head)).await {
                 After::Next => {}
                 After::Close => {
                     Box::pin(linger(&mut self.read, &mut self.write, self.config.linger_time)).await;
