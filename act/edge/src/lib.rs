@@ -16,6 +16,7 @@
 //! socket. A request is repeated only if that cannot do harm.
 
 mod adopt;
+mod connection;
 mod drain;
 mod entrance;
 mod frames;

@@ -6,19 +6,15 @@
 
 use crate::Config;
 use crate::adopt::Adoption;
-use crate::entrance::{self, Entered};
-use crate::http1::Caller;
-use crate::http2::Served;
 use crate::listen::Lent;
 use crate::route::Route;
 use crate::table::{Plan, PlannedBackend};
-use crate::{http1, http2, listen, tcp, udp};
+use crate::{connection, listen, udp};
 use naru_books::{Entry, Life, News, Seen, Sheet};
 use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -361,7 +357,7 @@ impl Worker {
             let room = route.borrow().room.clone();
             room.vacancy().await;
             match listener.accept().await {
-                Ok((stream, peer)) => self.serve(route.borrow().clone(), stream, peer),
+                Ok((stream, peer)) => connection::begin(self, route.borrow().clone(), stream, peer),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(NO_DESCRIPTOR).await;
@@ -377,37 +373,10 @@ impl Worker {
         while let Ok((stream, peer)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             match stream {
-                Ok(stream) => self.serve(route.borrow().clone(), stream, peer),
+                Ok(stream) => connection::begin(self, route.borrow().clone(), stream, peer),
                 Err(error) => tracing::warn!(%error, "a connection could not be taken"),
             }
         }
-    }
-
-    fn serve(self: &Rc<Worker>, route: Rc<Route>, mut stream: TcpStream, peer: SocketAddr) {
-        let open = Open::new(self.clone(), route.clone());
-        let config = self.config.clone();
-        tokio::task::spawn_local(async move {
-            let Some(entered) = entrance::enter(&config, &route, &mut stream, peer).await else { return };
-            let Entered { place, who } = entered;
-            let Some(stream) = entrance::greet(&config, &route, stream).await else { return };
-            match route.protocol {
-                Protocol::Http | Protocol::Http2 => {
-                    let caller = Caller::new(who.source, &stream);
-                    let first = if stream.chose_http2() {
-                        Some((stream, vec![]))
-                    } else {
-                        http1::serve(&config, &route, stream, &caller).await
-                    };
-                    let Some((stream, first)) = first else { return };
-                    let (caller, _held) = (caller.of_http2(), Rc::new((open, place)));
-                    // Boxed: what is rarer must not make every connection larger.
-                    Box::pin(http2::serve(Rc::new(Served { config, route, caller, _held }), stream, first))
-                        .await;
-                }
-                // Of UDP there are no connections.
-                Protocol::Tcp | Protocol::Udp => Box::pin(tcp::serve(&config, &route, stream, who)).await,
-            }
-        });
     }
 
     fn tell(&self, now: (Instant, Time)) -> Told {
@@ -441,9 +410,18 @@ impl Worker {
         }
     }
 
-    fn connected(&self, now: usize) {
-        self.connections.set(now);
+    /// There is one connection more.
+    pub(crate) fn connected(&self) {
+        self.connections.set(self.connections.get() + 1);
         self.tell_open();
+    }
+
+    /// There is one less.
+    pub(crate) fn disconnected(&self) {
+        self.connections.set(self.connections.get() - 1);
+        self.tell_open();
+        self.room.notify_one();
+        self.ended.notify_one();
     }
 
     fn tell_open(&self) {
@@ -507,28 +485,4 @@ impl Worker {
 
 fn unfit(error: std::io::Error) {
     tracing::error!(%error, "a worker cannot wait on its socket");
-}
-
-/// A connection that is open, counted.
-struct Open {
-    worker: Rc<Worker>,
-    route: Rc<Route>,
-}
-
-impl Open {
-    fn new(worker: Rc<Worker>, route: Rc<Route>) -> Open {
-        worker.connected(worker.connections.get() + 1);
-        route.register.opened();
-        Open { worker, route }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let worker = &self.worker;
-        self.route.register.closed();
-        worker.connected(worker.connections.get() - 1);
-        worker.room.notify_one();
-        worker.ended.notify_one();
-    }
 }

@@ -68,7 +68,7 @@ fn wants_close(request: &Request) -> bool {
     request.head.persistence == Persistence::Close
 }
 
-impl Client<'_> {
+impl Client<'_, '_> {
     /// Has one request answered, which is due `now`.
     pub(super) async fn answer(&mut self, request: &Request, now: Instant) -> After {
         let mut search = Search::new(self.config, &request.set, Kind::Request, request.hint, now);
@@ -158,7 +158,7 @@ impl Client<'_> {
             text: &request.text,
             route: self.route,
             search,
-            scheme: self.caller.scheme,
+            scheme: self.caller.scheme(),
             claim: &mut at.claim,
             answer: &mut at.answer,
             sending,

@@ -31,55 +31,80 @@ pub(crate) struct Caller {
     source: IpAddr,
     /// The same, as a text.
     address: Rc<str>,
-    /// `http` or `https`.
-    scheme: &'static str,
-    /// What is spoken to the client, as an access log has it. `None`: what its requests say.
-    protocol: Option<&'static str>,
+    scheme: Scheme,
+    speaks: Speaks,
+}
+
+#[derive(Clone, Copy)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+/// What is spoken to the client.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    /// The version that its requests say.
+    Http1,
+    Http2,
 }
 
 impl Caller {
     pub(crate) fn new(source: SocketAddr, stream: &Stream) -> Caller {
         let source = source.ip().to_canonical();
-        let scheme = if matches!(stream, Stream::Tls(_)) { "https" } else { "http" };
-        Caller { source, address: source.to_string().into(), scheme, protocol: None }
+        let scheme = if matches!(stream, Stream::Tls(_)) { Scheme::Https } else { Scheme::Http };
+        Caller { source, address: source.to_string().into(), scheme, speaks: Speaks::Http1 }
     }
 
     /// The same, who turned out to speak HTTP/2.
     pub(crate) fn of_http2(self) -> Caller {
-        Caller { protocol: Some("HTTP/2.0"), ..self }
+        Caller { speaks: Speaks::Http2, ..self }
+    }
+
+    /// How the client came, as addresses have it.
+    fn scheme(&self) -> &'static str {
+        match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
     }
 }
 
-/// Serves one client until either side has had enough. A client that speaks HTTP/2 comes back, with what was read of
-/// it.
-pub(crate) async fn serve(
+/// Serves one client until either side has had enough.
+pub(crate) async fn serve(config: &Config, route: &Route, mut stream: Stream, caller: &Caller) {
+    // What speaks HTTP/2 itself does not begin it anew.
+    let _none = serve_on(config, route, &mut stream, caller).await;
+}
+
+/// The same. What was read of a client that speaks HTTP/2 comes back, and it was served nothing.
+pub(crate) async fn serve_on(
     config: &Config,
     route: &Route,
-    mut stream: Stream,
+    stream: &mut Stream,
     caller: &Caller,
-) -> Option<(Stream, Vec<u8>)> {
-    let (read, write) = stream.split();
-    let mut client =
-        Client { config, route, caller, begun: false, rested: None, read, write, inbox: Inbox::default() };
+) -> Option<Vec<u8>> {
     let closing = pin!(route.closing.notified());
-    let idle = tokio::time::sleep(config.idle_time);
-    let wait = Wait { deadline: idle.deadline(), sleep: Box::pin(idle), closing };
-    match client.serve_all(wait).await {
-        After::Http2 => {
-            let first = client.inbox.bytes().to_vec();
-            Some((stream, first))
+    let end = {
+        let (read, write) = stream.split();
+        let sleep = Box::pin(tokio::time::sleep(config.idle_time));
+        let wait = Wait { deadline: sleep.deadline(), sleep, closing };
+        let inbox = Inbox::default();
+        let mut client =
+            Client { config, route, caller, begun: false, rested: None, read, write, inbox, wait };
+        match client.serve_all().await {
+            After::Http2 => return Some(client.inbox.bytes().to_vec()),
+            end => end,
         }
-        After::Reset => {
-            // Nothing else tells this client that its answer is not whole.
-            let _ = stream.set_zero_linger();
-            None
-        }
-        After::Next | After::Close | After::Done | After::Drop => None,
+    };
+    if end == After::Reset {
+        // Nothing else tells this client that its answer is not whole.
+        let _ = stream.set_zero_linger();
     }
+    None
 }
 
 /// A client's connection.
-struct Client<'a> {
+struct Client<'a, 'b> {
     config: &'a Config,
     route: &'a Route,
     caller: &'a Caller,
@@ -90,6 +115,7 @@ struct Client<'a> {
     read: Reader<'a>,
     write: Writer<'a>,
     inbox: Inbox,
+    wait: Wait<'a, 'b>,
 }
 
 /// What the client's connection is to become after an answer, as far as it is for the client and the
@@ -115,9 +141,9 @@ enum After {
     Http2,
 }
 
-impl Client<'_> {
-    async fn serve_all(&mut self, mut wait: Wait<'_, '_>) -> After {
-        while let Some(head) = self.head(&mut wait).await {
+impl Client<'_, '_> {
+    async fn serve_all(&mut self) -> After {
+        while let Some(head) = self.head().await {
             match lend(|| self.turn(head)).await {
                 After::Next => {}
                 After::Close => {
@@ -140,11 +166,11 @@ impl Client<'_> {
     /// Waits for the head of a request, and says where it ends, or why there will be none. That is all that an idle
     /// connection does, and one whose client is slow, so their memory is what this needs. `None`: the client is gone, or
     /// has waited long enough.
-    async fn head(&mut self, wait: &mut Wait<'_, '_>) -> Option<Result<usize, Reject>> {
+    async fn head(&mut self) -> Option<Result<usize, Reject>> {
         // Who comes while the listener closes may still have a request under way.
         let closed = self.route.stage() == Stage::Closed;
         let since = self.rested.take().map_or_else(Instant::now, Instant::from_std);
-        wait.set(since, if closed { self.config.linger_time } else { self.config.idle_time });
+        self.wait.set(since, if closed { self.config.linger_time } else { self.config.idle_time });
         let mut seen = 0;
         loop {
             if let Some(found) = self.find_head(&mut seen).transpose() {
@@ -152,10 +178,10 @@ impl Client<'_> {
             }
             let length = self.inbox.bytes().len();
             if length > 0 && seen == 0 {
-                wait.set(Instant::now(), self.config.head_time);
+                self.wait.set(Instant::now(), self.config.head_time);
             }
             seen = length;
-            match wait.fill(&mut self.inbox, &mut self.read).await {
+            match self.wait.fill(&mut self.inbox, &mut self.read).await {
                 Arrived::More => {}
                 Arrived::TooLate if length > 0 => {
                     return Some(Err(Reject::new(408, "the head took too long to arrive")));
@@ -180,7 +206,7 @@ impl Client<'_> {
 
     /// One inside a connection of HTTP/2 cannot begin another.
     fn begins_http2(&self) -> bool {
-        !self.begun && self.caller.protocol.is_none() && self.inbox.bytes().starts_with(HTTP2)
+        !self.begun && self.caller.speaks == Speaks::Http1 && self.inbox.bytes().starts_with(HTTP2)
     }
 
     /// Answers in the edge's own words.

@@ -1,6 +1,6 @@
 //! The next request of a connection: understood, looked at by the gate, and written for its instance.
 
-use super::{After, Client};
+use super::{After, Client, Speaks};
 use crate::Config;
 use crate::gate::{self, Pending, Verdict, Way};
 use crate::set::Set;
@@ -72,7 +72,7 @@ impl Request {
     }
 }
 
-impl Client<'_> {
+impl Client<'_, '_> {
     /// Finds where the next request's head ends, if it is there whole. The first `seen` bytes were looked at before.
     pub(super) fn find_head(&mut self, seen: &mut usize) -> Result<Option<usize>, Reject> {
         // Empty lines before a request are tolerated, as the standard asks.
@@ -150,10 +150,10 @@ impl Client<'_> {
             method: request.method,
             host: request.host.unwrap_or_default(),
             target: request.target,
-            protocol: match (self.caller.protocol, request.head.version) {
-                (Some(protocol), _) => protocol,
-                (None, Version::Http10) => "HTTP/1.0",
-                (None, Version::Http11) => "HTTP/1.1",
+            protocol: match (self.caller.speaks, request.head.version) {
+                (Speaks::Http2, _) => "HTTP/2.0",
+                (Speaks::Http1, Version::Http10) => "HTTP/1.0",
+                (Speaks::Http1, Version::Http11) => "HTTP/1.1",
             },
             field: &|name| request.field(name),
         };
@@ -167,7 +167,7 @@ impl Client<'_> {
             method: request.method,
             host: request.host,
             target: request.target,
-            scheme: self.caller.scheme,
+            scheme: self.caller.scheme(),
             source: if forwarded.is_some() {
                 gate.source(self.caller.source, forwarded)
             } else {
@@ -182,7 +182,7 @@ impl Client<'_> {
         let trust = if trusted { Trust::Forwarded } else { Trust::Nothing };
         Sender {
             client: &self.caller.address,
-            scheme: self.caller.scheme,
+            scheme: self.caller.scheme(),
             address: &self.route.address,
             trust,
         }

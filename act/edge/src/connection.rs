@@ -1,0 +1,95 @@
+//! A connection, from the moment that it was accepted to its end.
+//!
+//! Ten thousand that wait are the usual case: what one holds while it waits is kept small, and what it needs before and
+//! after lies elsewhere.
+
+use crate::entrance::{self, Entered, Who};
+use crate::http1::Caller;
+use crate::http2::Served;
+use crate::room::Place;
+use crate::route::Route;
+use crate::worker::Worker;
+use crate::{http1, http2, tcp};
+use naru_carry::Stream;
+use naru_model::Protocol;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use tokio::net::TcpStream;
+
+/// Carries a connection that was accepted to its end.
+pub(crate) fn begin(worker: &Rc<Worker>, route: Rc<Route>, stream: TcpStream, peer: SocketAddr) {
+    let open = Open::new(worker.clone(), route);
+    // Boxed: its memory is free again once the connection is in.
+    tokio::task::spawn_local(carry(Box::pin(enter(open, stream, peer))));
+}
+
+/// A connection that is in.
+struct Connection {
+    open: Open,
+    /// Held for as long as the connection is open.
+    place: Place,
+    stream: Stream,
+}
+
+async fn enter(open: Open, mut stream: TcpStream, peer: SocketAddr) -> Option<(Connection, Who)> {
+    let (config, route) = (&open.worker.config, &open.route);
+    let Entered { place, who } = entrance::enter(config, route, &mut stream, peer).await?;
+    let stream = entrance::greet(config, route, stream).await?;
+    Some((Connection { open, place, stream }, who))
+}
+
+async fn carry(entering: Pin<Box<impl Future<Output = Option<(Connection, Who)>>>>) {
+    let Some((mut connection, who)) = entering.await else { return };
+    let Open { worker, route } = &connection.open;
+    match route.protocol {
+        Protocol::Http | Protocol::Http2 => {
+            let caller = Caller::new(who.source, &connection.stream);
+            let first = if connection.stream.chose_http2() {
+                Some(vec![])
+            } else {
+                http1::serve_on(&worker.config, route, &mut connection.stream, &caller).await
+            };
+            if let Some(first) = first {
+                // Boxed: what is rarer must not make every connection larger.
+                Box::pin(streams(connection, caller, first)).await;
+            }
+        }
+        // The same. Of UDP there are no connections.
+        Protocol::Tcp | Protocol::Udp => Box::pin(pass(connection, who)).await,
+    }
+}
+
+async fn streams(connection: Connection, caller: Caller, first: Vec<u8>) {
+    let Connection { open, place, stream } = connection;
+    let (config, route) = (open.worker.config.clone(), open.route.clone());
+    let served = Served { config, route, caller: caller.of_http2(), _held: Rc::new((open, place)) };
+    http2::serve(Rc::new(served), stream, first).await;
+}
+
+async fn pass(connection: Connection, who: Who) {
+    let Connection { open, place: _held, stream } = connection;
+    tcp::serve(&open.worker.config, &open.route, stream, who).await;
+}
+
+/// A connection that is open, counted.
+struct Open {
+    worker: Rc<Worker>,
+    route: Rc<Route>,
+}
+
+impl Open {
+    fn new(worker: Rc<Worker>, route: Rc<Route>) -> Open {
+        worker.connected();
+        route.register.opened();
+        Open { worker, route }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.route.register.closed();
+        self.worker.disconnected();
+    }
+}
