@@ -32,6 +32,7 @@ mod table;
 mod tcp;
 mod tunnel;
 mod udp;
+mod waits;
 mod worker;
 
 pub use listen::Lent;

@@ -9,6 +9,7 @@ use crate::gate::Gate;
 use crate::room::Room;
 use crate::set::Set;
 use crate::table::{PlannedEntrance, PlannedListener};
+use crate::waits::Waits;
 use naru_books::{Listened, Register};
 use naru_model::{ListenerSnapshot, Protocol};
 use std::cell::{Cell, RefCell};
@@ -29,7 +30,9 @@ pub(crate) struct Route {
     entrance: RefCell<Arc<PlannedEntrance>>,
     /// The places for connections, which all workers have in common.
     pub(crate) room: Arc<Room>,
-    /// Told when the listener is removed, to connections that wait for their next request.
+    /// Connections that wait for their next request.
+    pub(crate) waits: Rc<Waits>,
+    /// Told when the listener is removed, to flows of datagrams.
     pub(crate) closing: Notify,
     /// Told when the listener is removed, or left to a successor: connections whose protocol can say ahead
     /// that they take no more work (as HTTP/2 can) say so now.
@@ -61,6 +64,7 @@ impl Route {
             tls: RefCell::default(),
             entrance: RefCell::new(listener.entrance.clone()),
             room: listener.room.clone(),
+            waits: Waits::new(),
             closing: Notify::new(),
             leaving: Notify::new(),
             stage: Cell::new(Stage::Open),
@@ -102,6 +106,7 @@ impl Route {
         self.room.limit(None);
         self.leaving.notify_waiters();
         self.closing.notify_waiters();
+        self.waits.close();
     }
 
     /// No more connections come here, since a successor takes them: each closes with its next answer.

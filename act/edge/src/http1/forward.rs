@@ -68,7 +68,7 @@ fn wants_close(request: &Request) -> bool {
     request.head.persistence == Persistence::Close
 }
 
-impl Client<'_, '_> {
+impl Client<'_> {
     /// Has one request answered, which is due `now`.
     pub(super) async fn answer(&mut self, request: &Request, now: Instant) -> After {
         let mut search = Search::new(self.config, &request.set, Kind::Request, request.hint, now);

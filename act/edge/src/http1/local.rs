@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-impl Client<'_, '_> {
+impl Client<'_> {
     /// Gives an answer whose request's body, if there is one, was not read.
     pub(super) async fn give(&mut self, answer: &Answer, request: &RequestHead, visit: &Visit) -> After {
         visit.own(answer.status, answer.reason);

@@ -8,18 +8,17 @@ mod take;
 
 use crate::Config;
 use crate::route::{Route, Stage};
+use crate::waits::{Over, Waiting};
 use naru_books::Visit;
 use naru_carry::{HeadText, Inbox, Reader, Stream, Writer, finish, lend, linger, write_all};
 use naru_wire::{Method, Persistence, Reject, RequestHead};
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
+use std::time::Instant;
 use take::Taken;
-use tokio::sync::futures::Notified;
-use tokio::time::{Instant, Sleep};
 
 /// How a client of HTTP/2 begins, as HTTP/1.1 sees it (RFC 9113, 3.4).
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
@@ -83,14 +82,11 @@ pub(crate) async fn serve_on(
     stream: &mut Stream,
     caller: &Caller,
 ) -> Option<Vec<u8>> {
-    let closing = pin!(route.closing.notified());
     let end = {
         let (read, write) = stream.split();
-        let sleep = Box::pin(tokio::time::sleep(config.idle_time));
-        let wait = Wait { deadline: sleep.deadline(), sleep, closing };
-        let inbox = Inbox::default();
+        let (waiting, inbox) = (route.waits.enter(), Inbox::default());
         let mut client =
-            Client { config, route, caller, begun: false, rested: None, read, write, inbox, wait };
+            Client { config, route, caller, begun: false, rested: None, read, write, inbox, waiting };
         match client.serve_all().await {
             After::Http2 => return Some(client.inbox.bytes().to_vec()),
             end => end,
@@ -104,18 +100,18 @@ pub(crate) async fn serve_on(
 }
 
 /// A client's connection.
-struct Client<'a, 'b> {
+struct Client<'a> {
     config: &'a Config,
     route: &'a Route,
     caller: &'a Caller,
     /// Whether it had a request: what begins a connection is that only at its beginning.
     begun: bool,
     /// When its last answer was handed over, where that was looked at.
-    rested: Option<std::time::Instant>,
+    rested: Option<Instant>,
     read: Reader<'a>,
     write: Writer<'a>,
     inbox: Inbox,
-    wait: Wait<'a, 'b>,
+    waiting: Waiting<'a>,
 }
 
 /// What the client's connection is to become after an answer, as far as it is for the client and the
@@ -141,7 +137,7 @@ enum After {
     Http2,
 }
 
-impl Client<'_, '_> {
+impl Client<'_> {
     async fn serve_all(&mut self) -> After {
         while let Some(head) = self.head().await {
             match lend(|| self.turn(head)).await {
@@ -169,8 +165,8 @@ impl Client<'_, '_> {
     async fn head(&mut self) -> Option<Result<usize, Reject>> {
         // Who comes while the listener closes may still have a request under way.
         let closed = self.route.stage() == Stage::Closed;
-        let since = self.rested.take().map_or_else(Instant::now, Instant::from_std);
-        self.wait.set(since, if closed { self.config.linger_time } else { self.config.idle_time });
+        let limit = if closed { self.config.linger_time } else { self.config.idle_time };
+        self.waiting.until(self.rested.take().unwrap_or_else(Instant::now) + limit);
         let mut seen = 0;
         loop {
             if let Some(found) = self.find_head(&mut seen).transpose() {
@@ -178,10 +174,10 @@ impl Client<'_, '_> {
             }
             let length = self.inbox.bytes().len();
             if length > 0 && seen == 0 {
-                self.wait.set(Instant::now(), self.config.head_time);
+                self.waiting.until(Instant::now() + self.config.head_time);
             }
             seen = length;
-            match self.wait.fill(&mut self.inbox, &mut self.read).await {
+            match self.arrive().await {
                 Arrived::More => {}
                 Arrived::TooLate if length > 0 => {
                     return Some(Err(Reject::new(408, "the head took too long to arrive")));
@@ -189,6 +185,21 @@ impl Client<'_, '_> {
                 Arrived::TooLate | Arrived::End => return None,
             }
         }
+    }
+
+    async fn arrive(&mut self) -> Arrived {
+        poll_fn(|cx| {
+            if let Poll::Ready(read) = self.inbox.poll_fill(cx, &mut self.read) {
+                return Poll::Ready(if matches!(read, Ok(1..)) { Arrived::More } else { Arrived::End });
+            }
+            match self.waiting.look(cx) {
+                Some(Over::Late) => Poll::Ready(Arrived::TooLate),
+                // A request that is under way is let finish.
+                Some(Over::Closing) if self.inbox.bytes().is_empty() => Poll::Ready(Arrived::End),
+                Some(Over::Closing) | None => Poll::Pending,
+            }
+        })
+        .await
     }
 
     /// One request whose head has arrived, or cannot be one, and its answer.
@@ -230,49 +241,9 @@ impl Client<'_, '_> {
     }
 }
 
-/// Waiting for a client, with an end.
-struct Wait<'a, 'b> {
-    deadline: Instant,
-    /// Set anew only when it fires too early: a timer for each request would cost more than the request.
-    sleep: Pin<Box<Sleep>>,
-    closing: Pin<&'a mut Notified<'b>>,
-}
-
-/// What ended the wait.
+/// What ended the wait for a client.
 enum Arrived {
     More,
     End,
     TooLate,
-}
-
-impl Wait<'_, '_> {
-    fn set(&mut self, since: Instant, limit: std::time::Duration) {
-        self.deadline = since + limit;
-        if self.deadline < self.sleep.deadline() {
-            self.sleep.as_mut().reset(self.deadline);
-        }
-    }
-
-    async fn fill(&mut self, inbox: &mut Inbox, from: &mut Reader<'_>) -> Arrived {
-        poll_fn(|cx| {
-            if let Poll::Ready(read) = inbox.poll_fill(cx, from) {
-                return Poll::Ready(if matches!(read, Ok(1..)) { Arrived::More } else { Arrived::End });
-            }
-            if inbox.bytes().is_empty() && self.closing.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Arrived::End);
-            }
-            self.poll_deadline(cx).map(|()| Arrived::TooLate)
-        })
-        .await
-    }
-
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            ready!(self.sleep.as_mut().poll(cx));
-            if self.deadline <= Instant::now() {
-                return Poll::Ready(());
-            }
-            self.sleep.as_mut().reset(self.deadline);
-        }
-    }
 }

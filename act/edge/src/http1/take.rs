@@ -72,7 +72,7 @@ impl Request {
     }
 }
 
-impl Client<'_, '_> {
+impl Client<'_> {
     /// Finds where the next request's head ends, if it is there whole. The first `seen` bytes were looked at before.
     pub(super) fn find_head(&mut self, seen: &mut usize) -> Result<Option<usize>, Reject> {
         // Empty lines before a request are tolerated, as the standard asks.
