@@ -1,6 +1,7 @@
 //! Bytes between sockets: memory on loan while they move (`buffer`), reading and writing that give up on a peer that
 //! stopped (`transfer`), a client's connection with or without TLS (`stream`),
-//! connections inside the process (`pipe`), what is needed only while a request is answered (`loan`), and the connections to instances that wait for their next request (`pool`).
+//! connections inside the process (`pipe`), what is needed only while a request is answered (`loan`), and connections that
+//! wait for their next request: those of clients (`waits`) and those to instances (`pool`).
 //!
 //! Nothing here knows what the bytes mean, who counts them, or why they are carried.
 
@@ -10,6 +11,7 @@ mod pipe;
 mod pool;
 mod stream;
 mod transfer;
+mod waits;
 
 pub use buffer::{Buffer, HeadText, SIZE};
 pub use loan::{Lent, lend};
@@ -17,3 +19,4 @@ pub use pipe::{End, pipe};
 pub use pool::{Origin, Pool, Shared, Upstream};
 pub use stream::{Reader, Stream, Writer};
 pub use transfer::{Inbox, finish, linger, write_all};
+pub use waits::{Over, Waiting, Waits};

@@ -32,7 +32,6 @@ mod table;
 mod tcp;
 mod tunnel;
 mod udp;
-mod waits;
 mod worker;
 
 pub use listen::Lent;

@@ -8,9 +8,8 @@ mod take;
 
 use crate::Config;
 use crate::route::{Route, Stage};
-use crate::waits::{Over, Waiting};
 use naru_books::Visit;
-use naru_carry::{HeadText, Inbox, Reader, Stream, Writer, finish, lend, linger, write_all};
+use naru_carry::{HeadText, Inbox, Over, Reader, Stream, Waiting, Writer, finish, lend, linger, write_all};
 use naru_wire::{Method, Persistence, Reject, RequestHead};
 use std::cell::Cell;
 use std::future::poll_fn;

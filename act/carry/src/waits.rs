@@ -15,7 +15,7 @@ use tokio::time::sleep_until;
 const GRAIN: Duration = Duration::from_millis(50);
 
 /// The connections of a listener.
-pub(crate) struct Waits {
+pub struct Waits {
     began: Instant,
     entries: RefCell<Entries>,
     /// When the timer goes off next. `None`: there is no timer.
@@ -52,7 +52,7 @@ const FREE: Entry = Entry { waker: None, until: Millis::MAX, late: false, closin
 
 /// Why a connection need not wait any longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Over {
+pub enum Over {
     /// It has waited for as long as it may.
     Late,
     /// Its listener has ended since it began.
@@ -60,14 +60,14 @@ pub(crate) enum Over {
 }
 
 /// A connection among them, until this is dropped.
-pub(crate) struct Waiting<'a> {
+pub struct Waiting<'a> {
     waits: &'a Rc<Waits>,
     key: u32,
 }
 
 impl Waits {
     /// None yet.
-    pub(crate) fn new() -> Rc<Waits> {
+    pub fn new() -> Rc<Waits> {
         Rc::new(Waits {
             began: Instant::now(),
             entries: RefCell::default(),
@@ -77,7 +77,7 @@ impl Waits {
     }
 
     /// One more, without a deadline yet.
-    pub(crate) fn enter(self: &Rc<Waits>) -> Waiting<'_> {
+    pub fn enter(self: &Rc<Waits>) -> Waiting<'_> {
         let mut entries = self.entries.borrow_mut();
         let key = entries.free.pop().unwrap_or(entries.each.len() as u32);
         match entries.each.get_mut(key as usize) {
@@ -89,7 +89,7 @@ impl Waits {
     }
 
     /// The listener ends: none that is here waits for another request.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         for entry in &mut self.entries.borrow_mut().each {
             entry.closing = true;
             // Waking only says that the task is to be run, later.
@@ -145,14 +145,14 @@ impl Waits {
 
 impl Waiting<'_> {
     /// It may wait until then.
-    pub(crate) fn until(&self, at: Instant) {
+    pub fn until(&self, at: Instant) {
         let until = self.waits.millis(at);
         self.with(|entry| (entry.until, entry.late) = (until, false));
         self.waits.watch(until);
     }
 
     /// Why it need not wait any longer. `None`: it has to, and the task is woken when that changes.
-    pub(crate) fn look(&self, cx: &Context<'_>) -> Option<Over> {
+    pub fn look(&self, cx: &Context<'_>) -> Option<Over> {
         self.with(|entry| {
             if !entry.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 entry.waker = Some(cx.waker().clone());
