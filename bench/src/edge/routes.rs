@@ -8,6 +8,7 @@ use clap::Args;
 use naru_model::{
     Backend, Forward, Generation, Match, Protocol, ReleaseNo, RouteTable, Rule, RuleAction, Split,
 };
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -69,20 +70,26 @@ impl Routes {
 
     fn cost(&self, lab: &mut Lab<'_>, report: &mut Report) -> io::Result<()> {
         let time = Duration::from_secs_f64(self.seconds);
-        let (mut one, mut all) = (Vec::new(), Vec::new());
+        let tables = [Table::One, Table::OneToMany, Table::All(self.routes)];
+        let mut costs = [Vec::new(), Vec::new(), Vec::new()];
         for round in 0..self.rounds {
-            // Whatever grows or falls meanwhile meets both alike.
-            let order = if round % 2 == 0 { [1, self.routes] } else { [self.routes, 1] };
-            for routes in order {
-                let cost = lab.cost(routes, time)?;
-                eprintln!("  round {} {routes:>5} routes {cost:>8.1} µs", round + 1);
-                if routes == 1 { one.push(cost) } else { all.push(cost) }
+            // Whatever grows or falls meanwhile meets all alike.
+            for at in (0..3).map(|at| (at + round) % 3) {
+                let cost = lab.cost(tables[at], time)?;
+                eprintln!("  round {} {:<40} {cost:>8.1} µs", round + 1, tables[at].to_string());
+                costs[at].push(cost);
             }
         }
-        report.figure("CPU for a request with one route", format!("{:.1} µs", median(&one)));
-        report.figure("CPU for a request with all", format!("{:.1} µs", median(&all)));
-        let ratios: Vec<f64> = one.iter().zip(&all).map(|(one, all)| one / all).collect();
-        report.ratio("requests a core with all, of those with one", median(&ratios), NO_LOSS);
+        for (table, costs) in tables.iter().zip(&costs) {
+            report.figure(&format!("CPU for a request with {table}"), format!("{:.1} µs", median(costs)));
+        }
+        let [one, many, all] = &costs;
+        let of = |less: &[f64]| {
+            let ratios: Vec<f64> = less.iter().zip(all).map(|(less, all)| less / all).collect();
+            median(&ratios)
+        };
+        report.figure("requests a core with all, of those with one to two", format!("{:.2} ×", of(one)));
+        report.ratio("of those with one to as many as are asked", of(many), NO_LOSS);
         Ok(())
     }
 
@@ -136,10 +143,10 @@ impl Lab<'_> {
         Ok((running, places))
     }
 
-    fn cost(&mut self, routes: usize, time: Duration) -> io::Result<f64> {
+    fn cost(&mut self, by: Table, time: Duration) -> io::Result<f64> {
         let (mut running, places) = self.start()?;
-        running.apply(&table(&places, routes, 1))?;
-        let groups = self.load(places.http, routes)?;
+        running.apply(&by.table(&places))?;
+        let groups = self.load(places.http, by.routes())?;
         self.engine.run(WARM)?;
         self.clear(&groups);
         let cpu = running.cpu()?;
@@ -172,6 +179,46 @@ impl Lab<'_> {
             self.engine.close(*group);
         }
         (done, faults)
+    }
+}
+
+/// What the cost of a request is measured by. Each client has a connection to each instance that its route leads to, so
+/// with more instances there are more connections, for the system too: what routes cost is what is left where those
+/// are alike.
+#[derive(Clone, Copy, Debug)]
+enum Table {
+    /// One route, to two instances.
+    One,
+    /// One route, to as many instances as the clients ask by all routes.
+    OneToMany,
+    /// So many routes, to two instances each.
+    All(usize),
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Table::One => out.write_str("one route to 2 instances"),
+            Table::OneToMany => write!(out, "one route to {} instances", CLIENTS * 2),
+            Table::All(routes) => write!(out, "{routes} routes to {} instances", routes * 2),
+        }
+    }
+}
+
+impl Table {
+    fn routes(self) -> usize {
+        match self {
+            Table::One | Table::OneToMany => 1,
+            Table::All(routes) => routes,
+        }
+    }
+
+    fn table(self, places: &Places) -> RouteTable {
+        let web: Vec<SocketAddr> = match self {
+            Table::One | Table::All(_) => places.web.clone(),
+            Table::OneToMany => places.web.iter().copied().cycle().take(CLIENTS * 2).collect(),
+        };
+        table(&Places { web, ..places.clone() }, self.routes(), 1)
     }
 }
 
