@@ -15,7 +15,7 @@ mod waits;
 
 pub use buffer::{Buffer, HeadText, SIZE};
 pub use loan::{Lent, lend};
-pub use pipe::{End, pipe};
+pub use pipe::{End, Next, pipe};
 pub use pool::{Origin, Pool, Shared, Upstream};
 pub use stream::{Reader, Stream, Writer};
 pub use transfer::{Inbox, finish, linger, write_all};

@@ -32,6 +32,9 @@ pub struct Lent<F: Future> {
     future: PhantomData<F>,
 }
 
+// Moving it moves the pointer alone.
+impl<F: Future> Unpin for Lent<F> {}
+
 /// Makes a future, of at most 4 KiB, in memory of this thread's free list, or in new memory. One that is made elsewhere
 /// would have to be copied there whole, most of which is room that it does not use yet.
 #[inline(always)]

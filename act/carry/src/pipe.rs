@@ -2,6 +2,7 @@
 //!
 //! Both ends are of one thread. Like a socket's, its memory is lent only while bytes are in it.
 
+use crate::buffer::SIZE;
 use crate::stream::Writer;
 use crate::transfer::{Inbox, write_all};
 use std::cell::{Cell, RefCell};
@@ -13,8 +14,9 @@ use tokio::io::ReadBuf;
 
 /// One end. Dropped, it ends both directions: the peer reads what is still there, and can write no more.
 pub struct End {
-    incoming: Rc<RefCell<Lane>>,
-    outgoing: Rc<RefCell<Lane>>,
+    lanes: Rc<[RefCell<Lane>; 2]>,
+    /// Which of them it reads; it writes the other.
+    side: usize,
 }
 
 /// One direction.
@@ -40,10 +42,21 @@ enum State {
     Unread,
 }
 
+/// What follows the bytes that are there to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// More may come.
+    More,
+    /// The end, as the peer said.
+    End,
+    /// Nothing: the peer is gone, and has not said the end.
+    Broken,
+}
+
 /// Two ends of one.
 pub fn pipe() -> (End, End) {
-    let (one, other) = (Rc::<RefCell<Lane>>::default(), Rc::<RefCell<Lane>>::default());
-    (End { incoming: one.clone(), outgoing: other.clone() }, End { incoming: other, outgoing: one })
+    let lanes = Rc::<[RefCell<Lane>; 2]>::default();
+    (End { lanes: lanes.clone(), side: 0 }, End { lanes, side: 1 })
 }
 
 impl End {
@@ -52,7 +65,7 @@ impl End {
     /// # Errors
     /// `ConnectionReset`: the peer is gone and has not said the end.
     pub fn poll_arrived(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let mut lane = self.incoming.borrow_mut();
+        let mut lane = self.incoming().borrow_mut();
         if !lane.inbox.bytes().is_empty() {
             return Poll::Ready(Ok(true));
         }
@@ -60,7 +73,7 @@ impl End {
             State::Finished => Poll::Ready(Ok(false)),
             State::Broken => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
             State::Open | State::Unread => {
-                lane.reader = Some(cx.waker().clone());
+                note(&mut lane.reader, cx);
                 Poll::Pending
             }
         }
@@ -68,7 +81,7 @@ impl End {
 
     /// Calls `take` with all bytes that are there; it returns how many it has used.
     pub fn take<T>(&self, take: impl FnOnce(&[u8]) -> (usize, T)) -> T {
-        let mut lane = self.incoming.borrow_mut();
+        let mut lane = self.incoming().borrow_mut();
         let (used, value) = take(lane.inbox.bytes());
         lane.consume(used);
         value
@@ -87,19 +100,70 @@ impl End {
         Poll::Ready(Ok(()))
     }
 
+    /// What follows the bytes that are there.
+    pub fn next(&self) -> Next {
+        match self.incoming().borrow().state {
+            State::Open | State::Unread => Next::More,
+            State::Finished => Next::End,
+            State::Broken => Next::Broken,
+        }
+    }
+
+    /// How many bytes can be written now. `None`: the peer reads no more.
+    pub fn room(&self) -> Option<usize> {
+        let lane = self.outgoing().borrow();
+        (lane.state == State::Open).then(|| SIZE - lane.inbox.bytes().len())
+    }
+
+    /// Writes what there is room for, and says how much that was.
+    pub fn put(&self, bytes: &[u8]) -> usize {
+        let mut lane = self.outgoing().borrow_mut();
+        if lane.state != State::Open {
+            return 0;
+        }
+        let n = lane.inbox.append(bytes);
+        if n > 0 {
+            lane.wake_reader();
+        }
+        n
+    }
+
+    /// Ends both directions, as dropping it does.
+    pub fn leave(&self) {
+        let mut out = self.outgoing().borrow_mut();
+        if out.state == State::Open {
+            out.state = State::Broken;
+        }
+        out.wake_reader();
+        drop(out);
+        let mut lane = self.incoming().borrow_mut();
+        lane.state = State::Unread;
+        lane.inbox = Inbox::default();
+        lane.wake_writer();
+    }
+
+    /// Another peer, in the memory of the last one, if that is gone.
+    pub fn renew(&self) -> Option<End> {
+        if Rc::strong_count(&self.lanes) > 1 {
+            return None;
+        }
+        self.lanes.iter().for_each(|lane| *lane.borrow_mut() = Lane::default());
+        Some(End { lanes: self.lanes.clone(), side: 1 - self.side })
+    }
+
     /// Writes what there is room for, of two parts in order.
     ///
     /// # Errors
     /// `BrokenPipe`: the peer is gone.
     pub fn poll_write(&self, cx: &mut Context<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
-        let mut lane = self.outgoing.borrow_mut();
+        let mut lane = self.outgoing().borrow_mut();
         if lane.state != State::Open {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let first = lane.inbox.append(parts[0]);
         let n = if first == parts[0].len() { first + lane.inbox.append(parts[1]) } else { first };
         if n == 0 {
-            lane.writer = Some(cx.waker().clone());
+            note(&mut lane.writer, cx);
             return Poll::Pending;
         }
         lane.wake_reader();
@@ -116,7 +180,7 @@ impl End {
 
     /// Says the end: the peer reads it after all that was written.
     pub fn finish(&self) {
-        let mut lane = self.outgoing.borrow_mut();
+        let mut lane = self.outgoing().borrow_mut();
         if lane.state == State::Open {
             lane.state = State::Finished;
             lane.wake_reader();
@@ -125,22 +189,39 @@ impl End {
 
     /// Waits until the peer can be written to no more.
     pub fn poll_unread(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut lane = self.outgoing.borrow_mut();
+        let mut lane = self.outgoing().borrow_mut();
         if lane.state == State::Unread {
             return Poll::Ready(());
         }
-        lane.writer = Some(cx.waker().clone());
+        note(&mut lane.writer, cx);
         Poll::Pending
     }
 
     /// What the peer wrote was handed to nobody: whoever it was for has certainly not seen any of it.
     pub fn set_unseen(&self) {
-        self.incoming.borrow_mut().unseen = true;
+        self.incoming().borrow_mut().unseen = true;
     }
 
     /// Whether the peer said so.
     pub fn is_unseen(&self) -> bool {
-        self.outgoing.borrow().unseen
+        self.outgoing().borrow().unseen
+    }
+
+    fn incoming(&self) -> &RefCell<Lane> {
+        &self.lanes[self.side]
+    }
+
+    fn outgoing(&self) -> &RefCell<Lane> {
+        &self.lanes[1 - self.side]
+    }
+}
+
+/// Keeps whom to wake.
+fn note(place: &mut Option<Waker>, cx: &Context<'_>) {
+    match place {
+        // Most often it is the same.
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *place = Some(cx.waker().clone()),
     }
 }
 
@@ -167,22 +248,13 @@ impl Lane {
 
 impl Drop for End {
     fn drop(&mut self) {
-        let mut out = self.outgoing.borrow_mut();
-        if out.state == State::Open {
-            out.state = State::Broken;
-        }
-        out.wake_reader();
-        drop(out);
-        let mut lane = self.incoming.borrow_mut();
-        lane.state = State::Unread;
-        lane.inbox = Inbox::default();
-        lane.wake_writer();
+        self.leave();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::pipe;
+    use super::{Next, pipe};
     use crate::SIZE;
     use std::future::poll_fn;
     use std::io::ErrorKind;
@@ -220,5 +292,22 @@ mod tests {
         assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
         assert_eq!(right.write([b"x", b""]).await.unwrap_err().kind(), ErrorKind::BrokenPipe);
         poll_fn(|cx| right.poll_unread(cx)).await;
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_makes_room_for_another() {
+        let (near, far) = pipe();
+        far.put(b"old");
+        assert!(near.renew().is_none(), "it is there");
+        near.leave();
+        assert_eq!((far.next(), far.room(), far.put(b"x")), (Next::Broken, None, 0));
+        drop(far);
+        let far = near.renew().unwrap();
+        assert_eq!((near.next(), near.room()), (Next::More, Some(SIZE)));
+        assert_eq!(near.put(&[b'x'; SIZE + 1]), SIZE);
+        far.take(|bytes| (bytes.len(), ()));
+        far.finish();
+        assert_eq!(near.next(), Next::End);
+        assert!(near.take(|bytes| (0, bytes.is_empty())), "what the last one wrote went with it");
     }
 }

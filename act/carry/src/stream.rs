@@ -125,7 +125,8 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
+    /// Writes what there is room for, of two parts in order.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, parts: [&[u8]; 2]) -> Poll<io::Result<usize>> {
         match self {
             // Mostly there is room, and nobody need be told when there will be.
             Writer::Plain(write) => match try_parts((*write).as_ref(), parts) {
@@ -140,14 +141,15 @@ impl Writer<'_> {
     }
 
     /// Hands all that was written to the system.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Writer::Plain(_) | Writer::Pipe(_) => Poll::Ready(Ok(())),
             Writer::Tls(stream) => Pin::new(&mut *stream.borrow_mut()).poll_flush(cx),
         }
     }
 
-    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Says the end.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Writer::Plain(write) => Pin::new(write).poll_shutdown(cx),
             Writer::Tls(stream) => Pin::new(&mut *stream.borrow_mut()).poll_shutdown(cx),

@@ -45,7 +45,7 @@ impl Inbox {
     }
 
     /// Takes of `bytes` what there is room for, and says how much that was.
-    pub(crate) fn append(&mut self, bytes: &[u8]) -> usize {
+    pub fn append(&mut self, bytes: &[u8]) -> usize {
         if bytes.is_empty() {
             return 0;
         }

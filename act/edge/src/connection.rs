@@ -5,7 +5,6 @@
 
 use crate::entrance::{self, Entered, Who};
 use crate::http1::Caller;
-use crate::http2::Served;
 use crate::room::Place;
 use crate::route::Route;
 use crate::worker::Worker;
@@ -61,11 +60,9 @@ async fn carry(entering: Pin<Box<impl Future<Output = Option<(Connection, Who)>>
     }
 }
 
-async fn streams(connection: Connection, caller: Caller, first: Vec<u8>) {
-    let Connection { open, place, stream } = connection;
-    let (config, route) = (open.worker.config.clone(), open.route.clone());
-    let served = Served { config, route, caller: caller.of_http2(), _held: Rc::new((open, place)) };
-    http2::serve(Rc::new(served), stream, first).await;
+async fn streams(mut connection: Connection, caller: Caller, first: Vec<u8>) {
+    let Open { worker, route } = &connection.open;
+    http2::serve(&worker.config, route, &caller.of_http2(), &mut connection.stream, first).await;
 }
 
 async fn pass(connection: Connection, who: Who) {
