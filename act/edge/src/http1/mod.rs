@@ -146,9 +146,11 @@ impl Client<'_> {
                     return After::Close;
                 }
                 After::Done => {
-                    // Of TCP, closing says the end; TLS has a word of its own for it.
-                    if matches!(self.write, Writer::Tls(_)) {
-                        Box::pin(finish(&mut self.write)).await;
+                    // Of TCP, closing says the end; the others have a word of their own for it.
+                    match &self.write {
+                        Writer::Tls(_) => Box::pin(finish(&mut self.write)).await,
+                        Writer::Pipe(end) => end.finish(),
+                        Writer::Plain(_) => {}
                     }
                     return After::Done;
                 }

@@ -1,6 +1,6 @@
 """Header compression: RFC 9113, 4.3, and RFC 7541."""
 
-from frames import CODE, COMPRESSION, HEADERS
+from frames import COMPRESSION, HEADERS
 from table import case, sent
 from talk import block, fields, raw
 
@@ -12,7 +12,7 @@ def ask(tail=b"", head=b"", stream=1):
 
 
 def of_hpack(section, name, want, frames, stream=None):
-    sent(f"HPACK {section}", name, want, frames, stream, because=CODE if want == COMPRESSION else None)
+    sent(f"HPACK {section}", name, want, frames, stream)
 
 
 # A name of one byte, and a value by Huffman's code: `a` is 00011, what follows is padding.
