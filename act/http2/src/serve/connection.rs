@@ -1,31 +1,21 @@
 //! What a client's frames do to a connection and its streams (RFC 9113, 5 and 6). No byte is read or written here: frames
-//! come out of the bytes that are given, and go into those that are to be written.
+//! come out of the bytes that are given, and go into those that are to be written. Here are those that are about streams;
+//! `control` has the others.
 
+use super::control::{self, CONNECTION_WINDOW, FIRST_WINDOW, Leaving, STREAMS, WINDOW};
 use super::frame::{self, Code, Frame, HEAD, Out, PREFACE};
 use super::patience::Patience;
 use super::request::{Asked, Trailers};
 use super::ring::Ring;
 use super::streams::Streams;
 use super::upload::Upload;
-use super::window::{Allowance, Credit, LARGEST};
+use super::window::{Allowance, Credit};
 use crate::hpack::Decoder;
 use naru_carry::End;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Streams of one connection at a time: what browsers, and most servers, have as well.
-const STREAMS: usize = 128;
-
-/// What a stream may send before it is read: enough for a gigabit over 8 ms.
-const WINDOW: u32 = 1024 * 1024;
-
-/// The same for all streams of a connection.
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-
-/// A window's first size, where nothing is said of it.
-const FIRST_WINDOW: u32 = 65_535;
 
 /// Longest header block: more than a list of fields of the length that is taken makes, however it is written.
 const BLOCK: usize = 2 * naru_wire::REQUEST_HEAD;
@@ -35,20 +25,6 @@ const PARTS: usize = 32;
 
 /// Bytes that wait to be written above which no more frames are taken: those that have to be answered.
 const UNREAD: usize = 128 * 1024;
-
-/// The last stream's number there can be.
-const ALL: u32 = 0x7fff_ffff;
-
-/// What a PING asks whether the client has heard that the connection is to end.
-const HEARD: &[u8; 8] = b"leaving?";
-
-const HEADER_TABLE_SIZE: u16 = 1;
-const ENABLE_PUSH: u16 = 2;
-const MAX_CONCURRENT_STREAMS: u16 = 3;
-const INITIAL_WINDOW_SIZE: u16 = 4;
-const MAX_FRAME_SIZE: u16 = 5;
-const MAX_HEADER_LIST_SIZE: u16 = 6;
-const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 
 /// What a frame does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +43,7 @@ impl From<Code> for Fault {
 
 /// Where the connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// The client has still to greet.
     Preface,
     /// Its settings are due.
@@ -75,16 +51,6 @@ enum Stage {
     Open,
     /// It ends once all is written.
     Over,
-}
-
-/// How far its end in order is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaving {
-    No,
-    /// The client was told to begin no more streams.
-    Asked,
-    /// It has heard that, and was told which was the last.
-    Told,
 }
 
 /// A header block of which more is to come.
@@ -108,14 +74,14 @@ pub(super) struct Connection<F: Future<Output = ()>, B> {
     pub(super) credit: Credit,
     allowance: Allowance,
     /// What streams may send at first.
-    first_credit: u32,
+    pub(super) first_credit: u32,
     pub(super) tells_table: bool,
-    stage: Stage,
-    leaving: Leaving,
+    pub(super) stage: Stage,
+    pub(super) leaving: Leaving,
     /// Whether the client has said that it is about to go.
-    is_left: bool,
+    pub(super) is_left: bool,
     /// The last stream that was begun.
-    last: u32,
+    pub(super) last: u32,
     partial: Option<Partial>,
     patience: Patience,
     /// Whether a stream was begun since somebody last asked.
@@ -126,13 +92,7 @@ impl<F: Future<Output = ()>, B: Fn(End) -> F> Connection<F, B> {
     /// A connection that has begun, whose streams are served by what `begin` makes.
     pub(super) fn new(ring: Arc<Ring>, begin: B) -> Connection<F, B> {
         let mut out = Out::default();
-        out.settings(&[
-            (MAX_CONCURRENT_STREAMS, STREAMS as u32),
-            (INITIAL_WINDOW_SIZE, WINDOW),
-            (MAX_HEADER_LIST_SIZE, naru_wire::REQUEST_HEAD as u32),
-            (ENABLE_CONNECT_PROTOCOL, 1),
-        ]);
-        out.window_update(0, CONNECTION_WINDOW - FIRST_WINDOW);
+        control::greet(&mut out);
         Connection {
             begin,
             out,
@@ -318,7 +278,7 @@ impl<F: Future<Output = ()>, B: Fn(End) -> F> Connection<F, B> {
     }
 
     /// Whether a stream is, or was, one that the client has begun.
-    fn check_begun(&self, number: u32) -> Result<(), Code> {
+    pub(super) fn check_begun(&self, number: u32) -> Result<(), Code> {
         if number % 2 == 1 && number <= self.last { Ok(()) } else { Err(Code::Protocol) }
     }
 
@@ -396,17 +356,6 @@ impl<F: Future<Output = ()>, B: Fn(End) -> F> Connection<F, B> {
         Ok(())
     }
 
-    fn priority(&mut self, frame: Frame<'_>) -> Result<(), Fault> {
-        if frame.stream == 0 {
-            return Err(Code::Protocol.into());
-        }
-        match (frame.payload.len(), self.streams.find(frame.stream)) {
-            (5, _) => Ok(()),
-            (_, Some(_)) => Err(Fault::Stream(frame.stream, Code::FrameSize)),
-            (_, None) => Err(Code::FrameSize.into()),
-        }
-    }
-
     fn client_reset(&mut self, frame: Frame<'_>) -> Result<(), Fault> {
         frame.number()?;
         self.check_begun(frame.stream)?;
@@ -417,122 +366,10 @@ impl<F: Future<Output = ()>, B: Fn(End) -> F> Connection<F, B> {
         Ok(())
     }
 
-    fn settings(&mut self, frame: Frame<'_>) -> Result<(), Fault> {
-        if frame.stream != 0 {
-            return Err(Code::Protocol.into());
-        }
-        if frame.has(frame::ACK) {
-            return if frame.payload.is_empty() { Ok(()) } else { Err(Code::FrameSize.into()) };
-        }
-        let (settings, rest) = frame.payload.as_chunks::<6>();
-        if !rest.is_empty() {
-            return Err(Code::FrameSize.into());
-        }
-        let mut window = self.first_credit;
-        for [a, b, value @ ..] in settings {
-            let value = u32::from_be_bytes(*value);
-            match u16::from_be_bytes([*a, *b]) {
-                // The next block begins with the edge's own, which is none (RFC 7541, 4.2).
-                HEADER_TABLE_SIZE => self.tells_table = true,
-                ENABLE_PUSH | ENABLE_CONNECT_PROTOCOL if value > 1 => return Err(Code::Protocol.into()),
-                INITIAL_WINDOW_SIZE if value > ALL => return Err(Code::FlowControl.into()),
-                INITIAL_WINDOW_SIZE => window = value,
-                MAX_FRAME_SIZE if !(frame::MOST..1 << 24).contains(&(value as usize)) => {
-                    return Err(Code::Protocol.into());
-                }
-                _ => {}
-            }
-        }
-        self.stage = Stage::Open;
-        self.out.frame(frame::SETTINGS, frame::ACK, 0, &[]);
-        self.set_window(window)
-    }
-
-    /// Changes the windows of all streams (RFC 9113, 6.9.2).
-    fn set_window(&mut self, window: u32) -> Result<(), Fault> {
-        let by = i64::from(window) - i64::from(self.first_credit);
-        self.first_credit = window;
-        if by == 0 {
-            return Ok(());
-        }
-        for at in self.streams.all() {
-            self.streams.at(at).widen(by)?;
-            self.queue(at);
-        }
-        Ok(())
-    }
-
-    fn ping(&mut self, frame: Frame<'_>) -> Result<(), Fault> {
-        if frame.stream != 0 {
-            return Err(Code::Protocol.into());
-        }
-        if frame.payload.len() != 8 {
-            return Err(Code::FrameSize.into());
-        }
-        if !frame.has(frame::ACK) {
-            self.out.frame(frame::PING, frame::ACK, 0, frame.payload);
-        } else if frame.payload == HEARD && self.leaving == Leaving::Asked {
-            self.out.go_away(self.last, Code::NoError);
-            self.leaving = Leaving::Told;
-        }
-        Ok(())
-    }
-
-    fn client_leaves(&mut self, frame: Frame<'_>) -> Result<(), Fault> {
-        match (frame.stream, frame.payload.len()) {
-            (0, 8..) => {
-                self.is_left = true;
-                Ok(())
-            }
-            (0, _) => Err(Code::FrameSize.into()),
-            _ => Err(Code::Protocol.into()),
-        }
-    }
-
-    fn window_update(&mut self, frame: Frame<'_>) -> Result<(), Fault> {
-        let by = i64::from(frame.number()?) & LARGEST;
-        if frame.stream == 0 {
-            if by == 0 {
-                return Err(Code::Protocol.into());
-            }
-            self.credit.add(by).ok_or(Code::FlowControl)?;
-            self.turns.extend(self.blocked.drain(..));
-            return Ok(());
-        }
-        self.check_begun(frame.stream)?;
-        let Some(at) = self.streams.find(frame.stream) else { return Ok(()) };
-        if by == 0 {
-            return Err(Fault::Stream(frame.stream, Code::Protocol));
-        }
-        self.streams.at(at).widen(by).map_err(|code| Fault::Stream(frame.stream, code))?;
-        self.queue(at);
-        Ok(())
-    }
-
     /// A stream may have something to send.
     pub(super) fn queue(&mut self, at: u16) {
         if !std::mem::replace(&mut self.streams.at(at).is_queued, true) {
             self.turns.push_back(at);
-        }
-    }
-
-    /// Asks the client to begin no more streams (RFC 9113, 6.8). Those that it begins before it hears that are answered.
-    pub(super) fn leave(&mut self) {
-        if self.leaving == Leaving::No && !self.is_over() {
-            self.leaving = Leaving::Asked;
-            self.out.go_away(ALL, Code::NoError);
-            self.out.frame(frame::PING, 0, 0, HEARD);
-        }
-    }
-
-    /// Ends it where one side is about to go and all is answered.
-    pub(super) fn end_if_done(&mut self) {
-        let is_ending = self.is_left || self.leaving == Leaving::Told;
-        if is_ending && self.streams.open() == 0 && !self.is_over() {
-            if self.leaving != Leaving::Told {
-                self.out.go_away(self.last, Code::NoError);
-            }
-            self.stage = Stage::Over;
         }
     }
 

@@ -192,7 +192,9 @@ impl Asked {
         if !self.is_begun && !self.is_long() && !self.is_malformed {
             self.is_malformed = self.begin().is_none();
         }
-        if self.is_malformed || (is_whole && self.length.is_some_and(|length| length > 0)) {
+        // Nor is there a length of what another protocol says.
+        let has_none = is_whole || self.parts[PROTOCOL].is_some();
+        if self.is_malformed || (has_none && self.length.is_some_and(|length| length > 0)) {
             return Err(Malformed);
         }
         let is_head = self.part(METHOD) == Some(b"HEAD");
