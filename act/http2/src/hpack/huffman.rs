@@ -150,7 +150,7 @@ pub(super) mod tests {
         let words = words();
         let mut bits = String::new();
         text.iter().for_each(|byte| bits += &words[*byte as usize]);
-        while bits.len() % 8 != 0 {
+        while !bits.len().is_multiple_of(8) {
             bits.push('1');
         }
         let bytes = bits.as_bytes().chunks(8);

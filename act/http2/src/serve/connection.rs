@@ -283,7 +283,7 @@ impl<F: Future<Output = ()>, B: Fn(End) -> F> Connection<F, B> {
     }
 
     fn headers(&mut self, frame: Frame<'_>) -> Result<(), Fault> {
-        if frame.stream % 2 == 0 {
+        if frame.stream.is_multiple_of(2) {
             return Err(Code::Protocol.into());
         }
         let block = frame.block()?;

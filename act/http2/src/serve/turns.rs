@@ -318,14 +318,16 @@ mod tests {
         for _ in 0..300 {
             let mut lab = Lab::new();
             let mut last = 1;
+            lab.hear(&get(last, "/large"));
             for _ in 0..200 {
-                let stream = if next(4) == 0 { last + 2 } else { next(u64::from(last) + 1) as u32 | 1 };
+                let known = next(u64::from(last) + 1) as u32 | 1;
+                let stream = if next(4) == 0 { last + 2 } else { known };
                 let path = paths[next(7) as usize];
                 let noise: Vec<u8> = (0..next(12)).map(|_| next(256) as u8).collect();
-                let frame = match next(200) {
+                let frame = match next(1000) {
                     50.. => match next(3) {
                         0 => ask(last + 2, "POST", path, next(2) as u8),
-                        1 => of(DATA, 0, stream, &noise.repeat(next(900) as usize)),
+                        1 => of(DATA, 0, known, &noise.repeat(next(900) as usize)),
                         _ => widen(0, next(100_000) as u32 + 1),
                     },
                     40.. => of(PING, 0, 0, b"12345678"),
