@@ -5,6 +5,7 @@ use naru_model::{Backend, Generation, Listener, Protocol, ReleaseNo, RouteTable,
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -71,8 +72,8 @@ fn ask(client: &mut TcpStream, buffer: &mut [u8]) {
     assert_eq!(&buffer[..ANSWER.len()], ANSWER);
 }
 
-#[test]
-fn a_request_allocates_nothing_once_warm() {
+/// An edge before an instance, and where it listens.
+fn edge() -> (Edge, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let instance = listener.local_addr().unwrap();
     std::thread::spawn(move || answer(listener));
@@ -81,14 +82,68 @@ fn a_request_allocates_nothing_once_warm() {
     while edge.acked() != Generation(1) {
         std::thread::yield_now();
     }
-    let mut client = TcpStream::connect(edge.addresses()["127.0.0.1:0 web"]).unwrap();
+    let address = edge.addresses()["127.0.0.1:0 web"];
+    (edge, address)
+}
+
+/// How many allocations so many calls cost, once it is warm.
+fn allocations(calls: u64, mut call: impl FnMut()) -> u64 {
+    (0..100).for_each(|_| call());
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    (0..calls).for_each(|_| call());
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+const REQUESTS: u64 = 2_000;
+
+/// All is counted in one place: one test at a time.
+static COUNTING: Mutex<()> = Mutex::new(());
+
+#[test]
+fn a_request_allocates_nothing_once_warm() {
+    let _one = COUNTING.lock();
+    let (_edge, address) = edge();
+    let mut client = TcpStream::connect(address).unwrap();
     client.set_nodelay(true).unwrap();
     let mut buffer = [0; 4096];
-    (0..100).for_each(|_| ask(&mut client, &mut buffer));
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    const REQUESTS: u64 = 2_000;
-    (0..REQUESTS).for_each(|_| ask(&mut client, &mut buffer));
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    let allocations = allocations(REQUESTS, || ask(&mut client, &mut buffer));
     // The sweep of idle connections may fall into it.
     assert!(allocations < REQUESTS / 100, "{allocations} allocations for {REQUESTS} requests");
+}
+
+/// `POST`, `http`, `/`, `:authority: test` and `content-length: 5` in a frame, and `hello` in another.
+const FRAMES: [&[u8]; 3] = [b"\0\0\x0d\x01\x04", b"\x83\x86\x84\x01\x04test\x0f\x0d\x015", b"\0\0\x05\0\x01"];
+
+/// Asks over HTTP/2, and reads frames up to the end of the stream.
+fn ask_http2(client: &mut TcpStream, stream: u32, buffer: &mut [u8; 4096]) {
+    let mut length = 0;
+    for part in [FRAMES[0], &stream.to_be_bytes(), FRAMES[1], FRAMES[2], &stream.to_be_bytes(), b"hello"] {
+        buffer[length..length + part.len()].copy_from_slice(part);
+        length += part.len();
+    }
+    client.write_all(&buffer[..length]).unwrap();
+    loop {
+        client.read_exact(&mut buffer[..9]).unwrap();
+        let length = usize::from(buffer[2]);
+        let is_last = buffer[3] == 0 && buffer[4] == 1 && buffer[5..9] == stream.to_be_bytes();
+        client.read_exact(&mut buffer[..length]).unwrap();
+        if is_last {
+            return assert_eq!(&buffer[..length], b"world");
+        }
+    }
+}
+
+#[test]
+fn a_request_over_http2_allocates_what_its_timer_needs() {
+    let _one = COUNTING.lock();
+    let (_edge, address) = edge();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.set_nodelay(true).unwrap();
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let (mut buffer, mut stream) = ([0; 4096], 1);
+    let allocations = allocations(REQUESTS, || {
+        ask_http2(&mut client, stream, &mut buffer);
+        stream += 2;
+    });
+    assert!(allocations < REQUESTS + REQUESTS / 100, "{allocations} allocations for {REQUESTS} requests");
 }
