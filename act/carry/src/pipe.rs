@@ -130,6 +130,10 @@ impl End {
 
     /// Ends both directions, as dropping it does.
     pub fn leave(&self) {
+        if Rc::strong_count(&self.lanes) == 1 {
+            // Nobody is to be told.
+            return self.lanes.iter().for_each(|lane| *lane.borrow_mut() = Lane::default());
+        }
         let mut out = self.outgoing().borrow_mut();
         if out.state == State::Open {
             out.state = State::Broken;

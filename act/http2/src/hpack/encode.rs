@@ -4,8 +4,13 @@
 /// Says that the edge's table is empty, and stays so (RFC 7541, 6.3): due where a client has changed how large it may be.
 pub(crate) const NO_TABLE: u8 = 0x20;
 
-/// The longest name of the standard's table.
-const LONGEST: usize = 27;
+/// Names up to this length, which all of the standard's table are, are lowered in one go.
+const SHORT: usize = 48;
+
+/// What each byte is in a name: in lower case; `COLON`, or 0 if it is none of a name's.
+static LOWER: [u8; 256] = lower();
+
+const COLON: u8 = 1;
 
 /// What a field of an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,28 +43,86 @@ pub(crate) fn status(digits: &[u8], out: &mut Vec<u8>) {
     out.push(0x80 | index);
 }
 
-/// Appends a field if it goes on. Its name may be in any case.
-pub(crate) fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Answered {
-    if name.len() > LONGEST {
-        spelled(name, out);
-        string(value, out);
-        return Answered::Field;
+/// A field's name in lower case.
+pub(crate) struct Lowered {
+    bytes: [u8; SHORT],
+    length: usize,
+}
+
+impl Lowered {
+    /// The name at the beginning of a line, which a colon ends. `None`: that is not there, or far away.
+    pub(crate) fn of(line: &[u8]) -> Option<Lowered> {
+        let mut bytes = [0; SHORT];
+        for (length, (byte, to)) in line.iter().zip(&mut bytes).enumerate() {
+            let lower = LOWER[usize::from(*byte)];
+            if lower <= COLON {
+                return (lower == COLON).then_some(Lowered { bytes, length });
+            }
+            *to = lower;
+        }
+        None
     }
-    let mut lower = [0; LONGEST];
-    let lower = &mut lower[..name.len()];
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    let (answered, index) = meaning(lower);
+
+    /// How long it is.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    fn name(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// Appends a field if it goes on.
+pub(crate) fn field(name: &Lowered, value: &[u8], out: &mut Vec<u8>) -> Answered {
+    let (answered, index) = meaning(name.name());
     if matches!(answered, Answered::Coding | Answered::Connection) {
         return answered;
     }
     match index {
         Some(index @ ..15) => out.push(index),
         Some(index) => out.extend_from_slice(&[0x0f, index - 15]),
-        None => spelled(lower, out),
+        None => spelled(name.name(), out),
     }
     string(value, out);
     answered
+}
+
+/// Appends a field with a long name.
+pub(crate) fn long_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    spelled(name, out);
+    string(value, out);
+}
+
+const fn lower() -> [u8; 256] {
+    let mut lower = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let is_of_name = (byte as u8).is_ascii_alphanumeric()
+            || matches!(
+                byte as u8,
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
+            );
+        if is_of_name {
+            lower[byte] = (byte as u8).to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    lower[b':' as usize] = COLON;
+    lower
 }
 
 /// A new name.
@@ -130,7 +193,7 @@ fn meaning(name: &[u8]) -> (Answered, Option<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answered, field, integer, status};
+    use super::{Answered, Lowered, SHORT, field, integer, long_field, status};
     use crate::hpack::Decoder;
 
     fn read(block: &[u8]) -> Vec<(String, String)> {
@@ -138,6 +201,27 @@ mod tests {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         Decoder::default().decode(block, |field| read.push((text(field.name), text(field.value)))).unwrap();
         read
+    }
+
+    fn write(name: &str, value: &[u8], out: &mut Vec<u8>) -> Answered {
+        match Lowered::of(format!("{name}:").as_bytes()) {
+            Some(name) => field(&name, value, out),
+            None => {
+                assert!(name.len() >= SHORT);
+                long_field(name.as_bytes(), value, out);
+                Answered::Field
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_ends_with_its_colon() {
+        let length = |line: &[u8]| Lowered::of(line).map(|name| name.len());
+        assert_eq!(
+            (length(b"X-a: b"), length(b":"), length(b"x y:"), length(b"x\r\n:")),
+            (Some(3), Some(0), None, None)
+        );
+        assert_eq!((length(b""), length(b"x"), length(&[b'x'; 100])), (None, None, None));
     }
 
     #[test]
@@ -178,7 +262,7 @@ mod tests {
         for name in names {
             for value in ["", "v", &"long ".repeat(1000)] {
                 let mut out = Vec::new();
-                let is_length = field(name.as_bytes(), value.as_bytes(), &mut out) == Answered::Length;
+                let is_length = write(name, value.as_bytes(), &mut out) == Answered::Length;
                 assert_eq!(is_length, name == "Content-Length");
                 assert_eq!(read(&out), [(name.to_lowercase(), value.to_owned())]);
             }
@@ -189,7 +273,7 @@ mod tests {
     fn what_concerns_a_connection_is_left_out() {
         let mut out = Vec::new();
         for name in ["Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "TE", "Transfer-Encoding"] {
-            let answered = field(name.as_bytes(), b"x", &mut out);
+            let answered = write(name, b"x", &mut out);
             assert_eq!(answered == Answered::Coding, name == "Transfer-Encoding");
             assert!(out.is_empty(), "{name}");
         }

@@ -1,8 +1,9 @@
 //! An answer: from the pipe, where it is one of HTTP/1.1, into frames.
 
 use super::frame::{self, DATA, END_STREAM, HEAD, MOST};
+use super::request::number;
 use super::window::Credit;
-use crate::hpack::{self, Answered};
+use crate::hpack::{self, Answered, Lowered};
 use naru_carry::{End, Next, SIZE};
 use naru_wire::{Body, Framing, What};
 
@@ -199,10 +200,10 @@ impl Answer {
     fn end(&mut self, to: &mut To<'_>) {
         let at = to.begin();
         *to.tells_table = false;
-        for line in self.trailers.split(|byte| *byte == b'\n') {
-            if let Some((name, value)) = field(line) {
-                hpack::field(name, value, to.out);
-            }
+        let mut rest = &self.trailers[..];
+        // The empty line that ends them is no field.
+        while let Ok(Some(line)) = field(rest, false, to.out) {
+            rest = &rest[line.length..];
         }
         frame::end_block(to.out, at, END_STREAM, to.stream);
     }
@@ -233,32 +234,48 @@ fn read_head(bytes: &[u8], out: &mut Vec<u8>) -> Result<Option<Head>, ()> {
     }
     hpack::status(if is_switch { b"200" } else { &status }, out);
     let (mut at, mut framing) = (first + 1, Framing::UntilClose);
-    while let Some(length) = memchr::memchr(b'\n', &bytes[at..]) {
-        let line = &bytes[at..at + length];
-        at += length + 1;
-        if matches!(line, [] | [b'\r']) {
-            return Ok(Some(Head { length: at, status, framing }));
+    loop {
+        let rest = &bytes[at..];
+        if rest.starts_with(b"\r\n") {
+            return Ok(Some(Head { length: at + 2, status, framing }));
         }
-        let (name, value) = field(line).ok_or(())?;
-        if is_switch && name.eq_ignore_ascii_case(b"sec-websocket-accept") {
-            continue;
-        }
-        match hpack::field(name, value, out) {
-            Answered::Length => framing = Framing::Length(number(value).ok_or(())?),
+        let is_own = is_switch && rest.get(..OWN.len()).is_some_and(|name| name.eq_ignore_ascii_case(OWN));
+        let Some(line) = field(rest, is_own, out)? else { return Ok(None) };
+        match line.answered {
+            Answered::Length => framing = Framing::Length(number(line.value).ok_or(())?),
             // The edge writes no other.
             Answered::Coding => framing = Framing::Chunked,
             Answered::Field | Answered::Connection => {}
         }
+        at += line.length;
     }
-    Ok(None)
 }
 
-/// The name and the value of a line.
-fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = memchr::memchr(b':', line)?;
-    Some((&line[..colon], line[colon + 1..].trim_ascii()))
+/// What proves a change of protocol in HTTP/1.1.
+const OWN: &[u8] = b"Sec-WebSocket-Accept:";
+
+/// A field's line, with its end.
+struct Line<'a> {
+    length: usize,
+    value: &'a [u8],
+    answered: Answered,
 }
 
-fn number(text: &[u8]) -> Option<u64> {
-    str::from_utf8(text).ok()?.parse().ok()
+/// Appends the field whose line `bytes` begin with, unless it is left out. `None`: the line is not whole yet.
+fn field<'a>(bytes: &'a [u8], is_left_out: bool, out: &mut Vec<u8>) -> Result<Option<Line<'a>>, ()> {
+    let lowered = Lowered::of(bytes);
+    let name = lowered.as_ref().map_or(0, Lowered::len);
+    let Some(end) = memchr::memchr(b'\n', &bytes[name..]).map(|at| name + at) else { return Ok(None) };
+    // A name that is not short has its colon further on.
+    let colon = if lowered.is_some() { name } else { memchr::memchr(b':', &bytes[..end]).ok_or(())? };
+    let value = bytes[colon + 1..end].trim_ascii();
+    let answered = match lowered {
+        _ if is_left_out => Answered::Connection,
+        Some(name) => hpack::field(&name, value, out),
+        None => {
+            hpack::long_field(&bytes[..colon], value, out);
+            Answered::Field
+        }
+    };
+    Ok(Some(Line { length: end + 1, value, answered }))
 }

@@ -17,20 +17,19 @@ pub(super) struct Malformed;
 
 /// A request of which more and more is known.
 pub(super) struct Asked {
-    /// The head, as far as it is written.
-    text: HeadText,
-    /// The values of pseudo-fields.
-    pseudo: HeadText,
-    /// Where each of them is.
+    /// The head, once it is begun: no more pseudo-fields may come.
+    text: Option<HeadText>,
+    /// The values of pseudo-fields, and then of cookies: these may come in pieces, and are one field in HTTP/1.1
+    /// (RFC 9113, 8.2.3).
+    aside: HeadText,
+    /// Where each of the first is.
     parts: [Option<Range<usize>>; 5],
-    /// Cookies may come in pieces, and are one field in HTTP/1.1 (RFC 9113, 8.2.3).
-    cookies: HeadText,
+    /// Where the others begin.
+    cookies: usize,
     /// As RFC 9113, 6.5.2, counts.
     size: usize,
     length: Option<u64>,
     has_host: bool,
-    /// Whether the first line is written: no more pseudo-fields may come.
-    is_begun: bool,
     is_malformed: bool,
 }
 
@@ -50,14 +49,13 @@ const PROTOCOL: usize = 4;
 impl Asked {
     pub(super) fn new() -> Asked {
         Asked {
-            text: HeadText::borrow(),
-            pseudo: HeadText::borrow(),
+            text: None,
+            aside: HeadText::borrow(),
             parts: Default::default(),
-            cookies: HeadText::borrow(),
+            cookies: 0,
             size: 0,
             length: None,
             has_host: false,
-            is_begun: false,
             is_malformed: false,
         }
     }
@@ -86,7 +84,7 @@ impl Asked {
             Name::Protocol => self.pseudo(PROTOCOL, field.value),
             Name::Wrong => None,
             _ => {
-                if !self.is_begun {
+                if self.text.is_none() {
                     self.begin()?;
                 }
                 self.regular(field)
@@ -95,12 +93,13 @@ impl Asked {
     }
 
     fn pseudo(&mut self, part: usize, value: &[u8]) -> Option<()> {
-        if self.is_begun || self.parts[part].is_some() {
+        if self.text.is_some() || self.parts[part].is_some() {
             return None;
         }
-        let from = self.pseudo.len();
-        self.pseudo.extend_from_slice(value);
-        self.parts[part] = Some(from..self.pseudo.len());
+        let from = self.aside.len();
+        self.aside.extend_from_slice(value);
+        self.cookies = self.aside.len();
+        self.parts[part] = Some(from..self.cookies);
         Some(())
     }
 
@@ -117,9 +116,8 @@ impl Asked {
                 }
             }
             Name::Cookie => {
-                let between: &[u8] = if self.cookies.is_empty() { b"" } else { b"; " };
-                self.cookies.extend_from_slice(between);
-                self.cookies.extend_from_slice(field.value);
+                let between: &[u8] = if self.aside.len() == self.cookies { b"" } else { b"; " };
+                extend(&mut self.aside, &[between, field.value]);
                 return Some(());
             }
             // It concerns one connection, and says here what is so anyway.
@@ -132,17 +130,16 @@ impl Asked {
             }
             _ => {}
         }
-        line(field.name, field.value, &mut self.text);
+        line(field.name, field.value, self.text.as_mut()?);
         Some(())
     }
 
     fn part(&self, part: usize) -> Option<&[u8]> {
-        self.parts[part].clone().map(|range| &self.pseudo[range])
+        self.parts[part].clone().map(|range| &self.aside[range])
     }
 
     /// Writes the first lines.
     fn begin(&mut self) -> Option<()> {
-        self.is_begun = true;
         let method = self.part(METHOD).filter(|method| is_token(method))?;
         let protocol = self.part(PROTOCOL);
         let path = match (method, protocol) {
@@ -157,6 +154,10 @@ impl Asked {
             (_, None) => self.path(method)?,
         };
         let method = if protocol.is_some() { b"GET" } else { method };
+        let host = self.part(AUTHORITY);
+        if host.is_some_and(<[u8]>::is_empty) {
+            return None;
+        }
         let mut text = HeadText::borrow();
         extend(&mut text, &[method, b" ", path, b" HTTP/1.1\r\n"]);
         match protocol {
@@ -164,13 +165,10 @@ impl Asked {
             // A pipe carries one request: what is at its other end need not wait for the next.
             None => text.extend_from_slice(b"Connection: close\r\n"),
         }
-        if let Some(authority) = self.part(AUTHORITY) {
-            if authority.is_empty() {
-                return None;
-            }
-            line(b"Host", authority, &mut text);
+        if let Some(host) = host {
+            line(b"Host", host, &mut text);
         }
-        self.text = text;
+        self.text = Some(text);
         Some(())
     }
 
@@ -179,7 +177,7 @@ impl Asked {
         let (first, rest) = self.part(SCHEME)?.split_first()?;
         let is_of_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
         let path = self.part(PATH)?;
-        let is_path = (path.first() == Some(&b'/') && !path.contains(&b' ') && !path.contains(&b'\t'))
+        let is_path = (path.first() == Some(&b'/') && !path.iter().any(|byte| matches!(byte, b' ' | b'\t')))
             || (path == b"*" && method == b"OPTIONS");
         (first.is_ascii_alphabetic() && rest.iter().all(is_of_scheme) && is_path).then_some(path)
     }
@@ -189,7 +187,7 @@ impl Asked {
     /// # Errors
     /// It is no request.
     pub(super) fn finish(mut self, is_whole: bool) -> Result<Ready, Malformed> {
-        if !self.is_begun && !self.is_long() && !self.is_malformed {
+        if self.text.is_none() && !self.is_long() && !self.is_malformed {
             self.is_malformed = self.begin().is_none();
         }
         // Nor is there a length of what another protocol says.
@@ -197,31 +195,28 @@ impl Asked {
         if self.is_malformed || (has_none && self.length.is_some_and(|length| length > 0)) {
             return Err(Malformed);
         }
-        let is_head = self.part(METHOD) == Some(b"HEAD");
-        if self.is_long() {
+        let (is_head, is_long) = (self.part(METHOD) == Some(b"HEAD"), self.is_long());
+        let mut text = self.text.take().unwrap_or_else(HeadText::borrow);
+        if is_long {
             // One that is too long for HTTP/1.1 as well: it is answered, and counted, as any that is.
-            self.text.clear();
-            self.text.resize(REQUEST_HEAD + 1, b' ');
-            return Ok(Ready {
-                text: self.text,
-                form: if is_whole { Form::Length(0) } else { Form::Lost },
-                is_head,
-            });
+            text.clear();
+            text.resize(REQUEST_HEAD + 1, b' ');
+            return Ok(Ready { text, form: if is_whole { Form::Length(0) } else { Form::Lost }, is_head });
         }
-        if !self.cookies.is_empty() {
-            line(b"Cookie", &self.cookies, &mut self.text);
+        if self.aside.len() > self.cookies {
+            line(b"Cookie", &self.aside[self.cookies..], &mut text);
         }
         let form = match (self.parts[PROTOCOL].is_some(), is_whole, self.length) {
             (true, ..) => Form::Held,
             (_, true, _) => Form::Length(0),
             (_, false, Some(length)) => Form::Length(length),
             (_, false, None) => {
-                self.text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
                 Form::Chunks
             }
         };
-        self.text.extend_from_slice(b"\r\n");
-        Ok(Ready { text: self.text, form, is_head })
+        text.extend_from_slice(b"\r\n");
+        Ok(Ready { text, form, is_head })
     }
 }
 
@@ -261,7 +256,8 @@ fn extend(out: &mut Vec<u8>, parts: &[&[u8]]) {
     parts.iter().for_each(|part| out.extend_from_slice(part));
 }
 
-fn number(text: &[u8]) -> Option<u64> {
+/// A length, of which nobody sends one of more digits.
+pub(super) fn number(text: &[u8]) -> Option<u64> {
     let is_number = (1..=18).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
     is_number.then(|| text.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }
