@@ -66,7 +66,7 @@ enum Ended {
 impl<'a, L: Future<Output = ()>, F: Future<Output = ()>, B: Fn(End) -> F> Drive<'a, L, F, B> {
     pub(super) fn new(
         stream: &'a mut Stream,
-        first: &[u8],
+        first: Vec<u8>,
         times: Times,
         leave: Pin<&'a mut L>,
         begin: B,
@@ -74,7 +74,7 @@ impl<'a, L: Future<Output = ()>, F: Future<Output = ()>, B: Fn(End) -> F> Drive<
         let (read, write) = stream.split();
         let (mut inbox, ring) = (Inbox::default(), Arc::<Ring>::default());
         // What was read before is less than a buffer.
-        inbox.append(first);
+        inbox.append(&first);
         [SOCKET, TIME, LEAVE].into_iter().for_each(|bell| ring.ring(bell));
         Drive {
             read,

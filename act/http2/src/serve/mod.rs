@@ -46,7 +46,7 @@ pub struct Times {
 /// connection ends in order: the client is told ahead, and all that it has begun is answered.
 pub async fn serve<F: Future<Output = ()>>(
     stream: &mut Stream,
-    first: &[u8],
+    first: Vec<u8>,
     times: Times,
     leave: impl Future<Output = ()>,
     begin: impl Fn(End) -> F,

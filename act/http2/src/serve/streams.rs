@@ -107,7 +107,7 @@ impl<F: Future<Output = ()>> Streams<F> {
                 far
             }
         };
-        stream.work = Some(naru_carry::lend(begin(far)));
+        stream.work = Some(naru_carry::lend(|| begin(far)));
         (stream.number, stream.is_fresh) = (number, true);
         self.hints[hint(number)] = at as u8;
         self.open += 1;
