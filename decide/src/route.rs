@@ -98,7 +98,7 @@ fn stack_listeners(draft: &Draft, stack: &StackName, by_service: &ByService) -> 
             Some(Tls::Terminate(_)) | None => Protocol::Http,
         };
         Listener {
-            rules: rules.map(|route| rule(draft, stack, &route.rule, &name, by_service)).collect(),
+            rules: rules.map(|route| rule(draft, stack, &route.rule, &name, by_service).into()).collect(),
             name,
             address,
             protocol,

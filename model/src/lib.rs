@@ -14,6 +14,7 @@ mod reason;
 mod record;
 mod report;
 mod route;
+mod route_change;
 mod snapshot;
 mod spec;
 mod time;
@@ -34,6 +35,7 @@ pub use reason::Reason;
 pub use record::{Duty, InstanceRecord, PastCounts, Release, ServiceRecord, StackRecord, Target};
 pub use report::{AgentReport, EdgeCounts, EdgeReport, JobRecord, ListenerFault, Outcome};
 pub use route::{Backend, Listener, Protocol, RouteTable, Split};
+pub use route_change::{ListenerChange, RouteChange, RouteNews, RuleChange};
 pub use snapshot::{
     EdgeSnapshot, InstanceSnapshot, ListenerSnapshot, LogCounts, MadeBy, OwnAnswers, RuleSnapshot, RuleTally,
 };

@@ -5,6 +5,7 @@ use crate::traffic::{Entrance, Policy, Rule, RuleAction, SniRoute, Tls};
 use crate::{Generation, InstanceId, ReleaseNo, ServiceName, StackName};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// All routes, whole. What is not in it is not served.
@@ -41,7 +42,8 @@ pub struct Listener {
     pub entrance: Entrance,
     /// By priority: the first that matches counts. Without one, the splits do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rules: Vec<Rule>,
+    #[schema(value_type = Vec<Rule>)]
+    pub rules: Vec<Arc<Rule>>,
 }
 
 impl Protocol {
@@ -80,10 +82,25 @@ impl Listener {
     }
 
     /// The rules. Where connections are told apart by name alone, each of those names is one.
-    pub fn all_rules(&self) -> Cow<'_, [Rule]> {
+    pub fn all_rules(&self) -> Cow<'_, [Arc<Rule>]> {
         match self.names() {
             [] => Cow::Borrowed(&self.rules),
-            names => Cow::Owned(names.iter().map(SniRoute::as_rule).collect()),
+            names => Cow::Owned(names.iter().map(|name| name.as_rule().into()).collect()),
+        }
+    }
+
+    /// The same listener, without rules of its own.
+    pub fn without_rules(&self) -> Listener {
+        Listener {
+            name: self.name.clone(),
+            address: self.address.clone(),
+            protocol: self.protocol,
+            stack: self.stack.clone(),
+            service: self.service.clone(),
+            splits: self.splits.clone(),
+            policy: self.policy.clone(),
+            entrance: self.entrance.clone(),
+            rules: vec![],
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::Rules;
 use crate::ask::Ask;
 use crate::rules::{Bad, Conditions, captures, holds, is_host};
 use naru_model::{FieldMatch, PathMatch, Rule, ValueMatch};
+use std::borrow::Borrow;
 use std::fmt;
 
 /// A rule that was looked at.
@@ -90,9 +91,9 @@ fn unmet(field: &FieldMatch) -> String {
 ///
 /// # Errors
 /// A rule that makes no sense.
-pub fn explain(rules: &[Rule], ask: &Ask<'_>) -> Result<Vec<Considered>, Bad> {
+pub fn explain(rules: &[impl Borrow<Rule>], ask: &Ask<'_>) -> Result<Vec<Considered>, Bad> {
     let mut considered = Vec::new();
-    for (index, rule) in rules.iter().enumerate() {
+    for (index, rule) in rules.iter().map(Borrow::borrow).enumerate() {
         let why = why(&Conditions::read(rule)?, ask);
         let takes = why == Why::Takes;
         considered.push(Considered { index, rule: rule.name.clone(), why });

@@ -9,6 +9,7 @@ use crate::ask::Ask;
 use crate::network::Network;
 use crate::path::{Captures, fits, is_below};
 use naru_model::{FieldMatch, Match, PathMatch, Rule, ValueMatch};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 /// Longest host that is looked for: a name has at most 253 characters, and what is longer is none.
@@ -63,10 +64,10 @@ impl Rules {
     ///
     /// # Errors
     /// A network that is none.
-    pub fn compile(rules: &[Rule]) -> Result<Rules, Bad> {
+    pub fn compile(rules: &[impl Borrow<Rule>]) -> Result<Rules, Bad> {
         let mut filed = Rules::default();
         for (index, rule) in rules.iter().enumerate() {
-            let conditions = Conditions::read(rule)?;
+            let conditions = Conditions::read(rule.borrow())?;
             filed.file(index as u32, &conditions.when);
             filed.conditions.push(conditions);
         }

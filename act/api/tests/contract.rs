@@ -3,11 +3,12 @@
 mod recall;
 
 use naru_api::{Client, ClientError, Ground, LogQuery, PlanRequest, ShutdownOrder, WatchEvent, WatchQuery};
-use naru_model::{Change, Demand, Ending, NodeId, OperationId, RouteTable, Stack, StackName};
+use naru_model::{Change, Demand, Ending, Listener, NodeId, OperationId, RouteTable, Stack, StackName};
 use recall::{Served, desired, edge_report, operation};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 fn stack(name: &str) -> Stack {
     Stack {
@@ -233,6 +234,72 @@ async fn a_reader_that_sleeps_gets_the_newest_state_and_no_backlog() {
         }
     }
     assert!(told < changes / 10, "{told} states were queued");
+}
+
+fn table(generation: u64, statuses: &[u16]) -> RouteTable {
+    let rule = |(at, status): (usize, &u16)| {
+        let json = format!(
+            r#"{{"name":"r{at}","action":{{"respond":{{"status":{status},"content_type":"","body":"{}"}}}}}}"#,
+            "x".repeat(1000)
+        );
+        Arc::new(serde_json::from_str(&json).unwrap())
+    };
+    let listener = r#"{"name":"a","address":"0.0.0.0:80","protocol":"http","stack":"s","splits":[]}"#;
+    let listener: Listener = serde_json::from_str(listener).unwrap();
+    let rules = statuses.iter().enumerate().map(rule).collect();
+    RouteTable {
+        generation: naru_model::Generation(generation),
+        listeners: vec![Listener { rules, ..listener }],
+    }
+}
+
+#[tokio::test]
+async fn an_edge_is_told_what_changes_of_a_table_and_has_it_whole() {
+    let served = Served::start().await;
+    let client = Client::new(served.socket());
+    let node = NodeId::from("here");
+    served.core.put_routes(table(1, &[200; 50]));
+    let mut follow = client.node_routes(&node);
+    let first = follow.next().await;
+    assert_eq!(first, table(1, &[200; 50]));
+    let mut statuses = [200; 50];
+    for n in 2..20 {
+        statuses[n as usize] = 404;
+        served.core.put_routes(table(n, &statuses));
+        assert_eq!(follow.next().await, table(n, &statuses));
+    }
+    let last = follow.next();
+    served.core.put_routes(table(20, &[]));
+    let last = last.await;
+    assert_eq!(last, table(20, &[]));
+    // Another server, which tells another table first.
+    let again = served.restart().await;
+    again.core.put_routes(table(21, &[301]));
+    let mut newest = follow.next().await;
+    while newest != table(21, &[301]) {
+        newest = follow.next().await;
+    }
+}
+
+#[tokio::test]
+async fn an_unchanged_rule_is_not_sent_again() {
+    let served = Served::start().await;
+    served.core.put_routes(table(1, &[200; 50]));
+    let mut stream = tokio::net::UnixStream::connect(served.socket()).await.unwrap();
+    let ask = "GET /v1/nodes/here/routes HTTP/1.1\r\nHost: naru\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut stream, ask.as_bytes()).await.unwrap();
+    let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(stream));
+    let mut events = async || loop {
+        let line = lines.next_line().await.unwrap().unwrap();
+        if let Some(data) = line.strip_prefix("data: ") {
+            break data.to_string();
+        }
+    };
+    assert!(events().await.len() > 50_000);
+    served.core.put_routes(table(2, &[[200; 49].as_slice(), &[404]].concat()));
+    let change = events().await;
+    assert!(change.len() < 2_000, "{} bytes", change.len());
+    assert!(change.contains(r#"{"same":[0,49]}"#), "{change}");
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 use crate::register::service_of;
 use naru_model::{
     EdgeReport, EdgeSnapshot, InstanceId, InstanceSnapshot, Latencies, ListenerSnapshot, MadeBy, RouteTable,
-    Time,
+    Rule, Time,
 };
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// One worker's part of a snapshot.
 pub struct Seen {
@@ -21,12 +22,17 @@ pub struct Seen {
 pub struct Origins(HashMap<InstanceId, MadeBy>);
 
 impl Origins {
-    /// Takes what a table says.
-    pub fn learn(&mut self, table: &RouteTable) {
-        for listener in &table.listeners {
+    /// Takes what a table says, but what it has in common with the one before it.
+    pub fn learn(&mut self, table: &RouteTable, before: &RouteTable) {
+        for (at, listener) in table.listeners.iter().enumerate() {
             let own = listener.service.iter().map(|service| (service, &listener.splits));
             let rules = listener.all_rules();
-            let ruled = rules.iter().filter_map(|rule| service_of(&rule.action));
+            let old = before.listeners.get(at).filter(|old| old.stack == listener.stack);
+            let old = old.map(|old| &*old.rules).unwrap_or_default();
+            let is_new =
+                |(at, rule): &(usize, &Arc<Rule>)| !old.get(*at).is_some_and(|old| Arc::ptr_eq(old, rule));
+            let ruled = rules.iter().enumerate().filter(is_new);
+            let ruled = ruled.filter_map(|(_, rule)| service_of(&rule.action));
             for (service, splits) in own.chain(ruled) {
                 for backend in splits.iter().flat_map(|split| &split.backends) {
                     // What made an instance never changes.
@@ -71,7 +77,7 @@ pub fn assemble(
     }
     // What is told no more, and named no more, is gone.
     origins.0.retain(|id, _| instances.contains_key(id));
-    origins.learn(table);
+    origins.learn(table, &RouteTable::default());
     EdgeSnapshot {
         node: report.node,
         edge: report.edge,

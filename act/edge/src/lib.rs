@@ -323,8 +323,8 @@ impl Edge {
         }
         for id in taken.iter() {
             desk.ended.remove(id);
-            desk.kept.loads.forget(id);
         }
+        desk.kept.loads.forget(&taken);
         desk.tell_all(|| Command::Forget(taken.clone()));
     }
 
@@ -388,8 +388,9 @@ impl Shared {
                 desk.ended.remove(&backend.instance);
             }
         }
-        desk.origins.learn(&table);
-        desk.table = table;
+        let Desk { origins, table: old, .. } = &mut *desk;
+        origins.learn(&table, old);
+        *old = table;
         let plan = Arc::new(plan);
         desk.plan = plan.clone();
         desk.tell_all(|| Command::Adopt(plan.clone()));

@@ -143,9 +143,9 @@ impl Loads {
         load
     }
 
-    /// An instance that no table names and no report tells of any more.
-    pub(crate) fn forget(&mut self, instance: &InstanceId) {
-        self.each.remove(instance);
+    /// Instances that no table names and no report tells of any more.
+    pub(crate) fn forget(&mut self, gone: &[InstanceId]) {
+        gone.iter().for_each(|instance| drop(self.each.remove(instance)));
         self.crowds.retain(|_, crowd| crowd.strong_count() > 0);
     }
 }
@@ -292,17 +292,18 @@ impl PlannedRules {
         let old_rules = before.map(|(old, _)| old.all_rules()).unwrap_or_default();
         let old = before.map(|(_, planned)| &planned.rules);
         let old_each = old.map(|old| &*old.each).unwrap_or_default();
-        let places: HashMap<&str, usize> =
-            old_rules.iter().enumerate().map(|(place, rule)| (rule.name.as_str(), place)).collect();
         let mut each = Vec::with_capacity(rules.len());
-        for rule in rules.iter() {
-            let place = places.get(rule.name.as_str()).filter(|place| old_rules[**place] == *rule);
+        for place in same_rules(&rules, &old_rules).into_iter().zip(rules.iter()) {
             each.push(match place {
-                Some(place) => old_each[*place].clone(),
-                None => Arc::new(PlannedRule::read(rule, &listener.name, loads)?),
+                (Some(place), _) => old_each[place].clone(),
+                (None, rule) => Arc::new(PlannedRule::read(rule, &listener.name, loads)?),
             });
         }
-        let alike = rules.iter().map(|rule| &rule.when).eq(old_rules.iter().map(|rule| &rule.when));
+        let alike = rules.len() == old_rules.len()
+            && rules
+                .iter()
+                .zip(old_rules.iter())
+                .all(|(one, old)| Arc::ptr_eq(one, old) || one.when == old.when);
         let old = old.filter(|_| alike);
         if let Some(old) = old.filter(|old| old.has_own == has_own)
             && each.iter().zip(old_each).all(|(one, old)| Arc::ptr_eq(one, old))
@@ -318,9 +319,28 @@ impl PlannedRules {
     }
 }
 
+/// Where each of `rules` is among the old ones, if it is as it was there.
+fn same_rules(rules: &[Arc<Rule>], old: &[Arc<Rule>]) -> Vec<Option<usize>> {
+    let same = |rule: &Arc<Rule>, place: usize| {
+        let old = &old[place];
+        (Arc::ptr_eq(rule, old) || rule == old).then_some(place)
+    };
+    // Mostly it is where it was: then nobody need be looked for.
+    let mut places = None;
+    let each = rules.iter().enumerate().map(|(at, rule)| match old.get(at) {
+        Some(old) if old.name == rule.name => same(rule, at),
+        _ => {
+            let sort = || old.iter().enumerate().map(|(place, old)| (&*old.name, place)).collect();
+            let places: &HashMap<&str, usize> = places.get_or_insert_with(sort);
+            places.get(&*rule.name).and_then(|place| same(rule, *place))
+        }
+    });
+    each.collect()
+}
+
 impl PlannedRule {
     fn read(rule: &Rule, listener: &str, loads: &mut Loads) -> Result<PlannedRule, Refused> {
-        let mut rule = rule.clone();
+        let mut rule = Rule::clone(rule);
         let (mut splits, mut policy) = (Arc::from([]), Arc::default());
         if let RuleAction::Forward(forward) = &mut rule.action {
             splits = PlannedSplit::read_all(&std::mem::take(&mut forward.splits), listener, loads)?;

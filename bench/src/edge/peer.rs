@@ -2,8 +2,8 @@
 
 use crate::roles;
 use naru_model::{
-    Backend, CertificateFiles, Entrance, Generation, Listener, Protocol, ReleaseNo, RouteTable, Split,
-    Terminate, Tls,
+    Backend, CertificateFiles, Entrance, Generation, Listener, Protocol, ReleaseNo, RouteChange, RouteNews,
+    RouteTable, Split, Terminate, Tls,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt::{self, Display};
@@ -189,6 +189,8 @@ pub struct Running {
 pub struct Teller {
     to: ChildStdin,
     from: BufReader<ChildStdout>,
+    /// The table that was told last.
+    told: Option<RouteTable>,
 }
 
 impl Running {
@@ -202,7 +204,7 @@ impl Running {
         let log = fs::File::create(folder.join("log"))?;
         let mut child = command.stdin(stdio()).stdout(stdio()).stderr(log).spawn()?;
         let pipes = child.stdin.take().zip(child.stdout.take());
-        let tables = pipes.map(|(to, from)| Teller { to, from: BufReader::new(from) });
+        let tables = pipes.map(|(to, from)| Teller { to, from: BufReader::new(from), told: None });
         let mut running = Running { child, pids: vec![], tables };
         if peer == Peer::Naru {
             running.apply(&places.table())?;
@@ -273,13 +275,18 @@ impl Running {
 }
 
 impl Teller {
-    /// Tells the edge a table, and waits until it chooses by it. How long that took, from the first byte of the
-    /// table on its way.
+    /// Tells the edge a table, as a server does (whole at first, then what differs), and waits until it chooses by it. How
+    /// long that took, from the first byte on its way.
     ///
     /// # Errors
     /// It refuses the table, or is gone.
     pub fn apply(&mut self, table: &RouteTable) -> io::Result<Duration> {
-        let mut text = serde_json::to_string(table)?;
+        let news = match &self.told {
+            None => RouteNews::Whole(table.clone()),
+            Some(told) => RouteNews::Change(RouteChange::between(told, table)),
+        };
+        self.told = Some(table.clone());
+        let mut text = serde_json::to_string(&news)?;
         text.push('\n');
         let began = Instant::now();
         self.to.write_all(text.as_bytes())?;

@@ -1,11 +1,12 @@
-//! Naru's edge in a process of its own: tables come in as lines of JSON, and what it acknowledges goes out.
+//! Naru's edge in a process of its own: tables, and what changes of them, come in as lines of JSON, and what it acknowledges
+//! goes out.
 //!
 //! It is the edge as the role runs it, with one worker: all is counted, a copy of the counts is kept in a mapped
 //! file, and a report of all counts is made every second, and for each table. What has ended is confirmed, as the
 //! server does.
 
 use naru_edge::{Config, Edge};
-use naru_model::{RouteTable, Time};
+use naru_model::{RouteNews, RouteTable, Time};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,11 +23,17 @@ pub async fn run(sheets: PathBuf) -> io::Result<()> {
     let usual = Config::new("bench".into(), "bench-edge".into(), now(), 1);
     let edge = Edge::start(Config { sheets: Some(sheets), ..usual })?;
     let mut tables = BufReader::new(stdin()).lines();
+    let mut told = RouteTable::default();
     let mut tick = tokio::time::interval(REPORT_EVERY);
     loop {
         tokio::select! {
             line = tables.next_line() => match line? {
-                Some(line) => apply(&edge, serde_json::from_str(&line)?).await?,
+                Some(line) => {
+                    let news: RouteNews = serde_json::from_str(&line)?;
+                    let other = || io::Error::other("a change of another table than was told before");
+                    told = news.table(&told).ok_or_else(other)?;
+                    apply(&edge, told.clone()).await?;
+                }
                 None => return Ok(()),
             },
             _ = tick.tick() => report(&edge).await?,

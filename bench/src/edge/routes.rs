@@ -232,7 +232,8 @@ fn table(places: &Places, routes: usize, generation: u64) -> RouteTable {
     let mut web = listener("http", places.http, Protocol::Http, &places.web);
     web.service = None;
     web.splits.clear();
-    web.rules = (0..routes).map(|route| rule(route, release(route, generation), &places.web)).collect();
+    web.rules =
+        (0..routes).map(|route| rule(route, release(route, generation), &places.web).into()).collect();
     RouteTable { generation: Generation(generation), listeners: vec![web] }
 }
 

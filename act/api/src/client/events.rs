@@ -4,8 +4,7 @@ use super::connection::Connection;
 use super::lines::RawLines;
 use super::path::Target;
 use crate::{ClientError, WatchEvent};
-use naru_model::{Desired, RouteTable};
-use std::marker::PhantomData;
+use naru_model::{Desired, RouteChange, RouteTable};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(4), Duration::from_mi
 pub struct Events<T> {
     lines: RawLines,
     name: String,
-    _value: PhantomData<fn() -> T>,
+    last: Option<T>,
 }
 
 /// Whole values for ever: it reconnects by itself, and silently, as often as it takes.
@@ -32,8 +31,13 @@ pub struct Follow<T> {
 
 /// What an event's name and data say; `None` for a name that this version does not know.
 pub trait FromEvent: Sized {
-    /// Reads one event.
-    fn from_event(name: &str, data: &[u8]) -> serde_json::Result<Option<Self>>;
+    /// Reads one event. `before` is what the one before it said, where that is [kept](FromEvent::keep).
+    fn from_event(name: &str, data: &[u8], before: Option<&Self>) -> serde_json::Result<Option<Self>>;
+
+    /// What is kept for the next event, where that may say only what differs.
+    fn keep(&self) -> Option<Self> {
+        None
+    }
 }
 
 impl<T: FromEvent> Events<T> {
@@ -44,7 +48,7 @@ impl<T: FromEvent> Events<T> {
         let lines = RawLines::open(connection, target);
         let lines = tokio::time::timeout(SILENCE_MAX, lines).await;
         let lines = lines.unwrap_or(Err(ClientError::TimedOut(SILENCE_MAX)))?;
-        Ok(Events { lines, name: String::new(), _value: PhantomData })
+        Ok(Events { lines, name: String::new(), last: None })
     }
 
     /// The next value; `None` when the server ends. Safe to cancel.
@@ -60,8 +64,10 @@ impl<T: FromEvent> Events<T> {
             if let Some(name) = line.strip_prefix(b"event: ") {
                 self.name = String::from_utf8_lossy(name).into_owned();
             } else if let Some(data) = line.strip_prefix(b"data: ")
-                && let Some(value) = T::from_event(&self.name, data).map_err(ClientError::protocol)?
+                && let Some(value) =
+                    T::from_event(&self.name, data, self.last.as_ref()).map_err(ClientError::protocol)?
             {
+                self.last = value.keep();
                 return Ok(Some(value));
             }
         }
@@ -105,19 +111,36 @@ impl<T: FromEvent> Follow<T> {
 }
 
 impl FromEvent for Desired {
-    fn from_event(name: &str, data: &[u8]) -> serde_json::Result<Option<Desired>> {
+    fn from_event(name: &str, data: &[u8], _: Option<&Desired>) -> serde_json::Result<Option<Desired>> {
         (name == "desired").then(|| serde_json::from_slice(data)).transpose()
     }
 }
 
 impl FromEvent for RouteTable {
-    fn from_event(name: &str, data: &[u8]) -> serde_json::Result<Option<RouteTable>> {
-        (name == "routes").then(|| serde_json::from_slice(data)).transpose()
+    fn from_event(
+        name: &str,
+        data: &[u8],
+        before: Option<&RouteTable>,
+    ) -> serde_json::Result<Option<RouteTable>> {
+        match name {
+            "routes" => serde_json::from_slice(data).map(Some),
+            "change" => {
+                let change: RouteChange = serde_json::from_slice(data)?;
+                let other = || serde::de::Error::custom("a change of another table than was told before");
+                before.and_then(|before| change.onto(before)).ok_or_else(other).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn keep(&self) -> Option<RouteTable> {
+        // Its rules are shared, so that this costs little.
+        Some(self.clone())
     }
 }
 
 impl FromEvent for WatchEvent {
-    fn from_event(name: &str, data: &[u8]) -> serde_json::Result<Option<WatchEvent>> {
+    fn from_event(name: &str, data: &[u8], _: Option<&WatchEvent>) -> serde_json::Result<Option<WatchEvent>> {
         Ok(Some(match name {
             "operation" => WatchEvent::Operation(serde_json::from_slice(data)?),
             "instances" => WatchEvent::Instances(serde_json::from_slice(data)?),

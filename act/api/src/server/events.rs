@@ -5,7 +5,7 @@ use super::{Closing, ending};
 use crate::{Core, Refused, Snapshot, WatchQuery};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream, StreamExt};
-use naru_model::{Operation, OperationId};
+use naru_model::{Operation, OperationId, RouteChange, RouteTable};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -34,6 +34,25 @@ pub(super) fn newest<T: Serialize + Send + Sync + 'static>(
         values.changed().await.ok()?;
         let value = values.borrow_and_update().clone();
         Some((Event::default().event(name).json_data(&*value), values))
+    });
+    lively(events.take_until(closing.begun()))
+}
+
+/// The newest route table of a channel: whole at first, and then what makes each of the one that was told before.
+pub(super) fn routes(
+    mut tables: watch::Receiver<Arc<RouteTable>>,
+    closing: Closing,
+) -> Events<impl Stream<Item = Result<Event, axum::Error>>> {
+    tables.mark_changed();
+    let told: Option<Arc<RouteTable>> = None;
+    let events = stream::unfold((tables, told), |(mut tables, told)| async move {
+        tables.changed().await.ok()?;
+        let table = tables.borrow_and_update().clone();
+        let event = match told {
+            None => Event::default().event("routes").json_data(&*table),
+            Some(told) => Event::default().event("change").json_data(RouteChange::between(&told, &table)),
+        };
+        Some((event, (tables, Some(table))))
     });
     lively(events.take_until(closing.begun()))
 }

@@ -21,7 +21,8 @@ pub(super) async fn desired(
     Ok(events::newest("desired", core.desired(node).await?, closing))
 }
 
-/// Server-sent events `routes`: the route table, whole, at first and at each change.
+/// Server-sent events: first `routes`, the route table; then, whenever it changes, `change`: what makes the new one of the one
+/// before (RouteChange).
 #[utoipa::path(get, path = "/v1/nodes/{node}/routes", params(("node" = NodeId, Path, description = "The node.")),
     responses((status = 200, body = RouteTable, content_type = "text/event-stream"),
         (status = "default", body = Refusal)))]
@@ -30,7 +31,7 @@ pub(super) async fn node_routes(
     Extension(closing): Extension<Closing>,
     Named(node): Named<NodeId>,
 ) -> Result<impl IntoResponse, Refused> {
-    Ok(events::newest("routes", core.node_routes(node).await?, closing))
+    Ok(events::routes(core.node_routes(node).await?, closing))
 }
 
 /// What the node's agent sees. Answered once what follows from it is stored.

@@ -15,7 +15,7 @@ fn entrance(port: u16) -> Listener {
     let action =
         RuleAction::Redirect(Redirect { status: 308, location: "https://{host}{path}{query}".into() });
     let (when, guard, edits) = (Match::default(), Guard::default(), Edits::default());
-    let rules = vec![Rule { name: "to-https".into(), when, guard, edits, action }];
+    let rules = vec![Rule { name: "to-https".into(), when, guard, edits, action }.into()];
     let address = format!("127.0.0.1:{port}");
     Listener { name: "entrance".into(), address, service: None, rules, ..http(&[]) }
 }

@@ -208,7 +208,7 @@ fn fixed(name: &str, status: u16) -> Rule {
 async fn rules_keep_their_counts_while_they_keep_their_name() {
     let mut lab = Lab::new();
     let with = |rules: &[(&str, u16)]| Listener {
-        rules: rules.iter().map(|(name, status)| fixed(name, *status)).collect(),
+        rules: rules.iter().map(|(name, status)| fixed(name, *status).into()).collect(),
         ..http(&[])
     };
     lab.route(vec![with(&[("one", 200), ("two", 410)])]).await;

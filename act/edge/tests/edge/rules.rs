@@ -33,7 +33,7 @@ fn to(instance: &Instance) -> RuleAction {
 
 /// A listener of the stack itself: rules only.
 fn ruled(rules: Vec<Rule>) -> Listener {
-    Listener { service: None, rules, ..http(&[]) }
+    Listener { service: None, rules: rules.into_iter().map(Into::into).collect(), ..http(&[]) }
 }
 
 async fn lab(rules: Vec<Rule>) -> Lab {

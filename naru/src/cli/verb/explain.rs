@@ -271,7 +271,7 @@ mod tests {
             splits: vec![],
             policy: Default::default(),
             entrance: Default::default(),
-            rules: vec![rule("api"), rule("rest")],
+            rules: vec![rule("api").into(), rule("rest").into()],
         };
         let host = Why::Host { host: "a.test".into(), wanted: vec!["b.test".into()] };
         let considered = [
