@@ -1,5 +1,5 @@
 //! Bytes between sockets: memory on loan while they move (`buffer`), reading and writing that give up on a peer that
-//! stopped (`transfer`), a client's connection with or without TLS (`stream`),
+//! stopped (`transfer`), bulk that is moved without being seen (`splice`), a client's connection with or without TLS (`stream`),
 //! connections inside the process (`pipe`), what is needed only while a request is answered (`loan`), and connections that
 //! wait for their next request: those of clients (`waits`) and those to instances (`pool`).
 //!
@@ -9,6 +9,7 @@ mod buffer;
 mod loan;
 mod pipe;
 mod pool;
+mod splice;
 mod stream;
 mod transfer;
 mod waits;
@@ -17,6 +18,7 @@ pub use buffer::{Buffer, HeadText, SIZE};
 pub use loan::{Lent, lend};
 pub use pipe::{End, Next, pipe};
 pub use pool::{Origin, Pool, Shared, Upstream};
+pub use splice::{BULK, Moved, move_bulk};
 pub use stream::{Reader, Stream, Writer};
 pub use transfer::{Inbox, finish, linger, write_all};
 pub use waits::{Over, Waiting, Waits};

@@ -4,7 +4,7 @@ use crate::Config;
 use crate::drain::Limits;
 use crate::frames::Frames;
 use naru_books::Ending;
-use naru_carry::{Inbox, Reader, Writer, finish, linger, write_all};
+use naru_carry::{BULK, Inbox, Moved as Bulk, Reader, Writer, finish, linger, move_bulk, write_all};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -191,14 +191,22 @@ async fn pump(from: &mut Reader<'_>, to: &mut Writer<'_>, inbox: &mut Inbox, mov
             return Pumped::ReceiverFailed(error.kind());
         }
         inbox.consume(n);
-        match inbox.fill(from).await {
-            Ok(1..) => {}
-            Ok(_) => {
-                finish(to).await;
-                return Pumped::Through;
-            }
-            Err(_) => return Pumped::SenderFailed,
+        // Boxed: what is rare must not make every connection larger.
+        let bulk = if n < BULK { Bulk::Thin } else { Box::pin(move_bulk(from, to, moved)).await };
+        let end = match bulk {
+            Bulk::Thin => match inbox.fill(from).await {
+                Ok(1..) => continue,
+                Ok(_) => Pumped::Through,
+                Err(_) => Pumped::SenderFailed,
+            },
+            Bulk::Ended => Pumped::Through,
+            Bulk::SenderFailed(_) => Pumped::SenderFailed,
+            Bulk::ReceiverFailed(error) => Pumped::ReceiverFailed(error.kind()),
+        };
+        if end == Pumped::Through {
+            finish(to).await;
         }
+        return end;
     }
 }
 
