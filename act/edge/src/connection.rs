@@ -4,11 +4,11 @@
 //! after lies elsewhere.
 
 use crate::entrance::{self, Entered, Who};
-use crate::http1::Caller;
+use crate::http1::{Caller, Client, Ended};
 use crate::room::Place;
 use crate::route::Route;
 use crate::worker::Worker;
-use crate::{http1, http2, tcp};
+use crate::{http2, tcp};
 use naru_carry::Stream;
 use naru_model::Protocol;
 use std::future::Future;
@@ -45,14 +45,17 @@ async fn carry(entering: Pin<Box<impl Future<Output = Option<(Connection, Who)>>
     match route.protocol {
         Protocol::Http | Protocol::Http2 => {
             let caller = Caller::new(who.source, &connection.stream);
-            let first = if connection.stream.chose_http2() {
-                Some(vec![])
+            let ended = if connection.stream.chose_http2() {
+                Ended::Http2(vec![])
             } else {
-                http1::serve_on(&worker.config, route, &mut connection.stream, &caller).await
+                Client::new(&worker.config, route, &mut connection.stream, &caller).serve().await
             };
-            if let Some(first) = first {
+            match ended {
+                Ended::Over => {}
+                // A connection that cannot be reset any more is gone.
+                Ended::Broken => drop(connection.stream.set_zero_linger()),
                 // Boxed: what is rarer must not make every connection larger.
-                Box::pin(streams(connection, caller, first)).await;
+                Ended::Http2(first) => Box::pin(streams(connection, caller, first)).await,
             }
         }
         // The same. Of UDP there are no connections.

@@ -94,7 +94,8 @@ impl Room {
 #[derive(Debug)]
 pub(crate) struct Place {
     room: Arc<Room>,
-    source: Option<IpAddr>,
+    /// Boxed: what is rare must not make every connection larger.
+    source: Option<Box<IpAddr>>,
 }
 
 /// One too many of a source.
@@ -115,14 +116,14 @@ impl Place {
         }
         sources.insert(source, open + 1);
         drop(sources);
-        self.source = Some(source);
+        self.source = Some(source.into());
         Ok(())
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(source) = self.source {
+        if let Some(source) = self.source.take() {
             let mut sources = self.room.sources();
             match sources.get_mut(&source) {
                 Some(open) if *open > 1 => *open -= 1,

@@ -225,7 +225,7 @@ impl Client<'_> {
         sending: &Sending,
         now: Instant,
     ) -> After {
-        self.rested = Some(now);
+        self.rest_from(now);
         let entry = at.claim.entry().clone();
         at.claim.end_at(Ending::Full { status: head.status }, now);
         if !sending.is_complete() {

@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 use take::Taken;
 
@@ -68,49 +68,36 @@ impl Caller {
     }
 }
 
-/// Serves one client until either side has had enough.
+/// Serves one client until either side has had enough. What speaks HTTP/2 itself does not begin it anew.
 pub(crate) async fn serve(config: &Config, route: &Route, mut stream: Stream, caller: &Caller) {
-    // What speaks HTTP/2 itself does not begin it anew.
-    let _none = serve_on(config, route, &mut stream, caller).await;
-}
-
-/// The same. What was read of a client that speaks HTTP/2 comes back, and it was served nothing.
-pub(crate) async fn serve_on(
-    config: &Config,
-    route: &Route,
-    stream: &mut Stream,
-    caller: &Caller,
-) -> Option<Vec<u8>> {
-    let end = {
-        let (read, write) = stream.split();
-        let (waiting, inbox) = (route.waits.enter(), Inbox::default());
-        let mut client =
-            Client { config, route, caller, begun: false, rested: None, read, write, inbox, waiting };
-        match client.serve_all().await {
-            After::Http2 => return Some(client.inbox.bytes().to_vec()),
-            end => end,
-        }
-    };
-    if end == After::Reset {
-        // Nothing else tells this client that its answer is not whole.
-        let _ = stream.set_zero_linger();
-    }
-    None
+    Client::new(config, route, &mut stream, caller).serve().await;
 }
 
 /// A client's connection.
-struct Client<'a> {
+pub(crate) struct Client<'a> {
     config: &'a Config,
     route: &'a Route,
     caller: &'a Caller,
-    /// Whether it had a request: what begins a connection is that only at its beginning.
-    begun: bool,
-    /// When its last answer was handed over, where that was looked at.
-    rested: Option<Instant>,
     read: Reader<'a>,
     write: Writer<'a>,
     inbox: Inbox,
     waiting: Waiting<'a>,
+    /// How much of the next request's head was looked at.
+    seen: u32,
+    /// Whether it had a request: what begins a connection is that only at its beginning.
+    begun: bool,
+    /// Whether it is said how long it may wait.
+    timed: bool,
+}
+
+/// How a client's connection ended.
+pub(crate) enum Ended {
+    /// It is to be dropped.
+    Over,
+    /// It is to be reset: nothing else tells the client that its answer is not whole.
+    Broken,
+    /// The client speaks HTTP/2, and was served nothing; this was read of it.
+    Http2(Vec<u8>),
 }
 
 /// What the client's connection is to become after an answer, as far as it is for the client and the
@@ -136,14 +123,28 @@ enum After {
     Http2,
 }
 
+impl<'a> Client<'a> {
+    pub(crate) fn new(
+        config: &'a Config,
+        route: &'a Route,
+        stream: &'a mut Stream,
+        caller: &'a Caller,
+    ) -> Client<'a> {
+        let ((read, write), waiting) = (stream.split(), route.waits.enter());
+        let inbox = Inbox::default();
+        Client { config, route, caller, read, write, inbox, waiting, seen: 0, begun: false, timed: false }
+    }
+}
+
 impl Client<'_> {
-    async fn serve_all(&mut self) -> After {
-        while let Some(head) = self.head().await {
+    /// Serves it until either side has had enough.
+    pub(crate) async fn serve(&mut self) -> Ended {
+        while let Some(head) = poll_fn(|cx| self.poll_head(cx)).await {
             match lend(|| self.turn(head)).await {
                 After::Next => {}
                 After::Close => {
                     Box::pin(linger(&mut self.read, &mut self.write, self.config.linger_time)).await;
-                    return After::Close;
+                    break;
                 }
                 After::Done => {
                     // Of TCP, closing says the end; the others have a word of their own for it.
@@ -152,55 +153,63 @@ impl Client<'_> {
                         Writer::Pipe(end) => end.finish(),
                         Writer::Plain(_) => {}
                     }
-                    return After::Done;
+                    break;
                 }
-                after @ (After::Drop | After::Reset | After::Http2) => return after,
+                After::Drop => break,
+                After::Reset => return Ended::Broken,
+                After::Http2 => return Ended::Http2(self.inbox.bytes().to_vec()),
             }
         }
-        After::Drop
+        Ended::Over
     }
 
     /// Waits for the head of a request, and says where it ends, or why there will be none. That is all that an idle
     /// connection does, and one whose client is slow, so their memory is what this needs. `None`: the client is gone, or
     /// has waited long enough.
-    async fn head(&mut self) -> Option<Result<usize, Reject>> {
-        // Who comes while the listener closes may still have a request under way.
-        let closed = self.route.stage() == Stage::Closed;
-        let limit = if closed { self.config.linger_time } else { self.config.idle_time };
-        self.waiting.until(self.rested.take().unwrap_or_else(Instant::now) + limit);
-        let mut seen = 0;
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<usize, Reject>>> {
+        if !self.timed {
+            self.rest_from(Instant::now());
+        }
         loop {
-            if let Some(found) = self.find_head(&mut seen).transpose() {
-                return Some(found);
+            if let Some(found) = self.find_head().transpose() {
+                (self.seen, self.timed) = (0, false);
+                return Poll::Ready(Some(found));
             }
-            let length = self.inbox.bytes().len();
-            if length > 0 && seen == 0 {
+            let length = self.inbox.bytes().len() as u32;
+            if length > 0 && self.seen == 0 {
                 self.waiting.until(Instant::now() + self.config.head_time);
             }
-            seen = length;
-            match self.arrive().await {
-                Arrived::More => {}
-                Arrived::TooLate if length > 0 => {
-                    return Some(Err(Reject::new(408, "the head took too long to arrive")));
+            self.seen = length;
+            match self.poll_arrival(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Arrived::More) => {}
+                Poll::Ready(Arrived::TooLate) if length > 0 => {
+                    return Poll::Ready(Some(Err(Reject::new(408, "the head took too long to arrive"))));
                 }
-                Arrived::TooLate | Arrived::End => return None,
+                Poll::Ready(Arrived::TooLate | Arrived::End) => return Poll::Ready(None),
             }
         }
     }
 
-    async fn arrive(&mut self) -> Arrived {
-        poll_fn(|cx| {
-            if let Poll::Ready(read) = self.inbox.poll_fill(cx, &mut self.read) {
-                return Poll::Ready(if matches!(read, Ok(1..)) { Arrived::More } else { Arrived::End });
-            }
-            match self.waiting.look(cx) {
-                Some(Over::Late) => Poll::Ready(Arrived::TooLate),
-                // A request that is under way is let finish.
-                Some(Over::Closing) if self.inbox.bytes().is_empty() => Poll::Ready(Arrived::End),
-                Some(Over::Closing) | None => Poll::Pending,
-            }
-        })
-        .await
+    /// It waits for its next request since then.
+    fn rest_from(&mut self, since: Instant) {
+        // Who comes while the listener closes may still have a request under way.
+        let closed = self.route.stage() == Stage::Closed;
+        let limit = if closed { self.config.linger_time } else { self.config.idle_time };
+        self.waiting.until(since + limit);
+        self.timed = true;
+    }
+
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Arrived> {
+        if let Poll::Ready(read) = self.inbox.poll_fill(cx, &mut self.read) {
+            return Poll::Ready(if matches!(read, Ok(1..)) { Arrived::More } else { Arrived::End });
+        }
+        match self.waiting.look(cx) {
+            Some(Over::Late) => Poll::Ready(Arrived::TooLate),
+            // A request that is under way is let finish.
+            Some(Over::Closing) if self.inbox.bytes().is_empty() => Poll::Ready(Arrived::End),
+            Some(Over::Closing) | None => Poll::Pending,
+        }
     }
 
     /// One request whose head has arrived, or cannot be one, and its answer.

@@ -73,15 +73,15 @@ impl Request {
 }
 
 impl Client<'_> {
-    /// Finds where the next request's head ends, if it is there whole. The first `seen` bytes were looked at before.
-    pub(super) fn find_head(&mut self, seen: &mut usize) -> Result<Option<usize>, Reject> {
+    /// Finds where the next request's head ends, if it is there whole.
+    pub(super) fn find_head(&mut self) -> Result<Option<usize>, Reject> {
         // Empty lines before a request are tolerated, as the standard asks.
         while self.inbox.bytes().starts_with(b"\r\n") {
             self.inbox.consume(2);
-            *seen = 0;
+            self.seen = 0;
         }
         let bytes = self.inbox.bytes();
-        let end = find_end(bytes, *seen)?;
+        let end = find_end(bytes, self.seen as usize)?;
         if end.unwrap_or(bytes.len()) > REQUEST_HEAD {
             return Err(Reject::new(431, "the head is too long"));
         }
