@@ -10,6 +10,8 @@ pub mod differential;
 mod escape;
 #[cfg(feature = "forwarding")]
 pub mod forwarding;
+#[cfg(feature = "frames")]
+pub mod frames;
 pub mod request;
 pub mod response;
 pub mod traffic;
