@@ -1,10 +1,10 @@
-//! What makes one route table of another. Of a thousand rules, a deployment changes a few: what is as it was is told by
+//! What makes one route table of another. Of a thousand rules, a deploy changes a few: what is as it was is told by
 //! its place, so that a change costs what changes, on its way and where it arrives.
 
 use crate::{Generation, Listener, RouteTable, Rule};
 use serde::{Deserialize, Serialize};
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -138,7 +138,7 @@ fn rules_of(changes: Vec<RuleChange>, before: &[Arc<Rule>]) -> Option<Vec<Arc<Ru
 struct Places<'a, T> {
     each: &'a [T],
     name: fn(&T) -> &str,
-    sorted: OnceCell<HashMap<&'a str, usize>>,
+    sorted: OnceCell<BTreeMap<&'a str, usize>>,
 }
 
 impl<'a, T> Places<'a, T> {
