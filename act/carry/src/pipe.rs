@@ -7,8 +7,9 @@ use crate::stream::Writer;
 use crate::transfer::{Inbox, write_all};
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::mem;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::ReadBuf;
 
@@ -77,6 +78,23 @@ impl End {
                 Poll::Pending
             }
         }
+    }
+
+    /// Whether a read would not have to wait.
+    pub fn has_arrived(&self) -> bool {
+        let lane = self.incoming().borrow();
+        !lane.inbox.bytes().is_empty() || matches!(lane.state, State::Finished | State::Broken)
+    }
+
+    /// Reads all that is there into an inbox that is empty, as [`Inbox::poll_fill`]: the memory changes hands.
+    pub(crate) fn poll_hand_over(&self, cx: &mut Context<'_>, to: &mut Inbox) -> Poll<io::Result<usize>> {
+        if !ready!(self.poll_arrived(cx))? {
+            return Poll::Ready(Ok(0));
+        }
+        let mut lane = self.incoming().borrow_mut();
+        *to = mem::take(&mut lane.inbox);
+        lane.wake_writer();
+        Poll::Ready(Ok(to.bytes().len()))
     }
 
     /// Calls `take` with all bytes that are there; it returns how many it has used.
@@ -259,7 +277,7 @@ impl Drop for End {
 #[cfg(test)]
 mod tests {
     use super::{Next, pipe};
-    use crate::SIZE;
+    use crate::{Inbox, SIZE, Stream};
     use std::future::poll_fn;
     use std::io::ErrorKind;
 
@@ -296,6 +314,23 @@ mod tests {
         assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
         assert_eq!(right.write([b"x", b""]).await.unwrap_err().kind(), ErrorKind::BrokenPipe);
         poll_fn(|cx| right.poll_unread(cx)).await;
+    }
+
+    #[tokio::test]
+    async fn an_inbox_takes_what_is_there_and_adds_to_what_it_has() {
+        let (left, right) = pipe();
+        let (mut stream, mut inbox) = (Stream::Pipe(right), Inbox::default());
+        let (mut reader, _) = stream.split();
+        left.put(b"one");
+        assert_eq!(inbox.fill(&mut reader).await.unwrap(), 3);
+        left.put(b" and two");
+        assert_eq!((inbox.fill(&mut reader).await.unwrap(), inbox.bytes()), (8, &b"one and two"[..]));
+        left.finish();
+        assert_eq!(inbox.fill(&mut reader).await.unwrap(), 0);
+        inbox.consume(11);
+        assert_eq!(inbox.fill(&mut reader).await.unwrap(), 0);
+        drop(left);
+        assert_eq!(inbox.fill(&mut reader).await.unwrap(), 0, "it was said");
     }
 
     #[tokio::test]

@@ -82,6 +82,9 @@ impl Inbox {
 
     /// As [`Inbox::fill`].
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &mut Reader<'_>) -> Poll<io::Result<usize>> {
+        if let (Memory::None, Reader::Pipe(end)) = (&self.memory, &*from) {
+            return end.poll_hand_over(cx, self);
+        }
         // To borrow a buffer costs less than to ask first; what rests would have to be moved into it.
         let asks = matches!(self.memory, Memory::Resting(_)) || matches!(from, Reader::Pipe(_));
         let ready = if asks { from.poll_ready(cx)? } else { Poll::Ready(()) };

@@ -138,6 +138,7 @@ fn string(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// An integer in bytes of which the first has seven bits of it.
+#[inline]
 fn integer(value: usize, out: &mut Vec<u8>) {
     let Some(mut rest) = value.checked_sub(0x7f) else { return out.push(value as u8) };
     out.push(0x7f);

@@ -21,7 +21,9 @@ impl<F: Future<Output = ()>, B: Fn(End) -> F> Connection<F, B> {
             let n = stream.upload.push(&stream.near);
             self.went_on(at, n);
         }
-        self.queue(at);
+        if self.streams.at(at).near.has_arrived() {
+            self.queue(at);
+        }
     }
 
     /// Puts frames together, as many as are written at once. Whether there are more.
