@@ -394,3 +394,75 @@ async fn what_is_no_http2_after_its_beginning_ends_that_connection_alone() {
     let mut good = lab.client().await;
     assert_eq!(good.ask(&get("/")).await.1, "s.web.1.1");
 }
+
+#[tokio::test]
+async fn a_client_that_is_gone_leaves_all_that_work_for_it() {
+    let instance = Instance::new("s.web.1.1").await;
+    let mut lab = Lab::new();
+    lab.serve(&[&instance]).await;
+    let client = Client::new(&lab).await;
+    let mut peers = vec![];
+    for path in ["/one", "/two", "/three"] {
+        let (_answer, _) = client.begin(asked(Method::GET, path), true).await;
+        let mut peer = instance.accept().await;
+        peer.head().await;
+        peers.push((peer, _answer));
+    }
+    client.driven.abort();
+    for (mut peer, _) in peers {
+        peer.rest().await.1.unwrap_or_default();
+    }
+    let counts = lab.idle(&instance).await.counts;
+    assert_eq!((counts.requests, counts.requests_lost), (3, 0));
+}
+
+#[tokio::test]
+async fn what_is_sent_before_a_websocket_is_agreed_on_is_no_request() {
+    let instance = Instance::new("s.web.1.1").await;
+    let mut lab = Lab::new();
+    lab.serve(&[&instance]).await;
+    let client = Client::new(&lab).await;
+    let (probe, _) = client.begin(asked(Method::GET, "/probe"), true).await;
+    let mut peer = instance.accept().await;
+    peer.head().await;
+    peer.say(&ok("")).await;
+    soon("an answer", probe).await.unwrap();
+    let mut request = asked(Method::CONNECT, "/ws");
+    request.extensions_mut().insert(Extended::from_static("websocket"));
+    let (answer, mut up) = client.begin(request, false).await;
+    send(&mut up, "GET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n".into()).await;
+    assert!(peer.head().await.starts_with("GET /ws HTTP/1.1\r\n"));
+    peer.say("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
+    let answer = soon("an answer", answer).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    assert_eq!(whole(answer.into_body()).await.0, b"");
+    let (next, _) = client.begin(asked(Method::GET, "/next"), true).await;
+    assert!(peer.head().await.starts_with("GET /next HTTP/1.1\r\n"), "nothing came between");
+    peer.say(&ok("on")).await;
+    assert_eq!(whole(soon("an answer", next).await.unwrap().into_body()).await.0, b"on");
+    assert_eq!(lab.idle(&instance).await.counts.requests, 3);
+}
+
+/// A client that opens all windows, asks, and reads nothing.
+const DEAF: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
+    \0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff\
+    \0\0\x04\x08\0\0\0\0\0\x7f\0\0\0\
+    \0\0\x09\x01\x05\0\0\0\x01\x82\x86\x84\x01\x04test";
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_has_its_time() {
+    let instance = Instance::new("s.web.1.1").await;
+    let mut lab = Lab::with(|config| config.stall_time = std::time::Duration::from_millis(300));
+    lab.serve(&[&instance]).await;
+    let mut deaf = lab.client().await;
+    soon("a request", tokio::io::AsyncWriteExt::write_all(&mut deaf.stream, DEAF)).await.unwrap();
+    let mut peer = instance.accept().await;
+    peer.head().await;
+    peer.say("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n").await;
+    let endless =
+        async { while tokio::io::AsyncWriteExt::write_all(&mut peer.stream, &[0; 65_536]).await.is_ok() {} };
+    soon("the end", endless).await;
+    assert_eq!(lab.idle(&instance).await.counts.requests_lost, 0, "it is the client that left");
+    let mut rest = Vec::new();
+    let _ = soon("the end", tokio::io::AsyncReadExt::read_to_end(&mut deaf.stream, &mut rest)).await;
+}
