@@ -5,7 +5,7 @@
 pub(crate) const NO_TABLE: u8 = 0x20;
 
 /// Names up to this length, which all of the standard's table are, are lowered in one go.
-const SHORT: usize = 48;
+pub(crate) const SHORT: usize = 48;
 
 /// What each byte is in a name: in lower case; `COLON`, or 0 if it is none of a name's.
 static LOWER: [u8; 256] = lower();
@@ -43,46 +43,32 @@ pub(crate) fn status(digits: &[u8], out: &mut Vec<u8>) {
     out.push(0x80 | index);
 }
 
-/// A field's name in lower case.
-pub(crate) struct Lowered {
-    bytes: [u8; SHORT],
-    length: usize,
-}
+/// Room for a name that is not long.
+pub(crate) type Short = [u8; SHORT];
 
-impl Lowered {
-    /// The name at the beginning of a line, which a colon ends. `None`: that is not there, or far away.
-    pub(crate) fn of(line: &[u8]) -> Option<Lowered> {
-        let mut bytes = [0; SHORT];
-        for (length, (byte, to)) in line.iter().zip(&mut bytes).enumerate() {
-            let lower = LOWER[usize::from(*byte)];
-            if lower <= COLON {
-                return (lower == COLON).then_some(Lowered { bytes, length });
-            }
-            *to = lower;
+/// Puts the name at the beginning of a line, which a colon ends, in lower case into `room`, and says how long it is.
+/// `None`: the colon is not there, or far away.
+pub(crate) fn lowered(line: &[u8], room: &mut Short) -> Option<usize> {
+    for (length, (byte, to)) in line.iter().zip(room).enumerate() {
+        let lower = LOWER[usize::from(*byte)];
+        if lower <= COLON {
+            return (lower == COLON).then_some(length);
         }
-        None
+        *to = lower;
     }
-
-    /// How long it is.
-    pub(crate) fn len(&self) -> usize {
-        self.length
-    }
-
-    fn name(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
+    None
 }
 
-/// Appends a field if it goes on.
-pub(crate) fn field(name: &Lowered, value: &[u8], out: &mut Vec<u8>) -> Answered {
-    let (answered, index) = meaning(name.name());
+/// Appends a field, whose name is in lower case, if it goes on.
+pub(crate) fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Answered {
+    let (answered, index) = meaning(name);
     if matches!(answered, Answered::Coding | Answered::Connection) {
         return answered;
     }
     match index {
         Some(index @ ..15) => out.push(index),
         Some(index) => out.extend_from_slice(&[0x0f, index - 15]),
-        None => spelled(name.name(), out),
+        None => spelled(name, out),
     }
     string(value, out);
     answered
@@ -194,7 +180,7 @@ fn meaning(name: &[u8]) -> (Answered, Option<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answered, Lowered, SHORT, field, integer, long_field, status};
+    use super::{Answered, SHORT, field, integer, long_field, lowered, status};
     use crate::hpack::Decoder;
 
     fn read(block: &[u8]) -> Vec<(String, String)> {
@@ -205,8 +191,9 @@ mod tests {
     }
 
     fn write(name: &str, value: &[u8], out: &mut Vec<u8>) -> Answered {
-        match Lowered::of(format!("{name}:").as_bytes()) {
-            Some(name) => field(&name, value, out),
+        let mut room = [0; SHORT];
+        match lowered(format!("{name}:").as_bytes(), &mut room) {
+            Some(length) => field(&room[..length], value, out),
             None => {
                 assert!(name.len() >= SHORT);
                 long_field(name.as_bytes(), value, out);
@@ -217,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_name_ends_with_its_colon() {
-        let length = |line: &[u8]| Lowered::of(line).map(|name| name.len());
+        let length = |line: &[u8]| lowered(line, &mut [0; SHORT]);
         assert_eq!(
             (length(b"X-a: b"), length(b":"), length(b"x y:"), length(b"x\r\n:")),
             (Some(3), Some(0), None, None)

@@ -11,7 +11,7 @@ mod name;
 mod table;
 
 pub(crate) use decode::{Decoder, Field};
-pub(crate) use encode::{Answered, Lowered, NO_TABLE, field, long_field, status};
+pub(crate) use encode::{Answered, NO_TABLE, SHORT, Short, field, long_field, lowered, status};
 #[cfg(test)]
 pub(crate) use name::is_value;
 pub(crate) use name::{Name, is_token};

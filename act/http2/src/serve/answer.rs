@@ -3,7 +3,7 @@
 use super::frame::{self, DATA, END_STREAM, HEAD, MOST};
 use super::request::number;
 use super::window::Credit;
-use crate::hpack::{self, Answered, Lowered};
+use crate::hpack::{self, Answered, SHORT, Short};
 use naru_carry::{End, Next, SIZE};
 use naru_wire::{Body, Framing, What};
 
@@ -200,9 +200,9 @@ impl Answer {
     fn end(&mut self, to: &mut To<'_>) {
         let at = to.begin();
         *to.tells_table = false;
-        let mut rest = &self.trailers[..];
+        let (mut rest, mut room) = (&self.trailers[..], [0; SHORT]);
         // The empty line that ends them is no field.
-        while let Ok(Some(line)) = field(rest, false, to.out) {
+        while let Ok(Some(line)) = field(rest, false, &mut room, to.out) {
             rest = &rest[line.length..];
         }
         frame::end_block(to.out, at, END_STREAM, to.stream);
@@ -233,14 +233,14 @@ fn read_head(bytes: &[u8], out: &mut Vec<u8>) -> Result<Option<Head>, ()> {
         return Err(());
     }
     hpack::status(if is_switch { b"200" } else { &status }, out);
-    let (mut at, mut framing) = (first + 1, Framing::UntilClose);
+    let (mut at, mut framing, mut room) = (first + 1, Framing::UntilClose, [0; SHORT]);
     loop {
         let rest = &bytes[at..];
         if rest.starts_with(b"\r\n") {
             return Ok(Some(Head { length: at + 2, status, framing }));
         }
         let is_own = is_switch && rest.get(..OWN.len()).is_some_and(|name| name.eq_ignore_ascii_case(OWN));
-        let Some(line) = field(rest, is_own, out)? else { return Ok(None) };
+        let Some(line) = field(rest, is_own, &mut room, out)? else { return Ok(None) };
         match line.answered {
             Answered::Length => framing = Framing::Length(number(line.value).ok_or(())?),
             // The edge writes no other.
@@ -262,16 +262,21 @@ struct Line<'a> {
 }
 
 /// Appends the field whose line `bytes` begin with, unless it is left out. `None`: the line is not whole yet.
-fn field<'a>(bytes: &'a [u8], is_left_out: bool, out: &mut Vec<u8>) -> Result<Option<Line<'a>>, ()> {
-    let lowered = Lowered::of(bytes);
-    let name = lowered.as_ref().map_or(0, Lowered::len);
+fn field<'a>(
+    bytes: &'a [u8],
+    is_left_out: bool,
+    room: &mut Short,
+    out: &mut Vec<u8>,
+) -> Result<Option<Line<'a>>, ()> {
+    let short = hpack::lowered(bytes, room);
+    let name = short.unwrap_or(0);
     let Some(end) = memchr::memchr(b'\n', &bytes[name..]).map(|at| name + at) else { return Ok(None) };
     // A name that is not short has its colon further on.
-    let colon = if lowered.is_some() { name } else { memchr::memchr(b':', &bytes[..end]).ok_or(())? };
+    let colon = if short.is_some() { name } else { memchr::memchr(b':', &bytes[..end]).ok_or(())? };
     let value = bytes[colon + 1..end].trim_ascii();
-    let answered = match lowered {
+    let answered = match short {
         _ if is_left_out => Answered::Connection,
-        Some(name) => hpack::field(&name, value, out),
+        Some(length) => hpack::field(&room[..length], value, out),
         None => {
             hpack::long_field(&bytes[..colon], value, out);
             Answered::Field

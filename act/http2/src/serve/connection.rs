@@ -84,8 +84,8 @@ pub(super) struct Connection<F: Future<Output = ()>, B> {
     pub(super) last: u32,
     partial: Option<Partial>,
     patience: Patience,
-    /// Whether a stream was begun since somebody last asked.
-    is_used: bool,
+    /// Whether it was opened, or a stream begun, since somebody last asked.
+    pub(super) is_used: bool,
 }
 
 impl<F: Future<Output = ()>, B: Fn(End) -> F> Connection<F, B> {

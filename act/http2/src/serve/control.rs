@@ -81,7 +81,11 @@ impl<F: Future<Output = ()>, B: Fn(End) -> F> Connection<F, B> {
                 _ => {}
             }
         }
-        self.stage = Stage::Open;
+        if self.stage == Stage::Settings {
+            self.stage = Stage::Open;
+            // It has as long for its first request as for any.
+            self.is_used = true;
+        }
         self.out.frame(frame::SETTINGS, frame::ACK, 0, &[]);
         self.set_window(window)
     }

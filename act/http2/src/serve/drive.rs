@@ -170,7 +170,7 @@ impl<'a, L: Future<Output = ()>, F: Future<Output = ()>, B: Fn(End) -> F> Drive<
     fn write(&mut self) -> Option<()> {
         for _ in 0..CALLS {
             if self.state.is_full {
-                return Some(());
+                return self.wait_for_client();
             }
             let more = self.connection.send();
             if !self.is_behind() {
