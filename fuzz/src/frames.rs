@@ -129,13 +129,21 @@ async fn more(far: &End, text: &mut Vec<u8>) -> bool {
     arrived
 }
 
-/// A frame's kind, flags, stream and payload, and what follows it.
-fn frame(bytes: &[u8]) -> Option<(u8, u8, u32, &[u8], &[u8])> {
+/// A frame, and what follows it.
+struct Frame<'a> {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    payload: &'a [u8],
+    rest: &'a [u8],
+}
+
+fn frame(bytes: &[u8]) -> Option<Frame<'_>> {
     let (head, rest) = bytes.split_at_checked(9)?;
     let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
     let stream = u32::from_be_bytes(head[5..9].try_into().ok()?) & 0x7fff_ffff;
     let (payload, rest) = rest.split_at_checked(length)?;
-    Some((head[3], head[4], stream, payload, rest))
+    Some(Frame { kind: head[3], flags: head[4], stream, payload, rest })
 }
 
 /// What a client has let be sent, and begun, if all that it said was taken.
@@ -150,7 +158,7 @@ struct Given {
 
 fn given(mut bytes: &[u8]) -> Given {
     let mut given = Given { first: 65_535, ..Given::default() };
-    while let Some((kind, flags, stream, payload, rest)) = frame(bytes) {
+    while let Some(Frame { kind, flags, stream, payload, rest }) = frame(bytes) {
         bytes = rest;
         match (kind, payload) {
             (HEADERS, _) => drop(given.begun.insert(stream)),
@@ -174,7 +182,7 @@ fn look(told: &[u8], heard: &[u8]) {
     let given = given(told);
     let (mut rest, mut ended, mut sent) = (heard, BTreeSet::new(), BTreeMap::<u32, u64>::new());
     let mut first = true;
-    while let Some((kind, flags, stream, payload, after)) = frame(rest) {
+    while let Some(Frame { kind, flags, stream, payload, rest: after }) = frame(rest) {
         assert!(!first || kind == SETTINGS, "settings come first");
         first = false;
         assert!(payload.len() <= 16_384, "a frame of {} bytes", payload.len());

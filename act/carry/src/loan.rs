@@ -22,6 +22,7 @@ const SPARE: usize = 256;
 struct Piece(#[expect(dead_code, reason = "only a place, used through pointers")] [MaybeUninit<u8>; SIZE]);
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "a future stays where it is: it is the box that changes hands")]
     static PIECES: RefCell<Vec<Box<Piece>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -235,6 +235,9 @@ impl<F: Future<Output = ()>, B: Fn(End) -> F> Connection<F, B> {
         self.allowance.spend(whole).ok_or(Code::FlowControl)?;
         self.check_begun(number)?;
         let data = frame.unpadded()?;
+        if data.is_empty() && !frame.has(frame::END_STREAM) {
+            self.spend_patience();
+        }
         let Some(at) = self.streams.find(number) else {
             self.release(whole);
             return if self.streams.may_be_late(number) { Ok(()) } else { Err(closed(number)) };

@@ -1,12 +1,13 @@
 //! How much of what costs the edge more than its client it bears: streams that are begun only to be reset
-//! (CVE-2023-44487), or that are made so that the edge resets them (CVE-2025-8671).
+//! (CVE-2023-44487), or that are made so that the edge resets them (CVE-2025-8671), and data that is none
+//! (CVE-2019-9518).
 
 use std::time::Instant;
 
-/// Resets at once: more than all streams of a connection, which a client may have reason to give up together.
+/// So many at once: more resets than all streams of a connection, which a client may have reason to give up together.
 const BURST: f64 = 256.0;
 
-/// Resets a second after that: what a busy client may do, and costs next to nothing.
+/// So many a second after that: what a busy client may do, and costs next to nothing.
 const PACE: f64 = 50.0;
 
 /// What is left of it, of one connection.
@@ -23,7 +24,7 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// There was one more reset. `None`: that is too many.
+    /// There was one more of them. `None`: that is too many.
     pub(super) fn spend(&mut self, now: Instant) -> Option<()> {
         let past = self.since.map_or(0.0, |since| now.saturating_duration_since(since).as_secs_f64());
         self.since = Some(now);

@@ -289,6 +289,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn data_that_is_none_is_borne_for_a_while() {
+        let mut lab = Lab::new();
+        lab.hear(&ask(1, "POST", "/up", 0));
+        let empty = of(DATA, 0, 1, &[]);
+        assert_eq!(lab.code(&empty.repeat(200)), None);
+        assert_eq!(lab.code(&empty.repeat(200)), Some(Code::Calm as u8));
+    }
+
+    #[tokio::test]
     async fn an_end_is_told_ahead() {
         let mut lab = Lab::new();
         lab.hear(&get(1, "/never"));
