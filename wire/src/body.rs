@@ -214,10 +214,12 @@ fn size_step(size: u64, digits: u8, byte: u8) -> Result<State, Reject> {
     }
 }
 
-fn is_text(byte: u8) -> bool {
+/// Whether a byte can be in a field's value.
+pub fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
-fn is_token(byte: u8) -> bool {
+/// Whether a byte can be in a token: a method, or a field's name.
+pub fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -269,7 +269,8 @@ fn listed(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
 }
 
-fn content_length(value: &[u8]) -> Option<u64> {
+/// The number that a `Content-Length` is, of which nobody sends one of more digits. `None`: it is none.
+pub fn content_length(value: &[u8]) -> Option<u64> {
     let digits = !value.is_empty() && value.len() <= 18 && value.iter().all(u8::is_ascii_digit);
     digits.then(|| value.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }

@@ -14,11 +14,11 @@ mod reject;
 mod request;
 mod response;
 
-pub use body::{Body, Run, What};
+pub use body::{Body, Run, What, is_text, is_token};
 pub use boundary::{CLOSE_RESTART, Events, Frames};
 pub use coding::{Coding, is_compressible};
 pub use file::{FileAnswer, FileAsk, Stored};
-pub use head::{Framing, Method, Persistence, Repeat, Upgrade, Version, extend, find_end};
+pub use head::{Framing, Method, Persistence, Repeat, Upgrade, Version, content_length, extend, find_end};
 pub use preface::{
     HELLO, Hello, PROXY_HEADER, Peers, ProxyHeader, Unreadable, hello, proxy_header, write_proxy_header,
 };

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::mem;
 use std::ops::{Deref, DerefMut};
+use std::thread::LocalKey;
 
 /// Bytes of one buffer: large enough that bulk data costs few system calls, see the measurements.
 pub const SIZE: usize = 64 * 1024;
@@ -19,6 +20,17 @@ pub(crate) const KEPT_HEAD: usize = 16 * 1024;
 thread_local! {
     static BUFFERS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
     static HEADS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Gives what was on loan back to a free list of the thread's, which keeps so many at most. What it does not keep is
+/// dropped; a thread that is ending keeps nothing any more.
+pub fn give_back<T>(free: &'static LocalKey<RefCell<Vec<T>>>, most: usize, one: T) {
+    let _ = free.try_with(|free| {
+        let mut free = free.borrow_mut();
+        if free.len() < most {
+            free.push(one);
+        }
+    });
 }
 
 /// A buffer of [`SIZE`] bytes, given back when dropped.
@@ -50,13 +62,7 @@ impl DerefMut for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let bytes = mem::take(&mut self.bytes);
-        // A thread that is ending has no free list any more: the memory then goes to the allocator.
-        let _ = BUFFERS.try_with(|free| {
-            let mut free = free.borrow_mut();
-            if free.len() < SPARE {
-                free.push(bytes);
-            }
-        });
+        give_back(&BUFFERS, SPARE, bytes);
     }
 }
 
@@ -90,12 +96,7 @@ impl Drop for HeadText {
         let mut text = mem::take(&mut self.text);
         text.clear();
         if text.capacity() <= KEPT_HEAD {
-            let _ = HEADS.try_with(|free| {
-                let mut free = free.borrow_mut();
-                if free.len() < SPARE {
-                    free.push(text);
-                }
-            });
+            give_back(&HEADS, SPARE, text);
         }
     }
 }

@@ -14,7 +14,7 @@ mod stream;
 mod transfer;
 mod waits;
 
-pub use buffer::{Buffer, HeadText, SIZE};
+pub use buffer::{Buffer, HeadText, SIZE, give_back};
 pub use loan::{Lent, lend};
 pub use pipe::{End, Next, pipe};
 pub use pool::{Origin, Pool, Shared, Upstream};

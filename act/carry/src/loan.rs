@@ -4,6 +4,7 @@
 //! of that would be room for answering one; so that part lives in memory of its own, from a free list
 //! of the thread's like the buffers, and ten thousand connections that wait hold none of it.
 
+use crate::buffer::give_back;
 use std::cell::RefCell;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -67,13 +68,7 @@ impl<F: Future> Drop for Lent<F> {
             fn drop(&mut self) {
                 // SAFETY: it came from a box in `lend`, and what it held is dropped.
                 let piece = unsafe { Box::from_raw(self.0.as_ptr()) };
-                // A thread that is ending has no free list any more: the memory then goes to the allocator.
-                let _ = PIECES.try_with(|free| {
-                    let mut free = free.borrow_mut();
-                    if free.len() < SPARE {
-                        free.push(piece);
-                    }
-                });
+                give_back(&PIECES, SPARE, piece);
             }
         }
         let _back = Back(self.piece);

@@ -4,6 +4,7 @@
 //! A small piece costs more that way than to be read and written, so that this is for a direction in which much is under
 //! way, and only for as long as it is. Pipes are on loan as buffers are: a connection that waits has none.
 
+use crate::buffer::give_back;
 use crate::stream::{Reader, Writer};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use std::cell::{Cell, RefCell};
@@ -26,7 +27,7 @@ const PIECE: usize = 256 * 1024;
 const SPARE: usize = 16;
 
 thread_local! {
-    static PIPES: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
+    static PIPES: RefCell<Vec<Ends>> = const { RefCell::new(Vec::new()) };
 }
 
 /// How far bulk was moved.
@@ -82,36 +83,39 @@ async fn hand_over(pipe: &mut Pipe, to: &TcpStream, moved: &Cell<u64>) -> io::Re
     Ok(())
 }
 
+/// Where a pipe is read, and where it is written.
+type Ends = (OwnedFd, OwnedFd);
+
 /// A pipe, given back when dropped if nothing is left in it.
 struct Pipe {
-    reads: Option<OwnedFd>,
-    writes: Option<OwnedFd>,
+    /// There until it is dropped.
+    ends: Option<Ends>,
     held: usize,
 }
 
 impl Pipe {
     /// `None`: the system gives no more.
     fn borrow() -> Option<Pipe> {
-        if let Some(pipe) = PIPES.with_borrow_mut(Vec::pop) {
-            return Some(pipe);
+        if let Some(ends) = PIPES.with_borrow_mut(Vec::pop) {
+            return Some(Pipe { ends: Some(ends), held: 0 });
         }
         let (reads, writes) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
         // Where a user may not have so much, what it has is enough.
         let _ = fcntl_setpipe_size(&writes, PIECE);
-        Some(Pipe { reads: Some(reads), writes: Some(writes), held: 0 })
+        Some(Pipe { ends: Some((reads, writes)), held: 0 })
     }
 
     /// Only an empty one: then nothing but the socket can make it wait.
     fn fill(&mut self, from: &TcpStream) -> io::Result<usize> {
         debug_assert_eq!(self.held, 0, "what is there must be handed over first");
-        let Some(writes) = &self.writes else { return Ok(0) };
+        let Some((_, writes)) = &self.ends else { return Ok(0) };
         let taken = splice(from.as_fd(), None, writes, None, PIECE, FLAGS)?;
         self.held += taken;
         Ok(taken)
     }
 
     fn drain(&mut self, to: &TcpStream) -> io::Result<usize> {
-        let Some(reads) = &self.reads else { return Ok(0) };
+        let Some((reads, _)) = &self.ends else { return Ok(0) };
         let handed = splice(reads, None, to.as_fd(), None, self.held, FLAGS)?;
         self.held -= handed;
         Ok(handed)
@@ -122,15 +126,10 @@ const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        let (reads, writes) = (self.reads.take(), self.writes.take());
-        if self.held == 0 && reads.is_some() {
-            // A thread that is ending has no free list any more: then it is closed.
-            let _ = PIPES.try_with(|free| {
-                let mut free = free.borrow_mut();
-                if free.len() < SPARE {
-                    free.push(Pipe { reads, writes, held: 0 });
-                }
-            });
+        if let Some(ends) = self.ends.take()
+            && self.held == 0
+        {
+            give_back(&PIPES, SPARE, ends);
         }
     }
 }

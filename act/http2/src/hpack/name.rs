@@ -50,13 +50,11 @@ impl Name {
 
 /// Whether a text is a token of HTTP: a method, or a field's name.
 pub(crate) fn is_token(text: &[u8]) -> bool {
-    let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !text.is_empty() && text.iter().all(is_of_token)
+    !text.is_empty() && text.iter().copied().all(naru_wire::is_token)
 }
 
 /// Whether a text can be a field's value.
 pub(crate) fn is_value(text: &[u8]) -> bool {
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    let is_of_value = |byte: &u8| (*byte >= b' ' && *byte != 0x7f) || *byte == b'\t';
-    !is_blank(text.first()) && !is_blank(text.last()) && text.iter().all(is_of_value)
+    !is_blank(text.first()) && !is_blank(text.last()) && text.iter().copied().all(naru_wire::is_text)
 }

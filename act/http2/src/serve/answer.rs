@@ -1,11 +1,10 @@
 //! An answer: from the pipe, where it is one of HTTP/1.1, into frames.
 
 use super::frame::{self, DATA, END_STREAM, HEAD, MOST};
-use super::request::number;
 use super::window::Credit;
 use crate::hpack::{self, Answered, SHORT, Short};
 use naru_carry::{End, Next, SIZE};
-use naru_wire::{Body, Framing, What};
+use naru_wire::{Body, Framing, What, content_length};
 
 /// Longest trailers: what the edge takes of a chunked body.
 const TRAILERS: usize = 8 * 1024;
@@ -242,7 +241,7 @@ fn read_head(bytes: &[u8], out: &mut Vec<u8>) -> Result<Option<Head>, ()> {
         let is_own = is_switch && rest.get(..OWN.len()).is_some_and(|name| name.eq_ignore_ascii_case(OWN));
         let Some(line) = field(rest, is_own, &mut room, out)? else { return Ok(None) };
         match line.answered {
-            Answered::Length => framing = Framing::Length(number(line.value).ok_or(())?),
+            Answered::Length => framing = Framing::Length(content_length(line.value).ok_or(())?),
             // The edge writes no other.
             Answered::Coding => framing = Framing::Chunked,
             Answered::Field | Answered::Connection => {}

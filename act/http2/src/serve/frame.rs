@@ -1,5 +1,6 @@
 //! Frames: how they are cut out of what came, and how the edge's own are written (RFC 9113, 4 and 6).
 
+use naru_carry::give_back;
 use std::cell::RefCell;
 use std::mem;
 
@@ -155,13 +156,7 @@ impl Out {
         }
         let bytes = mem::take(&mut self.bytes);
         if bytes.capacity() <= KEPT {
-            // A thread that is ending has no free list any more: the memory then goes to the allocator.
-            let _ = FREE.try_with(|free| {
-                let mut free = free.borrow_mut();
-                if free.len() < SPARE {
-                    free.push(bytes);
-                }
-            });
+            give_back(&FREE, SPARE, bytes);
         }
     }
 

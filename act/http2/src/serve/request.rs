@@ -7,7 +7,7 @@ use super::upload::Form;
 use crate::hpack::{Field, Name, is_token};
 use base64::Engine;
 use naru_carry::HeadText;
-use naru_wire::REQUEST_HEAD;
+use naru_wire::{REQUEST_HEAD, content_length};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
@@ -123,7 +123,7 @@ impl Asked {
             // It concerns one connection, and says here what is so anyway.
             Name::Te => return (field.value == b"trailers").then_some(()),
             Name::Length => {
-                let length = number(field.value)?;
+                let length = content_length(field.value)?;
                 if self.length.replace(length).is_some() {
                     return None;
                 }
@@ -254,12 +254,6 @@ fn line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 
 fn extend(out: &mut Vec<u8>, parts: &[&[u8]]) {
     parts.iter().for_each(|part| out.extend_from_slice(part));
-}
-
-/// A length, of which nobody sends one of more digits.
-pub(super) fn number(text: &[u8]) -> Option<u64> {
-    let is_number = (1..=18).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
-    is_number.then(|| text.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }
 
 /// An extended `CONNECT` (RFC 8441) as an upgrade. Its key only has to differ from others: what it proves, HTTP/2 proves
