@@ -1,7 +1,7 @@
 //! The keeper and its roles as processes: started, killed in every way, and ended.
 
 use naru_api::{Client, Status};
-use naru_roles::edge::Standing;
+use naru_chain::Standing;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use rustix::process::{Pid, Signal, kill_process};

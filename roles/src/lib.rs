@@ -2,7 +2,6 @@
 //! them again. Here decide's judgements and act's parts are wired; nothing is decided.
 
 pub mod agent;
-pub mod edge;
 pub mod keeper;
 pub mod role;
 pub mod server;

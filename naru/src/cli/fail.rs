@@ -5,8 +5,8 @@
 use super::args::Cli;
 use clap::CommandFactory;
 use naru_api::ClientError;
+use naru_chain::admin::LookError;
 use naru_model::Refusal;
-use naru_roles::edge::admin::LookError;
 use naru_roles::keeper::StartError;
 use std::fmt;
 use std::process::ExitCode;

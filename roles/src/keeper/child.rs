@@ -1,7 +1,8 @@
 //! One role's processes, one after another.
 
 use super::renew::{self, EdgeRenewed};
-use crate::role::{Home, Post, Role, STARTER, TAKE_OVER};
+use crate::role::{STARTER, TAKE_OVER};
+use naru_home::{Home, Post, Role};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io;
 use std::process::{ExitStatus, Stdio};

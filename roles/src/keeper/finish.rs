@@ -1,8 +1,8 @@
 //! How the background processes end.
 
 use super::start::{StartError, ensure};
-use crate::role::{Home, Post, Role};
 use naru_api::ShutdownOrder;
+use naru_home::{Home, Post, Role};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::io;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub async fn shutdown(home: &Path, order: ShutdownOrder) -> Result<Ended, StartE
     let own = Home::open(home)?;
     let mut posts = [Post::Keeper].into_iter().chain(Role::ALL.map(Post::Role));
     let held = posts.clone().map(|post| own.holder(post)).collect::<io::Result<Vec<_>>>()?;
-    if held.iter().all(Option::is_none) && !crate::edge::drains(&own) {
+    if held.iter().all(Option::is_none) && !naru_chain::drains(&own) {
         return Ok(Ended::Before);
     }
     // Only a server knows whether instances run; and if it is gone and others are left, it is started.

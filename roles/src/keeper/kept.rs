@@ -2,8 +2,9 @@
 
 use super::child::{Arrival, Kept};
 use super::renew::{Orders, Renewal};
-use crate::role::{EndSignals, Home, KEEPER, Lock, Post, Role};
+use crate::role::KEEPER;
 use naru_api::Client;
+use naru_home::{EndSignals, Home, Lock, Post, Role};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::io::{self, Write};
 use std::process::{ExitCode, ExitStatus};

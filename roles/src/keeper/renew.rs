@@ -8,8 +8,8 @@
 
 use super::child::Kept;
 use super::start::{StartError, ensure};
-use crate::role::{Home, Post, Role};
 use naru_api::Client;
+use naru_home::{Home, Post, Role};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};

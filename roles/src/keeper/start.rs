@@ -1,7 +1,8 @@
 //! How a command comes to a server: one that answers, or one that it starts.
 
-use crate::role::{Home, HomeError, KEEPER, Post, Role};
+use crate::role::KEEPER;
 use naru_api::{Client, ClientError};
+use naru_home::{Home, HomeError, Post, Role};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;

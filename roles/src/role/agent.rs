@@ -1,9 +1,9 @@
 //! The agent's link to the server: what it is to have comes in, what it sees goes out. Losing the server is
 //! no event: the agent has what it was told last, and the link comes back by itself.
 
-use super::{EndSignals, Failure, Home, Rest};
 use crate::agent::{Config, run as run_agent};
 use naru_api::Client;
+use naru_home::{EndSignals, Failure, Home, Rest};
 use naru_model::{AgentReport, Desired, NodeId};
 use std::path::PathBuf;
 use std::time::Duration;

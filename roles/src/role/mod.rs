@@ -1,70 +1,19 @@
-//! What the three roles have in common as processes: a home, a lock that only one life of each can hold, a
-//! log, and an end on a signal.
-//!
-//! Each role is a process of its own, so that each can be killed and replaced alone. The locks make the
-//! replacement safe: a new life of a role waits, before it does anything else, until the one before it is
-//! gone. They are flocks, so that the kernel gives them up with the process, however that ended.
+//! The roles' processes: how each begins, waits for its turn, and ends.
 
 pub mod agent;
-mod home;
-mod lock;
-mod log;
-mod seal;
 mod succession;
 
-pub use home::{Home, HomeError};
-pub use lock::{Lock, Post};
-pub use seal::{put_file, take_file};
 pub use succession::TAKE_OVER;
 
-use crate::edge::Start;
 use crate::keeper::{self, Mode};
-use naru_model::Time;
+use naru_chain::Start;
+use naru_home::{Failure, Home, Post, Role, log};
 use rustix::process::{
     Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
 };
 use std::ffi::OsString;
-use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::signal::unix::{self, SignalKind, signal};
-
-/// One of Naru's processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// The control plane.
-    Server,
-    /// Routes' and requests' carrier on this node.
-    Edge,
-    /// The instances' keeper on this node.
-    Agent,
-}
-
-impl Role {
-    /// In the order in which they are ended: who decides, who lets work in, who runs it.
-    pub const ALL: [Role; 3] = [Role::Server, Role::Edge, Role::Agent];
-
-    /// Its word on the command line, in logs and in file names.
-    pub fn word(self) -> &'static str {
-        match self {
-            Role::Server => "server",
-            Role::Edge => "edge",
-            Role::Agent => "agent",
-        }
-    }
-
-    /// The role with this word.
-    pub fn named(word: &str) -> Option<Role> {
-        Role::ALL.into_iter().find(|role| role.word() == word)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
 
 /// `naru role NAME`, by which the keeper starts the roles, and commands a keeper in the background. The home
 /// comes by NARU_HOME; none of this is for people.
@@ -103,9 +52,6 @@ fn run_role(role: Role, home: &Home) -> ExitCode {
     }
 }
 
-/// Why a role ended by itself.
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
-
 fn run(role: Role, home: &Home) -> Result<(), Failure> {
     name_process(role);
     leave_with_keeper()?;
@@ -133,7 +79,7 @@ fn run(role: Role, home: &Home) -> Result<(), Failure> {
         // The others hold the lock to their end.
         match role {
             Role::Server => crate::server::run(home, node).await,
-            Role::Edge => return crate::edge::run(home, node, start).await,
+            Role::Edge => return naru_chain::run(home, node, start).await,
             Role::Agent => agent::run(home, node).await,
         }
         .inspect(|()| drop(start))
@@ -178,56 +124,4 @@ fn name_process(role: Role) {
     };
     // A name is a courtesy: without it everything works.
     let _ = rustix::thread::set_name(name);
-}
-
-/// The signals that tell a role to end.
-pub struct EndSignals {
-    terminate: unix::Signal,
-    interrupt: unix::Signal,
-}
-
-impl EndSignals {
-    /// From now on they are caught.
-    ///
-    /// # Errors
-    /// The system refuses.
-    pub fn catch() -> std::io::Result<EndSignals> {
-        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        Ok(EndSignals { terminate, interrupt })
-    }
-
-    /// The next one. Safe to cancel.
-    pub async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Rests between tries to reach a server: short at first, as for one that is just starting, then as for one
-/// that is away.
-pub struct Rest(Duration);
-
-/// Short.
-impl Default for Rest {
-    fn default() -> Rest {
-        Rest(Duration::from_millis(2))
-    }
-}
-
-impl Rest {
-    const LONGEST: Duration = Duration::from_millis(250);
-
-    /// Waits, and doubles the next wait.
-    pub async fn take(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(Rest::LONGEST);
-    }
-}
-
-/// The wall clock.
-pub fn wall() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time(since.as_millis().try_into().unwrap_or(u64::MAX))
 }

@@ -1,7 +1,7 @@
 //! How an edge process that is started to take over goes about it, and says to its keeper how that went.
 
-use super::{Failure, Home};
-use crate::edge::{Succession, succeed};
+use naru_chain::{Succession, succeed};
+use naru_home::{Failure, Home};
 use std::io::{self, Write};
 
 /// The variable by which a keeper tells an edge to take over from the one that serves.

@@ -3,11 +3,11 @@
 use super::desk::{Handle, Message};
 use super::logs;
 use crate::keeper;
-use crate::role::Home;
 use naru_api::{
     Answer, Core, Ground, LogQuery, LogStream, PlanRequest, Refused, ShutdownOrder, Snapshot, Status, Taken,
 };
 use naru_decide::{World, plan, view};
+use naru_home::Home;
 use naru_model::{
     Admitted, AgentReport, Change, Demand, Desired, EdgeReport, Ending, InstanceView, NodeId, Operation,
     OperationId, Plan, Release, RouteTable, Span, StackName, StackView, Time, WorkView,

@@ -7,9 +7,9 @@
 use super::books::Books;
 use super::ledger::{CommitError, Committed, Ledger, LoadError};
 use super::ports;
-use crate::role::{Home, wall};
 use naru_api::{Ground, Refused, Taken};
 use naru_decide::{Context, Decision, World, Write, admit, reconcile};
+use naru_home::{Home, wall};
 use naru_model::{Admitted, AgentReport, Demand, EdgeReport, NodeId, Span, Time};
 use naru_store::{Store, TxnError};
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -90,7 +90,7 @@ impl<S: Store> Ledger<S> {
     /// The store is at fault, or its records make no sense here.
     pub async fn open(store: S) -> Result<(Ledger<S>, World), LoadError> {
         // Process ids come again, start times with them hardly.
-        let life = crate::role::wall().0 << 22 | u64::from(std::process::id());
+        let life = naru_home::wall().0 << 22 | u64::from(std::process::id());
         let (generation, guard, parts) = (Generation(0), None, BTreeMap::new());
         let mut ledger = Ledger { store, life, generation, at: Time(0), guard, parts };
         let world = ledger.load().await?;

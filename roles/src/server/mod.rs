@@ -15,9 +15,9 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-use crate::role::{EndSignals, Failure, Home, wall};
 use desk::Desk;
 use ledger::Ledger;
+use naru_home::{EndSignals, Failure, Home, wall};
 use naru_model::NodeId;
 use naru_store::{Epoch, Options, Sqlite};
 use std::fs::{self, Permissions};

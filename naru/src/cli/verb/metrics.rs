@@ -3,7 +3,7 @@
 use crate::cli::fail::{Code, Fail};
 use crate::cli::session::Session;
 use clap::Args;
-use naru_roles::edge::admin;
+use naru_chain::admin;
 
 /// What `naru metrics` takes.
 #[derive(Args, Debug)]

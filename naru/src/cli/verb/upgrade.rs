@@ -5,10 +5,10 @@ use crate::cli::fail::{Code, Fail};
 use crate::cli::printer::Printer;
 use crate::cli::session::Session;
 use clap::Args;
+use naru_chain::{Draining, Standing, standing};
+use naru_home::Home;
 use naru_model::plural;
-use naru_roles::edge::{Draining, Standing, standing};
 use naru_roles::keeper::{self, EdgeRenewed, Renewed, Scope};
-use naru_roles::role::Home;
 use serde::Serialize;
 use std::time::Duration;
 

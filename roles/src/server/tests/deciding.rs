@@ -1,11 +1,11 @@
 //! The desk: demands and reports, through faults of the store, to records.
 
 use super::{deploy, edge, store, store_of};
-use crate::role::Home;
 use crate::server::core::Api;
 use crate::server::desk::Desk;
 use crate::server::ledger::Ledger;
 use naru_api::{Core, Ground, LogQuery, ShutdownOrder};
+use naru_home::Home;
 use naru_model::{AgentReport, Change, Demand, EdgeReport, Generation, NodeId, OperationId, Time};
 use naru_store::{LoseAnswer, Options, Sqlite};
 use std::collections::BTreeMap;

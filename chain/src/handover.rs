@@ -10,12 +10,12 @@
 //! successor            starts an edge with the sockets      applies the table       serves
 //! ```
 
-use super::links::DRAINING_MAX;
-use super::serve::{Phase, Shared};
-use super::wire::{Hello, Link, Offer, Standing, Step, VERSION, lent};
-use super::{Chain, Identity, Keep, Member, join};
-use crate::role::{Home, Lock};
+use crate::links::DRAINING_MAX;
+use crate::serve::{Phase, Shared};
+use crate::wire::{Hello, Link, Offer, Standing, Step, VERSION, lent};
+use crate::{Chain, Identity, Keep, Member, join};
 use naru_edge::Edge;
+use naru_home::{Home, Lock};
 use naru_model::{NodeId, RouteTable};
 use std::fs::{self, Permissions};
 use std::io;

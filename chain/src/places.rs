@@ -5,9 +5,9 @@
 //! Whoever serves next finds here who still lives and what the others left, whether they ended, were
 //! killed, or were replaced by a process that was killed.
 
-use super::keep::{json, read};
-use crate::role::{Lock, put_file};
+use crate::keep::{json, read};
 use naru_edge::recover;
+use naru_home::{Lock, put_file};
 use naru_model::{Counts, EdgeCounts, EdgeId, EdgeReport, Generation, InProgress, InstanceId, NodeId, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -15,7 +15,11 @@ const SIZE_MAX: u64 = 8 << 20;
 /// What is logged: `NARU_LOG`, in the notation of `tracing`, or `info`.
 const FILTER: &str = "NARU_LOG";
 
-pub(super) fn begin(home: &Home, role: Role) -> io::Result<()> {
+/// From now on what this process says is logged as the role's words.
+///
+/// # Errors
+/// The file cannot be made.
+pub fn begin(home: &Home, role: Role) -> io::Result<()> {
     let file = LogFile::open(home.path("log").join(format!("{role}.log")))?;
     let filter = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber =

@@ -23,7 +23,7 @@ pub enum Post {
 }
 
 impl Post {
-    pub(super) fn file(self) -> String {
+    pub(crate) fn file(self) -> String {
         match self {
             Post::Role(role) => format!("{role}.lock"),
             Post::Keeper => "keeper.lock".into(),
@@ -40,7 +40,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    pub(super) fn wait(path: &Path) -> io::Result<Lock> {
+    pub(crate) fn wait(path: &Path) -> io::Result<Lock> {
         let file = open(path)?;
         while let Err(error) = flock(&file, FlockOperation::LockExclusive) {
             if error != rustix::io::Errno::INTR {
@@ -50,7 +50,11 @@ impl Lock {
         Lock::signed(file)
     }
 
-    pub(crate) fn attempt(path: &Path) -> io::Result<Option<Lock>> {
+    /// Takes it at a path, if nobody holds it.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn attempt(path: &Path) -> io::Result<Option<Lock>> {
         let file = open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Lock::signed(file).map(Some),
@@ -59,8 +63,11 @@ impl Lock {
         }
     }
 
-    /// A shared lock is enough to ask; it is given up at once.
-    pub(crate) fn holder(path: &Path) -> io::Result<Option<Pid>> {
+    /// The process that holds it at a path, if one does. A shared lock is enough to ask; it is given up at once.
+    ///
+    /// # Errors
+    /// The file cannot be made or read.
+    pub fn holder(path: &Path) -> io::Result<Option<Pid>> {
         let mut file = open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => return Ok(None),
@@ -73,12 +80,18 @@ impl Lock {
     }
 
     /// A lock that another process holds too, and passed on: it is nobody else's for a moment.
-    pub(crate) fn passed(file: OwnedFd) -> io::Result<Lock> {
+    ///
+    /// # Errors
+    /// This process cannot be written down as its holder.
+    pub fn passed(file: OwnedFd) -> io::Result<Lock> {
         Lock::signed(file.into())
     }
 
     /// For a process that it is passed on to.
-    pub(crate) fn pass(&self) -> io::Result<OwnedFd> {
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn pass(&self) -> io::Result<OwnedFd> {
         self.file.as_fd().try_clone_to_owned()
     }
 

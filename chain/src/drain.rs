@@ -5,10 +5,10 @@
 //! away for a while: then it calls again. A signal that says to end changes nothing, since it is ending; what
 //! hastens it comes from the process that serves.
 
-use super::handover::call;
-use super::wire::{self, Carried, Hello, Link, Told};
-use super::{Failure, Member};
-use crate::role::{EndSignals, Home, Rest, wall};
+use crate::handover::call;
+use crate::wire::{self, Carried, Hello, Link, Told};
+use crate::{Failure, Member};
+use naru_home::{EndSignals, Home, Rest, wall};
 use std::io;
 use std::pin::pin;
 use std::time::Duration;

@@ -1,7 +1,6 @@
 //! The edge's own socket, for people and programs of this user that want to look: what was counted, as a text for
 //! Prometheus and as JSON. Nothing can be changed by it.
 
-use crate::role::{Failure, Home, wall};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -10,6 +9,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use naru_api::metrics;
 use naru_edge::Edge;
+use naru_home::{Failure, Home, wall};
 use naru_model::EdgeSnapshot;
 use std::convert::Infallible;
 use std::fs::{self, Permissions};
@@ -189,8 +189,8 @@ async fn exchange(stream: UnixStream, path: &str) -> Result<Bytes, Failure> {
 #[cfg(test)]
 mod tests {
     use super::{Admin, LookError, metrics, snapshot};
-    use crate::role::Home;
     use naru_edge::{Config, Edge};
+    use naru_home::Home;
     use naru_model::{Generation, Listener, Protocol, RouteTable, Time};
     use std::future::Future;
     use std::os::unix::fs::PermissionsExt;

@@ -1,8 +1,8 @@
 //! What one life of the edge leaves to the next: its table, its last report or what that can be made of, and
 //! when it began.
 
-use super::chain::Chain;
-use crate::role::{Home, put_file, take_file};
+use crate::places::Chain;
+use naru_home::{Home, put_file, take_file};
 use naru_model::{EdgeReport, RouteTable, Time};
 use serde::de::DeserializeOwned;
 use std::fs;
@@ -124,7 +124,7 @@ pub(super) fn json(value: &impl serde::Serialize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::{Keep, Time};
-    use crate::role::Home;
+    use naru_home::Home;
     use naru_model::{Generation, RouteTable};
 
     #[tokio::test]

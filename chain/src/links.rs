@@ -5,8 +5,8 @@
 //! concludes from a report (no one chooses an instance any more, and nothing is in progress there) stays true of each
 //! part, so the parts need not be of the same moment.
 
-use super::chain::{Chain, Past, add};
-use super::wire::{Carried, Draining, Told};
+use crate::places::{Chain, Past, add};
+use crate::wire::{Carried, Draining, Told};
 use naru_model::{EdgeReport, InstanceId};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc::UnboundedSender;

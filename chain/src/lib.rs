@@ -4,30 +4,30 @@
 //! restarted edge serves at once, server or not. What it counts goes out whole, at once where somebody waits
 //! for it (a table acknowledged, an instance's work at zero) and every second otherwise.
 //!
-//! To the server an edge is one, however many processes it is made of: a [`chain`]. One of them serves: it
+//! To the server an edge is one, however many processes it is made of: a chain of [`places`]. One of them serves: it
 //! listens, and talks to the server for all. The others drain: each finishes the connections that it has, tells
 //! the one that serves what it carries, and ends. A successor takes the listening sockets and the role's lock by
 //! [`handover`]; one that is started after a kill finds the chain on disk, and goes on with it if a
 //! process of it lives.
 
 pub mod admin;
-mod chain;
 mod drain;
 mod handover;
 mod keep;
 mod links;
+mod places;
 mod serve;
 mod wire;
 
 pub use handover::{Succession, standing, succeed};
 pub use wire::{Draining, Standing};
 
-use crate::role::{EndSignals, Failure, Home, Lock, wall};
-use chain::{Chain, Identity, Place};
 use handover::Part;
 use keep::Keep;
 use naru_edge::{Config, Edge, Lent};
+use naru_home::{EndSignals, Failure, Home, Lock, wall};
 use naru_model::NodeId;
+use places::{Chain, Identity, Place};
 use serve::{Ended, Serving};
 use std::io;
 use std::os::fd::OwnedFd;

@@ -1,13 +1,13 @@
 //! The process that serves: it takes tables, reports for the whole chain, and listens for those that drain
 //! and for a successor.
 
-use super::Member;
-use super::admin::{self, Admin};
-use super::handover::{self, Handed};
-use super::links::{Changed, Links};
-use super::wire::{self, Carried, Hello, Link, Standing, Told};
-use crate::role::{EndSignals, Home, Rest, wall};
+use crate::Member;
+use crate::admin::{self, Admin};
+use crate::handover::{self, Handed};
+use crate::links::{Changed, Links};
+use crate::wire::{self, Carried, Hello, Link, Standing, Told};
 use naru_api::{Client, ClientError, Taken};
+use naru_home::{EndSignals, Home, Rest, wall};
 use naru_model::{EdgeReport, RouteTable};
 use std::io;
 use std::pin::pin;
@@ -277,7 +277,7 @@ impl Shared {
     }
 
     /// The report of all, once all that live have been heard of.
-    async fn sum(&self) -> Option<(EdgeReport, super::links::Parts)> {
+    async fn sum(&self) -> Option<(EdgeReport, crate::links::Parts)> {
         let own = self.member.edge.report(wall()).await;
         self.links().sum(own)
     }
