@@ -199,6 +199,11 @@ pub const KEYS: &[Key] = &[
         "How long a browser keeps the cookie; until it closes if missing.",
     ),
     key(
+        "traffic.sticky.keep",
+        Takes::Duration,
+        "With version: how long the instances of a release that a newer one replaced go on for clients that began there; 1h if missing.",
+    ),
+    key(
         "traffic.slow_start",
         Takes::Duration,
         "Over so long a new instance's share grows from a tenth to a whole; at once if missing.",

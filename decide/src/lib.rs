@@ -22,6 +22,7 @@ mod reconcile;
 mod retire;
 mod rollout;
 mod route;
+mod stay;
 pub mod supervise;
 pub mod view;
 mod want;

@@ -7,7 +7,7 @@
 
 use crate::draft::Draft;
 use crate::observe::Acked;
-use crate::{World, incident};
+use crate::{World, incident, stay};
 use naru_model::{
     AtLimit, Counts, Duty, Ending, Exit, InstanceId, InstanceReceipt, InstanceRecord, Intent, Operation,
     OperationId, OperationKind, Phase, Reason, Span, StackName, Time, WorkPolicy,
@@ -94,8 +94,12 @@ fn set_intent(draft: &mut Draft, id: &InstanceId, intent: Intent) {
     }
 }
 
-/// Tells it to take no new work, once every edge has acknowledged a table without it.
+/// Tells it to take no new work, once it is not kept for those that began there, and every edge has acknowledged a
+/// table without it.
 fn quiet(draft: &mut Draft, record: &InstanceRecord, operation: OperationId) {
+    if let Some(until) = stay::until(draft, record) {
+        return draft.wake_at(until);
+    }
     if record.routed.is_some() {
         let Some(generation) = record.unrouted else { return };
         if draft.world.acked(generation) != Acked::All {
@@ -135,7 +139,7 @@ fn stop(draft: &mut Draft, record: &InstanceRecord, operation: OperationId) {
 }
 
 /// Who ordered that its work is cut, if anybody did.
-fn is_cut(draft: &Draft, record: &InstanceRecord) -> Option<String> {
+pub(crate) fn is_cut(draft: &Draft, record: &InstanceRecord) -> Option<String> {
     let covers = |operation: &Operation| match &operation.kind {
         _ if record.retired_by == Some(operation.id) => true,
         OperationKind::Down => true,
@@ -168,7 +172,9 @@ fn alarm(draft: &mut Draft, record: &InstanceRecord, operation: OperationId) {
     if line.alarmed.is_some() {
         return;
     }
-    let (due, waited) = (line.retired + limit, now.since(line.retired));
+    // It was meant to take work until then.
+    let from = line.unrouted.map_or(line.retired, |(_, at)| at);
+    let (due, waited) = (from + limit, now.since(from));
     if now < due {
         return draft.wake_at(due);
     }

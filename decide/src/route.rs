@@ -3,10 +3,11 @@
 
 use crate::World;
 use crate::draft::Draft;
+use crate::stay;
 use naru_model::{
     Backend, Balance, Duty, Entrance, Forward, Generation, HashKey, InstanceId, InstanceRecord, Listener,
-    Operation, Phase, Policy, Port, Protocol, RouteTable, Rule, RuleAction, Service, ServiceName, Split,
-    StackListener, StackName, Stage, Tls,
+    Operation, Phase, Policy, Port, Protocol, ReleaseNo, RouteTable, Rule, RuleAction, Service, ServiceName,
+    Split, StackListener, StackName, Stage, StickyTo, Tls,
 };
 use std::collections::BTreeMap;
 
@@ -293,7 +294,19 @@ impl<'a> Serving<'a> {
             ],
             None => vec![Split { weight: 1, backends: part(&|_| true) }],
         };
-        splits.into_iter().filter(|split| !split.backends.is_empty()).collect()
+        let for_those_who_began = Split { weight: 0, backends: self.kept(target, listener) };
+        let splits = splits.into_iter().chain([for_those_who_began]);
+        splits.filter(|split| !split.backends.is_empty()).collect()
+    }
+
+    /// Those that go on for the clients that began there, and can.
+    fn kept(&self, target: u16, listener: &str) -> Vec<Backend> {
+        if !self.protocol_of(target).is_some_and(Protocol::is_http) {
+            return vec![];
+        }
+        let kept = self.instances.iter().filter(|one| stay::is_kept(self.draft, one));
+        let sound = kept.filter(|one| self.is_sound(one, listener));
+        sound.filter_map(|one| self.backend(one, target, listener)).collect()
     }
 
     fn share(&self) -> Option<u32> {
@@ -309,10 +322,7 @@ impl<'a> Serving<'a> {
     /// a certain refusal.
     fn able(&self, listener: &str) -> impl Iterator<Item = &'a InstanceRecord> {
         let serving = || self.instances.iter().copied().filter(|one| one.duty == Duty::Serving);
-        let sound = |one: &InstanceRecord| match self.world().status(&one.id) {
-            Some(status) => status.phase == Phase::Ready,
-            None => self.known_backend(one, listener).is_some(),
-        };
+        let sound = |one: &InstanceRecord| self.is_sound(one, listener);
         let unready = |one: &InstanceRecord| {
             self.world().status(&one.id).is_some_and(|status| status.phase == Phase::Unready)
         };
@@ -323,13 +333,28 @@ impl<'a> Serving<'a> {
             .into_iter()
     }
 
+    fn is_sound(&self, one: &InstanceRecord, listener: &str) -> bool {
+        match self.world().status(&one.id) {
+            Some(status) => status.phase == Phase::Ready,
+            None => self.known_backend(one, listener).is_some(),
+        }
+    }
+
     fn backend(&self, one: &InstanceRecord, target: u16, listener: &str) -> Option<Backend> {
         let Some(status) = self.world().status(&one.id) else {
             return self.known_backend(one, listener).cloned();
         };
         let port = status.ports.get(&target)?;
         let address = format!("127.0.0.1:{port}");
-        Some(Backend { instance: one.id.clone(), release: one.release, address })
+        let version = self.version(one).filter(|version| *version != one.release);
+        Some(Backend { version, ..Backend::new(one.id.clone(), one.release, address) })
+    }
+
+    /// The oldest release of the same contents that has an instance, where clients stay on what they began with.
+    fn version(&self, one: &InstanceRecord) -> Option<ReleaseNo> {
+        let sticky = self.policy().sticky.filter(|sticky| sticky.to == StickyTo::Version);
+        let alike = self.instances.iter().filter(|other| other.fingerprint == one.fingerprint);
+        sticky.and_then(|_| alike.map(|other| other.release).min())
     }
 
     fn known_backend(&self, one: &InstanceRecord, listener: &str) -> Option<&'a Backend> {

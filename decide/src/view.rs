@@ -1,7 +1,8 @@
 //! What people are shown of the world.
 
+use crate::draft::Draft;
 use crate::observe::Acked;
-use crate::{World, estimate, want};
+use crate::{World, estimate, stay, want};
 use naru_model::{
     AddressView, Duty, InProgress, InstanceRecord, InstanceView, Intent, JobRecord, Reach, Reason,
     ServiceName, ServiceView, StackName, StackRecord, StackView, Time, WorkView,
@@ -94,19 +95,27 @@ fn instance_view(world: &World, one: &InstanceRecord, now: Time) -> InstanceView
         status: world.status(&one.id).cloned(),
         work: world.work(&one.id),
         retired_by: one.retired_by,
-        waits_for: waits_for(world, one, estimate).map(|reason| reason.to_string()),
+        waits_for: waits_for(world, one, estimate, now).map(|reason| reason.to_string()),
         estimate: estimate.filter(|_| one.duty == Duty::Retiring),
     }
 }
 
 /// What the next step of a retirement waits for.
-fn waits_for(world: &World, one: &InstanceRecord, estimate: Option<naru_model::Span>) -> Option<Reason> {
+fn waits_for(
+    world: &World,
+    one: &InstanceRecord,
+    estimate: Option<naru_model::Span>,
+    now: Time,
+) -> Option<Reason> {
     if !matches!(one.duty, Duty::Retiring) || world.is_over(&one.id) {
         return None;
     }
     let instance = one.id.clone();
     if world.status(&one.id).is_none() {
         return Some(Reason::WaitsForAgent { instance });
+    }
+    if let Some(until) = stay::until(&Draft::new(world, &one.node, now), one) {
+        return Some(Reason::WaitsForClients { instance, left: until.since(now) });
     }
     if let (Intent::Run, Some(generation)) = (one.intent, one.unrouted) {
         return match world.acked(generation) {

@@ -263,11 +263,8 @@ impl Bench {
     /// Has the edge carry to these from now on.
     async fn route(&self, instances: &[SocketAddr]) {
         let generation = Generation(self.generation.replace_with(|before| *before + 1) + 1);
-        let backend = |address: &SocketAddr| Backend {
-            instance: "s.web.1.1".into(),
-            release: ReleaseNo(1),
-            address: address.to_string(),
-        };
+        let backend =
+            |address: &SocketAddr| Backend::new("s.web.1.1".into(), ReleaseNo(1), address.to_string());
         let listener = Listener {
             name: "web".into(),
             address: "127.0.0.1:0".into(),

@@ -69,6 +69,8 @@ pub enum Reason {
     Quiets { instance: InstanceId },
     /// Its work is in progress.
     WaitsForWork { instance: InstanceId, work: InProgress, estimate: Option<Span> },
+    /// It goes on for clients that began there.
+    WaitsForClients { instance: InstanceId, left: Span },
     /// Its node's agent has not been heard.
     WaitsForAgent { instance: InstanceId },
     /// It must outlive those that call it.
@@ -112,6 +114,7 @@ impl fmt::Display for Reason {
             | Reason::WaitsForEdges { .. }
             | Reason::WaitsForAnEdge { .. }
             | Reason::WaitsForWork { .. }
+            | Reason::WaitsForClients { .. }
             | Reason::WaitsForAgent { .. }
             | Reason::WaitsForCallers { .. }
             | Reason::HoldsShare { .. }
@@ -177,6 +180,9 @@ impl Reason {
             Reason::WaitsForWork { instance, work, estimate } => {
                 write!(f, "{instance} finishes {}", quantity(*work))?;
                 estimate.map_or(Ok(()), |left| write!(f, ", about {left}"))
+            }
+            Reason::WaitsForClients { instance, left } => {
+                write!(f, "{instance} goes on for clients that began there, for {left} more")
             }
             Reason::WaitsForAgent { instance } => {
                 write!(f, "nothing is known of {instance} until its node's agent reports")

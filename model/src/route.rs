@@ -135,6 +135,22 @@ pub struct Backend {
     pub instance: InstanceId,
     /// The release that made it.
     pub release: ReleaseNo,
+    /// The oldest release of the same contents that has an instance: what clients that stay on a release are told.
+    /// `None`: its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<ReleaseNo>,
     /// `IP:PORT` of the instance itself.
     pub address: String,
+}
+
+impl Backend {
+    /// An instance of a release at an address.
+    pub fn new(instance: InstanceId, release: ReleaseNo, address: String) -> Backend {
+        Backend { instance, release, version: None, address }
+    }
+
+    /// What clients that stay on a release are told.
+    pub fn version(&self) -> ReleaseNo {
+        self.version.unwrap_or(self.release)
+    }
 }

@@ -383,6 +383,16 @@ pub struct Sticky {
     /// How long a browser keeps the cookie. `None`: until it closes.
     #[serde(default)]
     pub max_age: Option<Span>,
+    /// How long the instances of a release that a newer one has replaced go on for clients that began there.
+    #[serde(default = "Sticky::usual_keep")]
+    pub keep: Span,
+}
+
+impl Sticky {
+    /// An hour: as long as a page is usually used before it is loaded anew.
+    pub fn usual_keep() -> Span {
+        Span::mins(60)
+    }
 }
 
 /// What a client stays on.

@@ -70,7 +70,7 @@ fn sticky(reader: &mut Reader<'_>, service: &str, node: &Node) -> Option<Sticky>
     let cookie = format!("naru-{service}");
     if node.map().is_none() {
         let to = reader.word("sticky", Some(node), TO)?;
-        return Some(Sticky { to, cookie, header: None, max_age: None });
+        return Some(Sticky { to, cookie, header: None, max_age: None, keep: Sticky::usual_keep() });
     }
     let mut reader = reader.below("sticky");
     if node.get("to").is_none() {
@@ -82,7 +82,13 @@ fn sticky(reader: &mut Reader<'_>, service: &str, node: &Node) -> Option<Sticky>
     let header = node.get("header").and_then(|at| Some((reader.text("header", Some(at))?, at.pos)));
     let header = header.and_then(|(name, pos)| reader.field_name("header", &name, pos));
     let max_age = some_time(&mut reader, "max_age", node.get("max_age"));
-    Some(Sticky { to: to?, cookie: own.unwrap_or(cookie), header, max_age })
+    let keep = reader.span("keep", node.get("keep"));
+    if let Some(useless) = node.get("keep").filter(|_| to == Some(StickyTo::Session)) {
+        let what = "keep is for releases, and clients stay on their instance here";
+        reader.error(useless.key, what, "remove it, or write to: version");
+    }
+    let keep = keep.unwrap_or(Sticky::usual_keep());
+    Some(Sticky { to: to?, cookie: own.unwrap_or(cookie), header, max_age, keep })
 }
 
 fn ejection(reader: &mut Reader<'_>, node: Option<&Node>) -> Ejection {

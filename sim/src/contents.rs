@@ -5,8 +5,9 @@ use crate::behaviour::{Behaviour, Calls, Fate, Jobs, Term};
 use crate::dice::Dice;
 use naru_model::{
     Action, AtLimit, CanaryStep, Check, Condition, Dependency, FailureAction, Health, HttpCall, Mode, Order,
-    Port, Process, Protocol, QuietCall, Resources, Restart, RestartPolicy, Rollout, Run, Service,
-    ServiceName, Span, Stack, StackName, Strategy, TargetPort, Template, UpdateConfig, WorkPolicy,
+    Policy, Port, Process, Protocol, QuietCall, Resources, Restart, RestartPolicy, Rollout, Run, Service,
+    ServiceName, Span, Stack, StackName, Sticky, StickyTo, Strategy, TargetPort, Template, UpdateConfig,
+    WorkPolicy,
 };
 use std::collections::BTreeMap;
 
@@ -211,19 +212,29 @@ fn policies(kind: Kind, number: u16, dice: &mut Dice) -> Service {
         Kind::Base => kind.target().map(|target| port(published(2), target)),
         _ => None,
     };
+    let (template, rollout) = (template(kind, dice), rollout(kind, number, dice));
+    // From what was drawn, so that nothing else is drawn otherwise.
+    let stays = kind == Kind::Web && rollout.max_retiring % 2 == 0;
+    let sticky = stays.then(|| Sticky {
+        to: StickyTo::Version,
+        cookie: "v".into(),
+        header: None,
+        max_age: None,
+        keep: Span(rollout.healthy_within.0 * 4),
+    });
     Service {
-        template: template(kind, dice),
+        template,
         mode: Mode::Replicated,
         replicas,
         ports: ports.into_iter().collect(),
         depends_on: BTreeMap::new(),
-        rollout: rollout(kind, number, dice),
+        rollout,
         work: WorkPolicy {
             postpone_max: dice.hits(250).then(|| dice.span(Span::secs(30), Span::mins(40))),
             at_limit: if dice.hits(250) { AtLimit::Cut } else { AtLimit::Wait },
         },
         singleton: kind == Kind::Base,
-        policy: Default::default(),
+        policy: Policy { sticky, ..Policy::default() },
     }
 }
 

@@ -13,7 +13,8 @@ use crate::sabotage::Sabotage;
 use crate::sight::Sight;
 use crate::work::{End, Kind};
 use naru_model::{
-    EdgeCounts, EdgeId, EdgeReport, Generation, InstanceId, Listener, NodeId, RouteTable, Span, Time,
+    Backend, EdgeCounts, EdgeId, EdgeReport, Generation, InstanceId, Listener, NodeId, ReleaseNo, RouteTable,
+    Span, StickyTo, Time,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -64,7 +65,8 @@ pub(crate) enum Power {
 /// What an edge finds for a piece of work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
-    Backend(InstanceId),
+    /// An instance; the version that the client is told, where it is to stay.
+    Backend(InstanceId, Option<ReleaseNo>),
     /// Nobody to give it to now.
     Nobody,
     /// Nothing listens there.
@@ -164,17 +166,30 @@ impl Edge {
         live.chain(disk)
     }
 
-    /// Who gets the next piece of work for a service. `port`: published at that port.
+    /// Who gets the next piece of work for a service, of a client that began on a release.
     pub(crate) fn choose(
         &self,
         dice: &mut Dice,
         is_it: impl Fn(&Listener) -> bool,
+        began: Option<ReleaseNo>,
         tried: &[InstanceId],
     ) -> Choice {
         let table = &self.workers[dice.below(WORKERS as u64) as usize];
         let Some(listener) = table.listeners.iter().find(|listener| is_it(listener)) else {
             return Choice::NoListener;
         };
+        let load =
+            |instance: &InstanceId| self.entries.get(instance).map_or(0, |entry| entry.in_progress.total());
+        let sticky = listener.policy.sticky.as_ref().is_some_and(|sticky| sticky.to == StickyTo::Version);
+        let chosen = |backend: &Backend| {
+            Choice::Backend(backend.instance.clone(), sticky.then_some(backend.version()))
+        };
+        let stays = listener.splits.iter().flat_map(|split| &split.backends);
+        let stays =
+            stays.filter(|one| sticky && Some(one.version()) == began && !tried.contains(&one.instance));
+        if let Some(there) = stays.min_by_key(|backend| load(&backend.instance)) {
+            return chosen(there);
+        }
         let free = |split: &&naru_model::Split| {
             split.weight > 0 && split.backends.iter().any(|backend| !tried.contains(&backend.instance))
         };
@@ -185,11 +200,9 @@ impl Edge {
         let weights: Vec<_> =
             splits.iter().enumerate().map(|(at, split)| (u64::from(split.weight), at)).collect();
         let split = splits[dice.weighted(&weights)];
-        let load =
-            |instance: &InstanceId| self.entries.get(instance).map_or(0, |entry| entry.in_progress.total());
         let untried = split.backends.iter().filter(|backend| !tried.contains(&backend.instance));
         let best = untried.min_by_key(|backend| load(&backend.instance));
-        best.map_or(Choice::Nobody, |backend| Choice::Backend(backend.instance.clone()))
+        best.map_or(Choice::Nobody, chosen)
     }
 
     /// An instance gets a piece of work.

@@ -34,6 +34,7 @@ mod scenario;
 mod server;
 mod sight;
 mod sim;
+mod stays;
 mod store;
 mod trace;
 mod traffic;

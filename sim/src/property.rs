@@ -53,6 +53,8 @@ properties! {
         "A round that writes nothing asks to be woken later than now, or not at all.";
     CONVERGENCE: "convergence",
         "Once faults have stopped and work has ended, everything is as wanted within bounded time.";
+    STAYS_WHERE_IT_BEGAN: "stays-where-it-began",
+        "Where the file asks for it, a client is given to the release that it began with as long as that goes on.";
     SAME_TRACE: "same-seed-same-trace",
         "Two runs of a seed are the same, event by event.";
     BOUNDED_RECORDS: "bounded-records",

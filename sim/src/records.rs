@@ -183,7 +183,9 @@ impl Sim {
                 let mine = table.listeners.iter().filter(|one| one.stack == stack.name);
                 for listener in mine.filter(|listener| !listener.name.ends_with("@preview")) {
                     let want = wanted.iter().find(|want| Some(&want.service) == listener.service.as_ref());
-                    let backends = listener.all_splits().flat_map(|split| &split.backends);
+                    // Those without a share are there for clients that began there.
+                    let shares = listener.all_splits().filter(|split| split.weight > 0);
+                    let backends = shares.flat_map(|split| &split.backends);
                     for backend in backends {
                         let print = self.checks.fingerprint(&backend.instance);
                         // What is not wanted any more may stay for those that still call it.

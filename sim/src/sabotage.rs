@@ -24,17 +24,20 @@ pub enum Sabotage {
     /// A deploy reported done before cut-over: the operation says so as soon as its first new instance was
     /// made.
     DoneBeforeCutOver,
+    /// Nobody stays: edges do not read where clients began.
+    NobodyStays,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 6] = [
+    pub const ALL: [Sabotage; 7] = [
         Sabotage::QuietBeforeAcknowledged,
         Sabotage::SignalBeforeIdle,
         Sabotage::RetirementForgottenAtRestart,
         Sabotage::StaleStepCarriedOut,
         Sabotage::DoubleCount,
         Sabotage::DoneBeforeCutOver,
+        Sabotage::NobodyStays,
     ];
 
     /// As it is named on a command line.
@@ -46,6 +49,7 @@ impl Sabotage {
             Sabotage::StaleStepCarriedOut => "stale-step-carried-out",
             Sabotage::DoubleCount => "double-count",
             Sabotage::DoneBeforeCutOver => "done-before-cut-over",
+            Sabotage::NobodyStays => "nobody-stays",
         }
     }
 }

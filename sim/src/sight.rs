@@ -43,11 +43,13 @@ pub enum Sight {
     LongRetirement,
     /// Three releases of a service lived side by side.
     ThreeGenerations,
+    /// A client was given to a retiring instance, on which it had begun.
+    StayedWithRetiring,
 }
 
 impl Sight {
     /// All of them.
-    pub const ALL: [Sight; 20] = [
+    pub const ALL: [Sight; 21] = [
         Sight::StaleWrite,
         Sight::StaleDesired,
         Sight::StaleTable,
@@ -68,5 +70,6 @@ impl Sight {
         Sight::KeptForCallers,
         Sight::LongRetirement,
         Sight::ThreeGenerations,
+        Sight::StayedWithRetiring,
     ];
 }

@@ -12,6 +12,7 @@ use crate::people::People;
 use crate::sabotage::Sabotage;
 use crate::scenario::{Blow, Scenario};
 use crate::server::Server;
+use crate::stays::Regulars;
 use crate::store::Store;
 use crate::trace::Telling;
 use crate::work::{Books, Kind, WorkId};
@@ -31,6 +32,7 @@ pub(crate) struct Sim {
     /// Work that edges hold.
     pub(crate) held: BTreeSet<WorkId>,
     pub(crate) people: Vec<People>,
+    pub(crate) regulars: Regulars,
     pub(crate) checks: Checks,
     /// From here on no fault happens and no client comes.
     pub(crate) calm: Time,
@@ -62,6 +64,7 @@ impl Sim {
             books: Books::default(),
             held: BTreeSet::new(),
             people,
+            regulars: Regulars::default(),
             checks: Checks::new(nodes.len()),
             calm: scenario.calm,
             gather: scenario.gather,

@@ -72,11 +72,12 @@ impl Sim {
         let is_it = |one: &Listener| {
             one.stack == stack && one.service.as_ref() == Some(&service) && published(one) == outside
         };
-        let mut tried = vec![];
+        let (mut tried, began) = (vec![], self.said_of(id));
         loop {
-            match self.edges[node].choose(&mut self.ground.net, is_it, &tried) {
-                Choice::Backend(instance) => match self.host.last(&instance) {
+            match self.edges[node].choose(&mut self.ground.net, is_it, began, &tried) {
+                Choice::Backend(instance, version) => match self.host.last(&instance) {
                     Some((pid, process)) if process.accepts() => {
+                        self.is_told(id, node, &instance, version, &tried);
                         return self.begins(id, node, pid, &instance, kind);
                     }
                     _ => {

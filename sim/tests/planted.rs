@@ -48,3 +48,8 @@ fn a_double_count_is_found() {
 fn a_deploy_that_is_reported_done_too_early_is_found() {
     check(Sabotage::DoneBeforeCutOver, &["reported-cut-over-is-true"]);
 }
+
+#[test]
+fn nobody_staying_where_it_began_is_found() {
+    check(Sabotage::NobodyStays, &["stays-where-it-began"]);
+}

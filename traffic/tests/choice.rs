@@ -210,7 +210,7 @@ fn full_instances_are_passed_over() {
 }
 
 fn sticky(to: StickyTo) -> Policy {
-    let sticky = Sticky { to, cookie: "c".into(), header: None, max_age: None };
+    let sticky = Sticky { to, cookie: "c".into(), header: None, max_age: None, keep: Sticky::usual_keep() };
     Policy { sticky: Some(sticky), ..Policy::default() }
 }
 
@@ -232,6 +232,21 @@ fn a_client_stays_on_its_release_until_no_split_names_it() {
     world.tried.clear();
     world.change(&policy, &[(100, 8, 2)]);
     assert_eq!(release(&mut world), (8, false));
+}
+
+#[test]
+fn a_client_waits_for_its_release_where_that_is_full() {
+    for (to, alone) in [(StickyTo::Version, Err(NoPick::Full)), (StickyTo::Session, Ok(2))] {
+        let policy = Policy { max_in_progress: Some(2), ..sticky(to) };
+        let mut world = World::new(&policy, &[(0, 7, 2), (1, 8, 1)]);
+        world.load.insert("shop.web.7.1".into(), 2);
+        let stay = Hint { hash: None, stay: Some(naru_traffic::mark(to, "shop.web.7.1", 7)) };
+        let place = |world: &mut World| world.pick(stay).map(|pick| pick.place);
+        let beside = if to == StickyTo::Version { 1 } else { 2 };
+        assert_eq!(place(&mut world), Ok(beside), "another of its release has room");
+        world.load.insert("shop.web.7.2".into(), 2);
+        assert_eq!(place(&mut world), alone);
+    }
 }
 
 #[test]

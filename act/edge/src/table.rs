@@ -117,6 +117,8 @@ pub(crate) struct PlannedSplit {
 pub(crate) struct PlannedBackend {
     pub(crate) instance: InstanceId,
     pub(crate) release: ReleaseNo,
+    /// What clients that stay on a release are told.
+    pub(crate) version: ReleaseNo,
     pub(crate) address: SocketAddr,
     pub(crate) load: Arc<Load>,
 }
@@ -366,6 +368,7 @@ impl PlannedSplit {
             backends.push(PlannedBackend {
                 instance: backend.instance.clone(),
                 release: backend.release,
+                version: backend.version(),
                 address: backend.address.parse().map_err(unreadable)?,
                 load: loads.of(&backend.instance),
             });

@@ -50,8 +50,7 @@ fn answer(listener: TcpListener) {
 }
 
 fn table(instance: SocketAddr) -> RouteTable {
-    let backend =
-        Backend { instance: "s.web.1.1".into(), release: ReleaseNo(1), address: instance.to_string() };
+    let backend = Backend::new("s.web.1.1".into(), ReleaseNo(1), instance.to_string());
     let listener = Listener {
         name: "web".into(),
         address: "127.0.0.1:0".into(),

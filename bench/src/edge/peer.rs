@@ -159,10 +159,8 @@ pub fn certify(folder: &Path) -> io::Result<()> {
 
 /// A listener of a route table, with all instances in one split.
 pub fn listener(name: &str, address: SocketAddr, protocol: Protocol, instances: &[SocketAddr]) -> Listener {
-    let backend = |(n, address): (usize, &SocketAddr)| Backend {
-        instance: format!("bench.{name}.1.{}", n + 1).as_str().into(),
-        release: ReleaseNo(1),
-        address: address.to_string(),
+    let backend = |(n, address): (usize, &SocketAddr)| {
+        Backend::new(format!("bench.{name}.1.{}", n + 1).as_str().into(), ReleaseNo(1), address.to_string())
     };
     Listener {
         name: format!("bench/{name}:80@{address}"),

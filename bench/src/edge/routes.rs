@@ -243,10 +243,12 @@ fn release(route: usize, generation: u64) -> u64 {
 }
 
 fn rule(route: usize, release: u64, web: &[SocketAddr]) -> Rule {
-    let backend = |(n, address): (usize, &SocketAddr)| Backend {
-        instance: format!("bench.s{route}.{release}.{n}").as_str().into(),
-        release: ReleaseNo(release),
-        address: address.to_string(),
+    let backend = |(n, address): (usize, &SocketAddr)| {
+        Backend::new(
+            format!("bench.s{route}.{release}.{n}").as_str().into(),
+            ReleaseNo(release),
+            address.to_string(),
+        )
     };
     let splits = vec![Split { weight: 1, backends: web.iter().enumerate().map(backend).collect() }];
     let service = format!("s{route}").as_str().into();

@@ -14,6 +14,7 @@ mod switch;
 use crate::draft::Draft;
 use crate::observe::Acked;
 use crate::retire::{has_callers, retire};
+use crate::stay::{is_kept, is_named_for_them_alone};
 use crew::Crew;
 use naru_model::{
     Condition, Duty, OperationId, OperationOutcome, OperationPhase, Order, Reason, ServiceName,
@@ -240,9 +241,15 @@ fn leave(draft: &mut Draft, stack: &StackName, service: &ServiceName, id: Operat
     (Stage::Switching, wait_for_edges(draft))
 }
 
-/// Whether no edge can choose the instance any more.
+/// Whether no edge can choose the instance any more, but for those that began there.
 fn is_out(draft: &Draft, one: &naru_model::InstanceRecord) -> bool {
-    one.routed.is_none() || one.unrouted.is_some_and(|generation| draft.world.acked(generation) == Acked::All)
+    let world = draft.world;
+    let stays = || {
+        let kept = is_kept(draft, one) && is_named_for_them_alone(world, one);
+        kept && world.acked(world.routes.generation) == Acked::All
+    };
+    let unrouted = || one.unrouted.is_some_and(|generation| world.acked(generation) == Acked::All);
+    one.routed.is_none() || unrouted() || stays()
 }
 
 /// What is waited for until all edges choose by the table in force.

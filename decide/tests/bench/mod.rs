@@ -286,7 +286,11 @@ impl Bench {
         let listeners = &self.world.routes.listeners;
         for listener in listeners.iter().filter(|listener| !listener.name.ends_with("@internal")) {
             let split = |split: &Split| {
-                let who: Vec<_> = split.backends.iter().map(|one| one.instance.to_string()).collect();
+                let name = |one: &Backend| match one.version {
+                    Some(version) => format!("{}={version}", one.instance),
+                    None => one.instance.to_string(),
+                };
+                let who: Vec<_> = split.backends.iter().map(name).collect();
                 format!("{}:[{}]", split.weight, who.join(" "))
             };
             let splits: Vec<_> = listener.splits.iter().map(split).collect();
@@ -309,7 +313,7 @@ impl Bench {
 }
 
 /// `VERSION[,KEY[:VALUE]]…`: n replicas, green, canary, stop-first, parallelism, delay, monitor, soak, manual,
-/// pause, after:SERVICE, once (a one-shot), noport.
+/// sticky (to the version, kept for so many seconds), pause, after:SERVICE, once (a one-shot), noport.
 fn service(spec: &str) -> Service {
     let mut words = spec.split(',');
     let version = words.next().unwrap_or_default();
@@ -332,6 +336,11 @@ fn service(spec: &str) -> Service {
             "monitor" => rollout.update.monitor = Span::secs(number().into()),
             "soak" => rollout.soak = Span::secs(number().into()),
             "retiring" => rollout.max_retiring = number(),
+            "sticky" => {
+                let (to, keep) = (StickyTo::Version, Span::secs(number().into()));
+                let sticky = Sticky { to, cookie: "v".into(), header: None, max_age: None, keep };
+                service.policy.sticky = Some(sticky);
+            }
             "manual" => rollout.promote_auto = false,
             "pause" => rollout.update.failure_action = FailureAction::Pause,
             "noport" => service.template.targets.clear(),

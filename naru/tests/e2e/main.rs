@@ -6,6 +6,7 @@
 mod example;
 mod handover;
 mod observed;
+mod stays;
 mod taken;
 
 use naru_bench::deploys::{Deploys, small_load};

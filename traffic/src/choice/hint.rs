@@ -163,6 +163,7 @@ mod tests {
             cookie: "v".into(),
             header: Some("x-version".into()),
             max_age: None,
+            keep: Sticky::usual_keep(),
         };
         let policy = Policy { sticky: Some(sticky), ..Policy::default() };
         let stay = |fields| Hint::of(&policy, HERE, "/", &Given(fields)).stay;

@@ -8,6 +8,7 @@
 use super::ramp::WHOLE;
 use super::roster::{Roster, Ticket, Way};
 use super::{Micros, below, mix};
+use naru_model::StickyTo;
 use std::ops::Range;
 
 /// What is known when an instance is chosen.
@@ -80,6 +81,9 @@ impl Roster {
         if let Some(pick) = self.stay(query) {
             return Ok(pick);
         }
+        if self.waits_where_it_began(query) {
+            return Err(NoPick::Full);
+        }
         let Some(first) = self.next_group(query) else { return Err(NoPick::None) };
         for among in [Among::Sound, Among::All] {
             let rest = (0..self.groups.len()).filter(|at| *at != first);
@@ -130,6 +134,19 @@ impl Roster {
         let (one, other) = two(&all, query.hint.hash.unwrap_or(query.chance), fits)?;
         let lighter = other.filter(|_| self.way != Way::Hash && self.is_lighter(other, one, query));
         Some(self.picked(lighter.unwrap_or(one), Why::Began))
+    }
+
+    /// Whether the client's release is there, and merely full. A session moves then: any instance of its release
+    /// will do; what a page needs of its release, another does not have.
+    fn waits_where_it_began(&self, query: &Query<'_>) -> bool {
+        let Some(mark) = query.hint.stay.filter(|_| self.stays == Some(StickyTo::Version)) else {
+            return false;
+        };
+        let is_there = |place: usize| {
+            let member = &self.members[place];
+            member.mark == mark && !member.health.is_ejected(query.now) && !(query.tried)(place)
+        };
+        (0..self.members.len()).any(is_there)
     }
 
     /// Smooth weighted turns: each gains its weight, the richest is chosen and pays for all. By a hash, each has its

@@ -17,6 +17,8 @@ pub struct Roster {
     pub(super) members: Vec<Member>,
     pub(super) groups: Vec<Group>,
     pub(super) way: Way,
+    /// What clients stay on.
+    pub(super) stays: Option<StickyTo>,
     /// More in progress than this one is not given.
     pub(super) most: Option<u32>,
     ejection: Ejection,
@@ -93,6 +95,7 @@ impl Roster {
             Balance::RoundRobin => Way::Turn,
             Balance::Hash(_) => Way::Hash,
         };
+        self.stays = policy.sticky.as_ref().map(|sticky| sticky.to);
         self.most = policy.max_in_progress;
         self.ejection = policy.ejection.clone();
         self.slow_start = policy.slow_start.0.saturating_mul(1000);

@@ -78,7 +78,13 @@ mod tests {
 
     #[test]
     fn the_lines_say_what_a_browser_needs() {
-        let mut sticky = Sticky { to: StickyTo::Version, cookie: "v".into(), header: None, max_age: None };
+        let mut sticky = Sticky {
+            to: StickyTo::Version,
+            cookie: "v".into(),
+            header: None,
+            max_age: None,
+            keep: Sticky::usual_keep(),
+        };
         assert_eq!(set_lines(&sticky, 7, "http"), "Set-Cookie: v=7; Path=/; HttpOnly; SameSite=Lax\r\n");
         sticky.header = Some("x-version".into());
         sticky.max_age = Some(Span::secs(60));

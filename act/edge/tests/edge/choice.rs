@@ -80,6 +80,7 @@ async fn a_client_stays_on_its_release_by_cookie_until_it_retires() {
         cookie: "v".into(),
         header: Some("X-Version".into()),
         max_age: Some(Span::secs(60)),
+        keep: Sticky::usual_keep(),
     };
     let policy = Policy { sticky: Some(sticky), ..Policy::default() };
     let (mut lab, mut instances) = lab(policy.clone(), &[(0, 8, 1), (100, 7, 2)]).await;
@@ -117,7 +118,13 @@ async fn a_client_stays_on_its_release_by_cookie_until_it_retires() {
 
 #[tokio::test]
 async fn a_session_moves_once_its_instance_is_gone_and_tells_no_address() {
-    let sticky = Sticky { to: StickyTo::Session, cookie: "s".into(), header: None, max_age: None };
+    let sticky = Sticky {
+        to: StickyTo::Session,
+        cookie: "s".into(),
+        header: None,
+        max_age: None,
+        keep: Sticky::usual_keep(),
+    };
     let (lab, mut instances) = lab(Policy { sticky: Some(sticky), ..Policy::default() }, &[(1, 1, 2)]).await;
     let mut client = lab.client().await;
     client.say(&get("/")).await;

@@ -108,11 +108,8 @@ pub fn queued(mut listener: Listener, max: u32, time: u64) -> Listener {
 }
 
 pub fn listener(name: &str, protocol: Protocol, splits: &[(u32, &[&Instance])]) -> Listener {
-    let backend = |instance: &&Instance| Backend {
-        instance: instance.id.clone(),
-        release: ReleaseNo(1),
-        address: instance.address.to_string(),
-    };
+    let backend =
+        |instance: &&Instance| Backend::new(instance.id.clone(), ReleaseNo(1), instance.address.to_string());
     let split = |(weight, instances): &(u32, &[&Instance])| Split {
         weight: *weight,
         backends: instances.iter().map(backend).collect(),

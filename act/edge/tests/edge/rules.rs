@@ -17,11 +17,7 @@ fn prefix(path: &str) -> Match {
 }
 
 fn to(instance: &Instance) -> RuleAction {
-    let backend = naru_model::Backend {
-        instance: instance.id.clone(),
-        release: ReleaseNo(1),
-        address: instance.address.to_string(),
-    };
+    let backend = naru_model::Backend::new(instance.id.clone(), ReleaseNo(1), instance.address.to_string());
     RuleAction::Forward(Forward {
         service: "api".into(),
         target: 80,

@@ -42,10 +42,8 @@ fn dns(servers: &[&Server]) -> Listener {
     dns.policy.balance = Balance::Hash(HashKey::Flow);
     dns.splits[0].backends = servers
         .iter()
-        .map(|server| Backend {
-            instance: server.id.clone(),
-            release: ReleaseNo(1),
-            address: server.socket.local_addr().unwrap().to_string(),
+        .map(|server| {
+            Backend::new(server.id.clone(), ReleaseNo(1), server.socket.local_addr().unwrap().to_string())
         })
         .collect();
     dns

@@ -235,7 +235,13 @@ mod tests {
 
     #[test]
     fn the_way_of_choice_is_told() {
-        let sticky = Sticky { to: StickyTo::Version, cookie: "c".into(), header: None, max_age: None };
+        let sticky = Sticky {
+            to: StickyTo::Version,
+            cookie: "c".into(),
+            header: None,
+            max_age: None,
+            keep: Sticky::usual_keep(),
+        };
         let balance = Balance::Hash(HashKey::Header("x-user".into()));
         let policy = Policy { balance, sticky: Some(sticky), max_in_progress: Some(8), ..Policy::default() };
         let told = "by the header x-user; a client stays on its release; none with 8 in progress";

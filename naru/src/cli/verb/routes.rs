@@ -168,11 +168,11 @@ mod tests {
     };
 
     fn split(weight: u32, release: u64) -> Split {
-        let backend = Backend {
-            instance: format!("shop.api.{release}.1").into(),
-            release: ReleaseNo(release),
-            address: "127.0.0.1:40001".into(),
-        };
+        let backend = Backend::new(
+            format!("shop.api.{release}.1").into(),
+            ReleaseNo(release),
+            "127.0.0.1:40001".into(),
+        );
         Split { weight, backends: vec![backend] }
     }
 
