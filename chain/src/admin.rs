@@ -8,8 +8,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use naru_api::metrics;
-use naru_edge::Edge;
-use naru_home::{Failure, Home, wall};
+use naru_home::{Failure, Home};
 use naru_model::EdgeSnapshot;
 use std::convert::Infallible;
 use std::fs::{self, Permissions};
@@ -18,6 +17,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
+
+/// What can be looked at.
+pub(crate) trait LookedAt {
+    /// What is seen of it now.
+    async fn seen(&self) -> EdgeSnapshot;
+}
 
 /// Its name in the home.
 const NAME: &str = "edge/admin.sock";
@@ -58,13 +63,13 @@ impl Admin {
     }
 
     /// Lets look, for ever.
-    async fn serve(&self, edge: &Edge) {
+    async fn serve(&self, looked_at: &impl LookedAt) {
         let mut lookers = FuturesUnordered::new();
         loop {
             tokio::select! {
                 Some(()) = lookers.next() => {}
                 accepted = self.listener.accept(), if lookers.len() < LOOKERS => match accepted {
-                    Ok((stream, _)) => lookers.push(look(stream, edge)),
+                    Ok((stream, _)) => lookers.push(look(stream, looked_at)),
                     Err(error) => {
                         tracing::warn!(%error, "somebody who wants to look cannot be let in");
                         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -76,9 +81,9 @@ impl Admin {
 }
 
 /// Lets look, for ever, where there is a socket.
-pub async fn serve(admin: Option<&Admin>, edge: &Edge) {
+pub(crate) async fn serve(admin: Option<&Admin>, looked_at: &impl LookedAt) {
     match admin {
-        Some(admin) => admin.serve(edge).await,
+        Some(admin) => admin.serve(looked_at).await,
         None => std::future::pending().await,
     }
 }
@@ -93,8 +98,8 @@ impl Drop for Admin {
 }
 
 /// One request.
-async fn look(stream: UnixStream, edge: &Edge) {
-    let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, edge).await) });
+async fn look(stream: UnixStream, looked_at: &impl LookedAt) {
+    let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, looked_at).await) });
     let mut http = hyper::server::conn::http1::Builder::new();
     let looked = http.keep_alive(false).serve_connection(TokioIo::new(stream), service);
     match tokio::time::timeout(LOOK, looked).await {
@@ -104,14 +109,14 @@ async fn look(stream: UnixStream, edge: &Edge) {
     }
 }
 
-async fn answer(request: &Request<Incoming>, edge: &Edge) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, looked_at: &impl LookedAt) -> Response<Full<Bytes>> {
     let (status, kind, body) = match (request.method(), request.uri().path()) {
         (&Method::GET, "/metrics") => {
-            let seen = edge.snapshot(wall()).await;
+            let seen = looked_at.seen().await;
             (StatusCode::OK, metrics::MEDIA_TYPE, metrics::text(&seen).into())
         }
         (&Method::GET, "/snapshot") => {
-            let seen = edge.snapshot(wall()).await;
+            let seen = looked_at.seen().await;
             let json = serde_json::to_vec(&seen).expect("a snapshot has only text keys");
             (StatusCode::OK, "application/json", Bytes::from(json))
         }
@@ -188,13 +193,19 @@ async fn exchange(stream: UnixStream, path: &str) -> Result<Bytes, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Admin, LookError, metrics, snapshot};
+    use super::{Admin, LookError, LookedAt, metrics, snapshot};
     use naru_edge::{Config, Edge};
-    use naru_home::Home;
-    use naru_model::{Generation, Listener, Protocol, RouteTable, Time};
+    use naru_home::{Home, wall};
+    use naru_model::{EdgeSnapshot, Generation, Listener, Protocol, RouteTable, Time};
     use std::future::Future;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
+
+    impl LookedAt for Edge {
+        async fn seen(&self) -> EdgeSnapshot {
+            self.snapshot(wall()).await
+        }
+    }
 
     fn edge(generation: u64) -> Edge {
         let edge = Edge::start(Config::new("node".into(), "edge".into(), Time(1), 1)).unwrap();

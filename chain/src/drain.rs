@@ -6,12 +6,13 @@
 //! hastens it comes from the process that serves.
 
 use crate::handover::call;
+use crate::seen::Gone;
 use crate::wire::{self, Carried, Hello, Link, Told};
 use crate::{Failure, Member};
 use naru_home::{EndSignals, Home, Rest, wall};
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 
@@ -31,14 +32,19 @@ enum End {
 ///
 /// # Errors
 /// None so far: what it leaves is on disk.
-pub(super) async fn run(home: &Home, member: &Member, signals: &mut EndSignals) -> Result<(), Failure> {
+pub(super) async fn run(
+    home: &Home,
+    member: &Member,
+    gone: Gone,
+    signals: &mut EndSignals,
+) -> Result<(), Failure> {
     let (drained, is_drained) = watch::channel(false);
     let mut leave = pin!(async {
         member.edge.leave().await;
         drained.send_replace(true);
         std::future::pending::<()>().await;
     });
-    let mut tell = pin!(tell(home, member, is_drained));
+    let mut tell = pin!(tell(home, member, &gone, is_drained));
     let end = loop {
         tokio::select! {
             () = &mut leave => {}
@@ -54,11 +60,11 @@ pub(super) async fn run(home: &Home, member: &Member, signals: &mut EndSignals) 
 }
 
 /// Calls whoever serves, as often as that changes.
-async fn tell(home: &Home, member: &Member, mut drained: watch::Receiver<bool>) -> End {
+async fn tell(home: &Home, member: &Member, gone: &Gone, mut drained: watch::Receiver<bool>) -> End {
     let mut rest = Rest::default();
     loop {
         if let Ok(link) = call(home).await {
-            match converse(link, member, drained.clone()).await {
+            match converse(link, member, gone, drained.clone()).await {
                 Ok(end) => return end,
                 Err(error) => tracing::debug!(%error, "whoever serves is away"),
             }
@@ -76,12 +82,17 @@ async fn tell(home: &Home, member: &Member, mut drained: watch::Receiver<bool>) 
     }
 }
 
-async fn converse(mut link: Link, member: &Member, drained: watch::Receiver<bool>) -> io::Result<End> {
+async fn converse(
+    mut link: Link,
+    member: &Member,
+    gone: &Gone,
+    drained: watch::Receiver<bool>,
+) -> io::Result<End> {
     let (number, edge) = (member.place.number, member.chain.identity.edge.clone());
     link.say(&Hello::Drains { link: number, pid: std::process::id(), edge }).await?;
     let (mut reads, mut writes) = link.split();
     tokio::select! {
-        told = say_all(&mut writes, member, drained) => told.map(|()| End::Drained),
+        told = say_all(&mut writes, member, gone, drained) => told.map(|()| End::Drained),
         end = hear_all(&mut reads, member) => end,
     }
 }
@@ -90,14 +101,21 @@ async fn converse(mut link: Link, member: &Member, drained: watch::Receiver<bool
 async fn say_all(
     to: &mut OwnedWriteHalf,
     member: &Member,
+    gone: &Gone,
     mut drained: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut news = member.edge.watch();
+    let mut shown: Option<Instant> = None;
     loop {
         news.mark_unchanged();
         let is_last = *drained.borrow_and_update();
         let report = member.edge.report(wall()).await;
-        wire::say(to, &Carried { report, connections: member.edge.connections() as u64 }).await?;
+        let mut seen = None;
+        if is_last || shown.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            seen = Some(Box::new(gone.and(member.edge.snapshot(wall()).await)));
+            shown = Some(Instant::now());
+        }
+        wire::say(to, &Carried { report, connections: member.edge.connections() as u64, seen }).await?;
         if is_last {
             return Ok(());
         }

@@ -16,11 +16,12 @@ mod handover;
 mod keep;
 mod links;
 mod places;
+mod seen;
 mod serve;
 mod wire;
 
 pub use handover::{Succession, standing, succeed};
-pub use wire::{Draining, Standing};
+pub use wire::Standing;
 
 use handover::Part;
 use keep::Keep;
@@ -28,6 +29,7 @@ use naru_edge::{Config, Edge, Lent};
 use naru_home::{EndSignals, Failure, Home, Lock, wall};
 use naru_model::NodeId;
 use places::{Chain, Identity, Place};
+use seen::Gone;
 use serve::{Ended, Serving};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -72,13 +74,17 @@ pub async fn run(home: &Home, node: NodeId, start: Start) -> Result<(), Failure>
         Start::Alone(lock) => (Member::alone(home, node, lock)?, handover::listen(home)?),
         Start::Successor(succession) => match succession.part {
             Part::Serves(listener) => (succession.member, listener),
-            Part::Drains => return drain::run(home, &succession.member, &mut signals).await,
+            Part::Drains => return drain::run(home, &succession.member, Gone::default(), &mut signals).await,
         },
     };
     let serving = Serving::new(home, member, listener);
     match serving.run(&mut signals).await {
         Ended::Told => Ok(serving.finish(&mut signals).await?),
-        Ended::Replaced => drain::run(home, &serving.hang_up().member, &mut signals).await,
+        Ended::Replaced => {
+            let shared = serving.hang_up();
+            let gone = shared.links().gone();
+            drain::run(home, &shared.member, gone, &mut signals).await
+        }
     }
 }
 

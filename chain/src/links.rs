@@ -5,9 +5,10 @@
 //! concludes from a report (no one chooses an instance any more, and nothing is in progress there) stays true of each
 //! part, so the parts need not be of the same moment.
 
-use crate::places::{Chain, Past, add};
-use crate::wire::{Carried, Draining, Told};
-use naru_model::{EdgeReport, InstanceId};
+use crate::places::{Chain, Past, add_to};
+use crate::seen::{self, Gone};
+use crate::wire::{Carried, Told};
+use naru_model::{DrainingEdge, EdgeReport, EdgeSnapshot, InstanceId, RouteTable};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -21,6 +22,7 @@ pub struct Links {
     own: u32,
     living: BTreeMap<u32, Living>,
     past: Past,
+    gone: Gone,
     books: Books,
 }
 
@@ -35,6 +37,7 @@ enum Books {
 struct Living {
     pid: u32,
     said: Option<Carried>,
+    seen: Option<Box<EdgeSnapshot>>,
     /// While it is connected.
     to: Option<UnboundedSender<Told>>,
 }
@@ -46,7 +49,8 @@ impl Links {
     /// As found on disk.
     pub fn find(chain: Chain, own: u32) -> Links {
         let past = chain.past();
-        let mut links = Links { chain, own, living: BTreeMap::new(), past, books: Books::Open };
+        let mut links =
+            Links { chain, own, living: BTreeMap::new(), past, gone: Gone::default(), books: Books::Open };
         links.look();
         links
     }
@@ -63,9 +67,16 @@ impl Links {
                 self.living.entry(number).or_default();
                 continue;
             }
+            if self.living.get(&number).is_some_and(|living| living.to.is_some()) {
+                // What it said last may not be read yet; the end of its connection comes after that.
+                continue;
+            }
             let known = self.living.get(&number).and_then(|living| Some(&living.said.as_ref()?.report));
             match self.chain.bury(number, known, &mut self.past) {
-                Ok(()) => drop(self.living.remove(&number)),
+                Ok(()) => {
+                    let seen = self.living.remove(&number).and_then(|living| living.seen);
+                    seen.iter().for_each(|seen| self.gone.add(seen));
+                }
                 Err(error) => tracing::error!(number, %error, "an edge that is gone stays listed"),
             }
             changed = Changed::Yes;
@@ -95,8 +106,9 @@ impl Links {
     }
 
     /// One that drains has told.
-    pub fn heard(&mut self, number: u32, said: Carried) {
+    pub fn heard(&mut self, number: u32, mut said: Carried) {
         if let Some(living) = self.living.get_mut(&number) {
+            living.seen = said.seen.take().or(living.seen.take());
             living.said = Some(said);
         }
     }
@@ -117,10 +129,10 @@ impl Links {
         for (number, living) in &self.living {
             let said = &living.said.as_ref()?.report;
             sum.acked = sum.acked.min(said.acked);
-            said.instances.iter().for_each(|(id, counts)| add(&mut sum.instances, id, counts));
+            said.instances.iter().for_each(|(id, counts)| add_to(&mut sum.instances, id, counts));
             parts.insert(*number, said.seq);
         }
-        self.past.instances().iter().for_each(|(id, counts)| add(&mut sum.instances, id, counts));
+        self.past.instances().iter().for_each(|(id, counts)| add_to(&mut sum.instances, id, counts));
         Some((sum, parts))
     }
 
@@ -147,9 +159,34 @@ impl Links {
         }
     }
 
+    /// Adds to what is seen of the one that serves what was seen of the others. `None` while one that lives has not
+    /// been heard of: counts would seem to go back.
+    pub fn see(&self, own: &EdgeSnapshot) -> Option<EdgeSnapshot> {
+        if self.living.values().any(|living| living.said.is_none()) {
+            return None;
+        }
+        let mut sum = self.gone.and(own.clone());
+        self.living
+            .values()
+            .filter_map(|living| living.seen.as_ref())
+            .for_each(|seen| seen::join(&mut sum, seen));
+        sum.draining = self.draining();
+        Some(sum)
+    }
+
+    /// What those that are gone had counted, as it was seen.
+    pub fn gone(&self) -> Gone {
+        self.gone.clone()
+    }
+
+    /// What a new table does not name any more is not shown any more.
+    pub fn table_changed(&mut self, table: &RouteTable) {
+        self.gone.keep_to(table);
+    }
+
     /// Those that drain, oldest first.
-    pub fn draining(&self) -> Vec<Draining> {
-        let one = |living: &Living| Draining {
+    pub fn draining(&self) -> Vec<DrainingEdge> {
+        let one = |living: &Living| DrainingEdge {
             pid: living.pid,
             connections: living.said.as_ref().map_or(0, |said| said.connections),
         };

@@ -124,7 +124,7 @@ impl Chain {
         let mut sum = past.clone();
         if sum.added.insert(number) {
             sum.highest = sum.highest.max(number);
-            all.iter().for_each(|(id, counts)| add(&mut sum.instances, id, &written_off(counts)));
+            all.iter().for_each(|(id, counts)| add_to(&mut sum.instances, id, &written_off(counts)));
         }
         let still_there = self.numbers()?;
         sum.added.retain(|one| *one == number || still_there.contains(one));
@@ -152,7 +152,7 @@ impl Chain {
         let left = self.numbers().unwrap_or_default().into_iter().filter(|one| !past.added.contains(one));
         for left in left.filter_map(|number| self.left(number)) {
             report.acked = report.acked.min(left.acked);
-            left.instances.iter().for_each(|(id, counts)| add(&mut report.instances, id, counts));
+            left.instances.iter().for_each(|(id, counts)| add_to(&mut report.instances, id, counts));
         }
         if report.acked == Generation(u64::MAX) {
             report.acked = Generation::default();
@@ -188,9 +188,13 @@ impl Past {
     }
 }
 
-/// Adds an instance's counts to a sum.
-pub fn add(sum: &mut BTreeMap<InstanceId, EdgeCounts>, id: &InstanceId, counts: &EdgeCounts) {
-    let sum = sum.entry(id.clone()).or_default();
+/// Adds an instance's counts to those of all.
+pub fn add_to(all: &mut BTreeMap<InstanceId, EdgeCounts>, id: &InstanceId, counts: &EdgeCounts) {
+    add(all.entry(id.clone()).or_default(), counts);
+}
+
+/// Adds an instance's counts to others of it.
+pub fn add(sum: &mut EdgeCounts, counts: &EdgeCounts) {
     sum.in_progress += counts.in_progress;
     sum.counts += counts.counts;
     sum.request_durations.add(&counts.request_durations);

@@ -2,13 +2,13 @@
 //! and for a successor.
 
 use crate::Member;
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, LookedAt};
 use crate::handover::{self, Handed};
 use crate::links::{Changed, Links};
 use crate::wire::{self, Carried, Hello, Link, Standing, Told};
 use naru_api::{Client, ClientError, Taken};
 use naru_home::{EndSignals, Home, Rest, wall};
-use naru_model::{EdgeReport, RouteTable};
+use naru_model::{EdgeReport, EdgeSnapshot, RouteTable};
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -97,7 +97,7 @@ impl Serving {
             () = self.take_tables() => Ended::Told,
             () = self.hand_in() => Ended::Told,
             () = self.answer_calls() => Ended::Told,
-            () = admin::serve(self.admin.as_ref(), &self.shared.member.edge) => Ended::Told,
+            () = admin::serve(self.admin.as_ref(), &*self.shared) => Ended::Told,
             () = signals.next() => Ended::Told,
         }
     }
@@ -115,7 +115,7 @@ impl Serving {
             ((), ()) = async { tokio::join!(edge.shutdown(), self.all_drained(&Told::Finish)) } => Cut::No,
             () = self.hand_in() => Cut::No,
             () = &mut calls => Cut::No,
-            () = admin::serve(self.admin.as_ref(), edge) => Cut::No,
+            () = admin::serve(self.admin.as_ref(), &*self.shared) => Cut::No,
             () = signals.next() => Cut::Yes,
         };
         if cut == Cut::Yes {
@@ -184,7 +184,9 @@ impl Serving {
                 Ok(()) => tracing::info!(%generation, "chooses by a new table"),
                 Err(refused) => tracing::warn!(%refused, "a table is refused"),
             }
-            self.shared.links().tell_all(&Told::Table(Arc::new(table)));
+            let mut links = self.shared.links();
+            links.table_changed(&table);
+            links.tell_all(&Told::Table(Arc::new(table)));
         }
     }
 
@@ -265,6 +267,23 @@ impl Serving {
     }
 }
 
+/// All processes of the edge are looked at together.
+impl LookedAt for Shared {
+    async fn seen(&self) -> EdgeSnapshot {
+        let (own, mut news) = (self.member.edge.snapshot(wall()).await, self.news.subscribe());
+        let all = async {
+            loop {
+                if let Some(all) = self.links().see(&own) {
+                    return all;
+                }
+                // The sender lives as long as this.
+                let _ = news.changed().await;
+            }
+        };
+        tokio::time::timeout(HELLO_WITHIN, all).await.unwrap_or(own.clone())
+    }
+}
+
 impl Shared {
     /// What is known of the others.
     pub fn links(&self) -> MutexGuard<'_, Links> {
@@ -336,6 +355,13 @@ impl Shared {
                 wire::say(&mut writes, &told).await?;
             }
             io::Result::Ok(())
+        };
+        // One that has ended hears nothing, and what it said last is to be read all the same.
+        let tell = async {
+            if let Err(error) = tell.await {
+                tracing::debug!(%error, number, "one that drains hears no more");
+            }
+            std::future::pending().await
         };
         let hear = async {
             loop {

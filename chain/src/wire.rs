@@ -5,7 +5,7 @@
 //! drains, which tells what it still carries; and a command, which asks how it stands.
 
 use naru_edge::Lent;
-use naru_model::{EdgeId, EdgeReport, InstanceId, RouteTable, Time};
+use naru_model::{DrainingEdge, EdgeId, EdgeReport, EdgeSnapshot, InstanceId, RouteTable, Time};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
@@ -95,6 +95,10 @@ pub struct Carried {
     pub report: EdgeReport,
     /// Connections that are still open.
     pub connections: u64,
+    /// What is seen of it from outside, with what those had counted that were gone when it stopped to serve. Now and
+    /// then, and at last: it is larger than all the rest.
+    #[serde(default)]
+    pub seen: Option<Box<EdgeSnapshot>>,
 }
 
 /// What one that drains is told.
@@ -118,16 +122,7 @@ pub struct Standing {
     /// Its open connections.
     pub connections: u64,
     /// Those that drain, oldest first.
-    pub draining: Vec<Draining>,
-}
-
-/// An old edge that finishes what it carries.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Draining {
-    /// Its process; 0 if it has not been heard of yet.
-    pub pid: u32,
-    /// Connections that are still open.
-    pub connections: u64,
+    pub draining: Vec<DrainingEdge>,
 }
 
 /// A connection between two edge processes.

@@ -37,7 +37,8 @@ pub use report::{AgentReport, EdgeCounts, EdgeReport, JobRecord, ListenerFault, 
 pub use route::{Backend, Listener, Protocol, RouteTable, Split};
 pub use route_change::{ListenerChange, RouteChange, RouteNews, RuleChange};
 pub use snapshot::{
-    EdgeSnapshot, InstanceSnapshot, ListenerSnapshot, LogCounts, MadeBy, OwnAnswers, RuleSnapshot, RuleTally,
+    DrainingEdge, EdgeSnapshot, InstanceSnapshot, ListenerSnapshot, LogCounts, MadeBy, OwnAnswers,
+    RuleSnapshot, RuleTally,
 };
 pub use spec::{
     Action, AtLimit, CanaryStep, Check, Condition, Dependency, FailureAction, Health, HttpCall, Mode, Order,

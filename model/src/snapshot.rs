@@ -28,6 +28,18 @@ pub struct EdgeSnapshot {
     pub instances: BTreeMap<InstanceId, InstanceSnapshot>,
     /// By the access log's file.
     pub access_logs: BTreeMap<String, LogCounts>,
+    /// Old processes of this edge that finish what they carry, oldest first. What they count is in all of the above.
+    #[serde(default)]
+    pub draining: Vec<DrainingEdge>,
+}
+
+/// A process of an edge that was replaced, and finishes what it carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DrainingEdge {
+    /// Its process; 0 if it has not been heard of yet.
+    pub pid: u32,
+    /// Connections that are still open there.
+    pub connections: u64,
 }
 
 /// What was counted of one listener.
@@ -49,6 +61,9 @@ pub struct ListenerSnapshot {
     pub turned_away: u64,
     /// Connections that are open.
     pub open: u64,
+    /// Of those, connections at old processes of the edge, which take no new ones.
+    #[serde(default)]
+    pub draining: u64,
     /// Requests and connections that wait for an instance.
     pub held: u64,
     /// First what no rule took, then the rules of the newest table by their place.

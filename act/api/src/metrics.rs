@@ -40,6 +40,8 @@ fn edge(seen: &EdgeSnapshot, text: &mut Text) {
     text.sample("naru_edge_start_time_seconds", &[], seen.began.0 as f64 / 1000.0);
     text.family("naru_route_table_generation", "gauge", "The route table by which all of the edge chooses.");
     text.sample("naru_route_table_generation", &[], seen.acked.0);
+    text.family("naru_edges_draining", "gauge", "Old edge processes that finish what they carry.");
+    text.sample("naru_edges_draining", &[], seen.draining.len());
     let help = "Lines of access logs, written or dropped because the file could not be written as fast.";
     text.family("naru_access_log_lines_total", "counter", help);
     for (file, lines) in &seen.access_logs {
@@ -55,7 +57,7 @@ fn edge(seen: &EdgeSnapshot, text: &mut Text) {
 
 fn listeners(listeners: &[ListenerSnapshot], text: &mut Text) {
     type Count = fn(&ListenerSnapshot) -> u64;
-    let families: [(&str, &str, &str, Count); 4] = [
+    let families: [(&str, &str, &str, Count); 5] = [
         ("naru_connections_accepted_total", "counter", "Connections accepted.", |one| one.accepted),
         (
             "naru_connections_turned_away_total",
@@ -64,6 +66,12 @@ fn listeners(listeners: &[ListenerSnapshot], text: &mut Text) {
             |one| one.turned_away,
         ),
         ("naru_connections", "gauge", "Connections that are open.", |one| one.open),
+        (
+            "naru_connections_draining",
+            "gauge",
+            "Of the open connections, those at old edge processes, which take no new ones.",
+            |one| one.draining,
+        ),
         ("naru_queue", "gauge", "Requests and connections that wait for an instance.", |one| one.held),
     ];
     for (name, kind, help, count) in families {
@@ -274,8 +282,8 @@ impl Text {
 mod tests {
     use super::text;
     use naru_model::{
-        EdgeSnapshot, Generation, InstanceSnapshot, Latencies, ListenerSnapshot, LogCounts, MadeBy,
-        OwnAnswers, Protocol, ReleaseNo, RuleSnapshot, RuleTally, Time,
+        DrainingEdge, EdgeSnapshot, Generation, InstanceSnapshot, Latencies, ListenerSnapshot, LogCounts,
+        MadeBy, OwnAnswers, Protocol, ReleaseNo, RuleSnapshot, RuleTally, Time,
     };
     use std::collections::BTreeMap;
 
@@ -365,6 +373,7 @@ mod tests {
             accepted: 3,
             turned_away: 1,
             open: 2,
+            draining: 1,
             held: 0,
             rules: vec![
                 rule,
@@ -387,6 +396,7 @@ mod tests {
             listeners: vec![listener],
             instances: [("shop.api.7.1".into(), instance)].into(),
             access_logs: [("/var/log/a".into(), LogCounts { written: 5, dropped: 6 })].into(),
+            draining: vec![DrainingEdge { pid: 7, connections: 1 }],
         }
     }
 
@@ -415,6 +425,8 @@ mod tests {
         assert_eq!(value("naru_instance_ejections_total", &[("instance", "shop.api.7.1")]), 3.0);
         assert_eq!(value("naru_access_log_lines_total", &[("result", "dropped")]), 6.0);
         assert_eq!(value("naru_edge_start_time_seconds", &[]), 1.5);
+        assert_eq!(value("naru_edges_draining", &[]), 1.0);
+        assert_eq!(value("naru_connections_draining", &[("stack", "shop")]), 1.0);
         assert_eq!(kinds["naru_requests_total"], "counter");
         assert_eq!(kinds["naru_request_duration_seconds"], "histogram");
     }

@@ -198,6 +198,7 @@ impl Register {
             accepted: self.accepted.get(),
             turned_away: self.turned_away.get(),
             open: self.open.get(),
+            draining: 0,
             held: listened.held as u64,
             rules: rules.collect(),
         }

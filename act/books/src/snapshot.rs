@@ -87,6 +87,7 @@ pub fn assemble(
         listeners: listeners.into_values().collect(),
         instances,
         access_logs: BTreeMap::new(),
+        draining: vec![],
     }
 }
 

@@ -1,7 +1,8 @@
 //! Traffic as rates, between two readings of an edge's counts, or since the edge began.
 
 use naru_model::{
-    EdgeSnapshot, InProgress, Latencies, ListenerSnapshot, ReleaseNo, RuleSnapshot, StackName, Time,
+    DrainingEdge, EdgeSnapshot, InProgress, Latencies, ListenerSnapshot, ReleaseNo, RuleSnapshot, StackName,
+    Time,
 };
 use serde::Serialize;
 
@@ -16,6 +17,8 @@ pub struct Traffic {
     pub rules: Vec<RuleRow>,
     /// By instance, the busiest first.
     pub instances: Vec<InstanceRow>,
+    /// Old edge processes that finish what they carry, which is counted above.
+    pub draining: Vec<DrainingEdge>,
 }
 
 /// One rule of a listener, or what no rule of it takes.
@@ -98,7 +101,7 @@ impl Traffic {
         // Names stay in their order where nothing tells them apart.
         rules.sort_by(|one, other| other.rates.requests_per_s.total_cmp(&one.rates.requests_per_s));
         instances.sort_by(|one, other| other.rates.requests_per_s.total_cmp(&one.rates.requests_per_s));
-        Traffic { at: now.at, seconds, rules, instances }
+        Traffic { at: now.at, seconds, rules, instances, draining: now.draining.clone() }
     }
 
     /// All rules together; without percentiles.

@@ -101,6 +101,7 @@ pub fn traffic(at: Time, n: u64) -> EdgeSnapshot {
         accepted: 1,
         turned_away: 0,
         open: 1,
+        draining: 0,
         held: 3,
         rules: vec![RuleSnapshot { name: String::new(), service: Some("api".into()), tally }],
     };
@@ -117,5 +118,6 @@ pub fn traffic(at: Time, n: u64) -> EdgeSnapshot {
         listeners: vec![listener],
         instances: [("shop.api.2.1".into(), instance)].into(),
         access_logs: Default::default(),
+        draining: vec![],
     }
 }

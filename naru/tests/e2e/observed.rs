@@ -71,8 +71,8 @@ fn is_counted(folder: &Path, listener: &Value) {
     assert!(table.starts_with("INSTANCE") && table.contains("seen.web.1.1"), "{table}");
 }
 
-#[test]
-fn top_and_metrics_count_what_a_client_counts() {
+/// Runs the service, and lets look at it.
+fn with_web(look: impl FnOnce(&Path, &Value) + std::panic::UnwindSafe) {
     let _turn = crate::TURN.blocking_lock();
     let folder = tempfile::tempdir().unwrap();
     let exe = crate::naru().display();
@@ -83,20 +83,72 @@ fn top_and_metrics_count_what_a_client_counts() {
     std::fs::write(folder.path().join("compose.yaml"), file).unwrap();
     let no_edge = naru(folder.path(), &["top", "--once"]);
     let up = naru(folder.path(), &["up"]);
+    let path = folder.path();
     let looked = std::panic::catch_unwind(|| {
         said(&up);
-        let listener = published(folder.path());
-        let address = listener["address"].as_str().unwrap();
-        assert!((0..REQUESTS).all(|_| ask(address, "/read") == 200));
-        assert!((0..MISSES).all(|_| ask(address, "/none") == 404));
-        is_counted(folder.path(), &listener);
+        look(path, &published(path));
     });
-    let ended = naru(folder.path(), &["down"]).status.success()
-        && naru(folder.path(), &["shutdown"]).status.success();
+    let ended = naru(path, &["down"]).status.success() && naru(path, &["shutdown"]).status.success();
     assert!(ended, "what was started is ended");
     if let Err(failed) = looked {
         std::panic::resume_unwind(failed);
     }
     assert_eq!(no_edge.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&no_edge.stderr).contains("no edge is running"), "{no_edge:?}");
+}
+
+#[test]
+fn top_and_metrics_count_what_a_client_counts() {
+    with_web(|folder, listener| {
+        let address = listener["address"].as_str().unwrap();
+        assert!((0..REQUESTS).all(|_| ask(address, "/read") == 200));
+        assert!((0..MISSES).all(|_| ask(address, "/none") == 404));
+        is_counted(folder, listener);
+    });
+}
+
+/// The sum of a metric's samples.
+fn metric(metrics: &str, name: &str) -> u64 {
+    let lines = metrics.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+/// Edges are replaced while each carries a request: no count goes back, the old ones' connections show, and when the
+/// last of them has ended everything that a client counted is there.
+#[test]
+fn counts_go_on_while_edges_are_replaced() {
+    with_web(|folder, listener| {
+        let address = listener["address"].as_str().unwrap();
+        let counts = || {
+            let metrics = said(&naru(folder, &["metrics"]));
+            let of = |name| metric(&metrics, name);
+            let open = [of("naru_edges_draining"), of("naru_connections"), of("naru_connections_draining")];
+            (of("naru_requests_total"), of("naru_connections_accepted_total"), open)
+        };
+        let mut kept: Vec<TcpStream> = vec![];
+        for round in 0..3 {
+            assert!((0..10).all(|_| ask(address, "/read") == 200));
+            // A request whose head has not ended.
+            let mut half = TcpStream::connect(address).unwrap();
+            half.write_all(b"GET /read HTTP/1.1\r\nHost: t\r\n").unwrap();
+            kept.push(half);
+            let wanted = (10 * (round + 1), 11 * (round + 1), [round, round + 1, round]);
+            until(|| (counts() == wanted).then_some(()));
+            said(&naru(folder, &["upgrade", "--edge"]));
+            let (requests, accepted, [draining, open, _]) = counts();
+            assert_eq!((requests, accepted, draining, open), (wanted.0, wanted.1, round + 1, round + 1));
+        }
+        let top: Value = serde_json::from_str(&said(&naru(folder, &["top", "--json"]))).unwrap();
+        let draining = top["draining"].as_array().unwrap();
+        assert!(draining.len() == 3 && draining.iter().all(|one| one["connections"] == 1), "{draining:?}");
+        let table = said(&naru(folder, &["top", "--once"]));
+        assert!(table.contains("3 old edges drain: process "), "{table}");
+        for mut half in kept {
+            half.write_all(b"Connection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            half.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        until(|| (counts() == (33, 33, [0, 0, 0])).then_some(()));
+    });
 }

@@ -53,7 +53,9 @@ impl Top {
         }
         let by = if self.instances { By::Instance } else { By::Rule };
         if self.once || !std::io::stdout().is_terminal() || session.settings.is_dumb() {
-            session.printer.data(&table(&Traffic::of(&first, None, scope.as_ref()), by))?;
+            let traffic = Traffic::of(&first, None, scope.as_ref());
+            let draining = draining(&traffic).map(|line| line + "\n").unwrap_or_default();
+            session.printer.data(&(table(&traffic, by) + &draining))?;
             return Ok(Code::Done);
         }
         let view = View { session, scope, by, before: None, now: first, trouble: None };
@@ -124,7 +126,8 @@ impl View<'_> {
             paint::dim(format!("q ends, i shows {what}")),
         );
         let trouble = self.trouble.as_ref().map(|trouble| paint::tone(Tone::Bad, foreign(trouble)));
-        let mut lines: Vec<String> = vec![head, trouble.unwrap_or_default()];
+        let second = trouble.or_else(|| draining(&traffic)).unwrap_or_default();
+        let mut lines: Vec<String> = vec![head, second];
         lines.extend(table(&traffic, self.by).lines().map(String::from));
         let more = (lines.len() + 1).saturating_sub(height);
         if more > 0 {
@@ -142,6 +145,21 @@ fn fitted(line: &str, columns: usize, colour: Colour) -> String {
         Colour::Never => strip_str(line).to_string(),
         Colour::OnTerminals => line.into(),
     }
+}
+
+/// What old edge processes still finish, if there are any.
+fn draining(traffic: &Traffic) -> Option<String> {
+    let each: Vec<_> = traffic
+        .draining
+        .iter()
+        .map(|one| match one.connections {
+            1 => format!("process {} has 1 connection", one.pid),
+            n => format!("process {} has {n} connections", one.pid),
+        })
+        .collect();
+    let edges =
+        if each.len() == 1 { "1 old edge drains".into() } else { format!("{} old edges drain", each.len()) };
+    (!each.is_empty()).then(|| format!("{edges}: {}", each.join(", ")))
 }
 
 /// The busiest first.
@@ -209,13 +227,13 @@ fn latency(ms: Option<f64>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{By, fitted, latency, rate, table};
+    use super::{By, draining, fitted, latency, rate, table};
     use crate::cli::rates::Traffic;
     use crate::cli::sample;
     use crate::cli::settings::Colour;
     use crate::cli::table::width;
     use anstream::adapter::strip_str;
-    use naru_model::Time;
+    use naru_model::{DrainingEdge, EdgeSnapshot, Time};
 
     #[test]
     fn a_rule_and_an_instance_are_one_line_each() {
@@ -230,6 +248,19 @@ INSTANCE      RELEASE  REQ/S  NOW  P50     P95     P99     4XX/S  5XX/S
 shop.api.2.1  2        10.0   0    3.2 ms  3.3 ms  3.3 ms  0      0
 ";
         assert_eq!(strip_str(&table(&traffic, By::Instance)).to_string(), instances);
+    }
+
+    #[test]
+    fn old_edges_are_told_of() {
+        let mut seen = sample::traffic(Time(13_000), 30);
+        assert_eq!(draining(&Traffic::of(&seen, None, None)), None);
+        let old = |pid, connections| DrainingEdge { pid, connections };
+        seen.draining = vec![old(7, 1)];
+        let line = |seen: &EdgeSnapshot| draining(&Traffic::of(seen, None, None)).unwrap();
+        assert_eq!(line(&seen), "1 old edge drains: process 7 has 1 connection");
+        seen.draining.push(old(8, 20));
+        let two = "2 old edges drain: process 7 has 1 connection, process 8 has 20 connections";
+        assert_eq!(line(&seen), two);
     }
 
     #[test]

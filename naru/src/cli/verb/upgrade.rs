@@ -5,8 +5,9 @@ use crate::cli::fail::{Code, Fail};
 use crate::cli::printer::Printer;
 use crate::cli::session::Session;
 use clap::Args;
-use naru_chain::{Draining, Standing, standing};
+use naru_chain::{Standing, standing};
 use naru_home::Home;
+use naru_model::DrainingEdge;
 use naru_model::plural;
 use naru_roles::keeper::{self, EdgeRenewed, Renewed, Scope};
 use serde::Serialize;
@@ -101,7 +102,7 @@ fn carried(edge: &Standing) -> String {
     if edge.draining.is_empty() {
         return "no old edge carries anything".into();
     }
-    let line = |one: &Draining| {
+    let line = |one: &DrainingEdge| {
         let pid = if one.pid == 0 { "not heard of yet".into() } else { format!("pid {}", one.pid) };
         format!("\n  {pid}: {}", plural(one.connections, "connection"))
     };
@@ -114,12 +115,14 @@ fn carried(edge: &Standing) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Draining, Standing, carried};
+    use super::{Standing, carried};
+    use naru_model::DrainingEdge;
 
     #[track_caller]
     fn check(connections: &[(u32, u64)], expected: &str) {
-        let draining =
-            connections.iter().map(|(pid, connections)| Draining { pid: *pid, connections: *connections });
+        let draining = connections
+            .iter()
+            .map(|(pid, connections)| DrainingEdge { pid: *pid, connections: *connections });
         let standing = Standing { pid: 1, connections: 5, draining: draining.collect() };
         assert_eq!(carried(&standing), expected);
     }
