@@ -13,7 +13,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
+use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Runtime;
+
+/// As `naru` has it.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[derive(Parser)]
 #[command(about = "Measures naru as a whole; ends with 1 where a bar is missed")]

@@ -119,11 +119,19 @@ impl Durations {
 
     /// Counts one piece of work that took `span`.
     pub fn record(&mut self, span: Span) {
-        let bucket = (0..Self::MAX).find(|&b| span.0 < Self::bound(b)).unwrap_or(Self::MAX - 1);
+        let bucket = Self::bucket(span);
         if self.buckets.len() <= bucket {
             self.buckets.resize(bucket + 1, 0);
         }
         self.buckets[bucket] += 1;
+    }
+
+    /// The bucket in which work that took `span` is counted.
+    pub fn bucket(span: Span) -> usize {
+        // The whole power of two that is above it; the bound before that is between the two powers.
+        let above = 2 * (u64::BITS - span.0.leading_zeros()) as usize;
+        let bucket = if above > 0 && span.0 < Self::bound(above - 1) { above - 1 } else { above };
+        bucket.min(Self::MAX - 1)
     }
 
     /// Adds all that `other` counted.

@@ -300,6 +300,14 @@ pub struct FieldEdits {
     pub remove: Vec<String>,
 }
 
+impl FieldEdits {
+    /// These, if they change anything.
+    pub fn some(&self) -> Option<&FieldEdits> {
+        let none = self.set.is_empty() && self.add.is_empty() && self.remove.is_empty();
+        (!none).then_some(self)
+    }
+}
+
 /// How the instances of a service are chosen, and treated.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]

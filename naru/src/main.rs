@@ -1,8 +1,14 @@
 //! The binary: one program for every role, and the command line.
 
 use std::process::ExitCode;
+use tikv_jemallocator::Jemalloc;
 
 mod cli;
+
+/// What the edge holds for each connection is aligned to cache lines: the system's allocator takes a quarter more for
+/// that, and longer. The figures are in bench/edge/README.md.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     // A shim is one process for each instance: it is to be small, and it forks, so nothing comes before it.

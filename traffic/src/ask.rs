@@ -40,7 +40,7 @@ pub struct Ask<'a> {
 impl<'a> Ask<'a> {
     /// The host of `Host` or an authority: without the port.
     pub fn host_of(authority: &'a str) -> &'a str {
-        match authority.rfind(':') {
+        match authority.bytes().rposition(|byte| byte == b':') {
             // A colon inside of brackets is part of an address.
             Some(at) if !authority[at..].contains(']') => &authority[..at],
             _ => authority,

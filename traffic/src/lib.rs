@@ -7,6 +7,7 @@ mod ask;
 mod choice;
 mod expand;
 mod explain;
+mod names;
 mod network;
 mod path;
 mod rate;

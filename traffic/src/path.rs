@@ -19,7 +19,10 @@ pub struct Invalid;
 /// # Errors
 /// A percent-encoding that is none, or a `..` that leads above the root: nothing sensible asks for that.
 pub fn normal(path: &str) -> Result<Cow<'_, str>, Invalid> {
-    if !(path.contains('%') || path.contains("//") || path.contains("/.")) {
+    let pairs = path.as_bytes().windows(2);
+    let is_normal = !path.starts_with('%')
+        && pairs.fold(true, |so_far, pair| so_far & !matches!(pair, [_, b'%'] | [b'/', b'/' | b'.']));
+    if is_normal {
         return Ok(Cow::Borrowed(path));
     }
     let decoded = decode(path)?;

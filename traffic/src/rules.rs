@@ -6,6 +6,7 @@
 //! that fits is the first rule of all.
 
 use crate::ask::Ask;
+use crate::names::Names;
 use crate::network::Network;
 use crate::path::{Captures, fits, is_below};
 use naru_model::{FieldMatch, Match, PathMatch, Rule, ValueMatch};
@@ -39,9 +40,9 @@ pub struct Found {
 pub struct Rules {
     conditions: Vec<Conditions>,
     any_host: Paths,
-    by_host: BTreeMap<String, Paths>,
+    by_host: Names<Paths>,
     /// By what follows the `*.`
-    by_domain: BTreeMap<String, Paths>,
+    by_domain: Names<Paths>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,10 +54,32 @@ pub(crate) struct Conditions {
 /// Rules by the literal beginning of their paths.
 #[derive(Clone, Debug, Default)]
 struct Paths {
-    any: Vec<u32>,
-    exact: BTreeMap<String, Vec<u32>>,
+    any: Vec<Filed>,
+    exact: BTreeMap<String, Vec<Filed>>,
     /// The beginning ends at a slash, which is left out.
-    below: BTreeMap<String, Vec<u32>>,
+    below: BTreeMap<String, Vec<Filed>>,
+}
+
+/// A rule under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Filed {
+    index: u32,
+    /// Whether it asks for more than its hosts.
+    asks: Asks,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asks {
+    Nothing,
+    More,
+}
+
+/// By host and by domain, as they are filed.
+#[derive(Default)]
+struct Cabinet {
+    any: Paths,
+    hosts: BTreeMap<String, Paths>,
+    domains: BTreeMap<String, Paths>,
 }
 
 impl Rules {
@@ -65,26 +88,15 @@ impl Rules {
     /// # Errors
     /// A network that is none.
     pub fn compile(rules: &[impl Borrow<Rule>]) -> Result<Rules, Bad> {
-        let mut filed = Rules::default();
+        let (mut cabinet, mut conditions) = (Cabinet::default(), Vec::with_capacity(rules.len()));
         for (index, rule) in rules.iter().enumerate() {
-            let conditions = Conditions::read(rule.borrow())?;
-            filed.file(index as u32, &conditions.when);
-            filed.conditions.push(conditions);
+            let read = Conditions::read(rule.borrow())?;
+            let asks = if read.ask_for_more() { Asks::More } else { Asks::Nothing };
+            cabinet.file(Filed { index: index as u32, asks }, &read.when);
+            conditions.push(read);
         }
-        Ok(filed)
-    }
-
-    fn file(&mut self, index: u32, when: &Match) {
-        if when.hosts.is_empty() {
-            self.any_host.file(index, when);
-        }
-        for host in &when.hosts {
-            let paths = match host.strip_prefix("*.") {
-                Some(domain) => self.by_domain.entry(domain.to_ascii_lowercase()),
-                None => self.by_host.entry(host.to_ascii_lowercase()),
-            };
-            paths.or_default().file(index, when);
-        }
+        let Cabinet { any, hosts, domains } = cabinet;
+        Ok(Rules { conditions, any_host: any, by_host: Names::of(hosts), by_domain: Names::of(domains) })
     }
 
     /// The first rule that fits.
@@ -104,6 +116,21 @@ impl Rules {
     }
 }
 
+impl Cabinet {
+    fn file(&mut self, filed: Filed, when: &Match) {
+        if when.hosts.is_empty() {
+            self.any.file(filed, when);
+        }
+        for host in &when.hosts {
+            let paths = match host.strip_prefix("*.") {
+                Some(domain) => self.domains.entry(domain.to_ascii_lowercase()),
+                None => self.hosts.entry(host.to_ascii_lowercase()),
+            };
+            paths.or_default().file(filed, when);
+        }
+    }
+}
+
 /// The best rule so far.
 struct Best<'a> {
     rules: &'a Rules,
@@ -116,7 +143,7 @@ impl Best<'_> {
         if let Some(paths) = self.rules.by_host.get(host) {
             self.try_all(paths);
         }
-        let mut rest = host;
+        let mut rest = if self.rules.by_domain.is_empty() { "" } else { host };
         while let Some((_, domain)) = rest.split_once('.') {
             // Something stands before a domain's dot, if it is not a name.
             let named = domain.len() + 1 < host.len();
@@ -130,7 +157,9 @@ impl Best<'_> {
     fn try_all(&mut self, paths: &Paths) {
         self.try_each(&paths.any);
         let path = self.ask.path;
-        if let Some(rules) = paths.exact.get(path) {
+        if !paths.exact.is_empty()
+            && let Some(rules) = paths.exact.get(path)
+        {
             self.try_each(rules);
         }
         if paths.below.is_empty() {
@@ -144,12 +173,18 @@ impl Best<'_> {
         }
     }
 
-    fn try_each(&mut self, rules: &[u32]) {
-        for index in rules.iter().map(|index| *index as usize) {
+    fn try_each(&mut self, rules: &[Filed]) {
+        for Filed { index, asks } in rules {
+            let index = *index as usize;
             if self.found.as_ref().is_some_and(|found| found.index <= index) {
                 return;
             }
-            if let Some(captures) = self.rules.conditions[index].fit(self.ask) {
+            // What is asked lies elsewhere in memory, and of most rules it is nothing.
+            let fit = match asks {
+                Asks::Nothing => Some(Captures::default()),
+                Asks::More => self.rules.conditions[index].fit(self.ask),
+            };
+            if let Some(captures) = fit {
                 self.found = Some(Found { index, captures });
                 return;
             }
@@ -158,9 +193,9 @@ impl Best<'_> {
 }
 
 impl Paths {
-    fn file(&mut self, index: u32, when: &Match) {
+    fn file(&mut self, one: Filed, when: &Match) {
         if when.paths.is_empty() {
-            self.any.push(index);
+            self.any.push(one);
         }
         for path in &when.paths {
             let (map, key) = match path {
@@ -169,8 +204,8 @@ impl Paths {
                 PathMatch::Pattern(pattern) => (&mut self.below, literal(pattern)),
             };
             let filed = map.entry(key.into()).or_default();
-            if filed.last() != Some(&index) {
-                filed.push(index);
+            if filed.last() != Some(&one) {
+                filed.push(one);
             }
         }
     }
@@ -197,7 +232,17 @@ impl Conditions {
         Ok(Conditions { when: rule.when.clone(), sources })
     }
 
-    /// Whether all hold; the host too, since a rule stands under each of its hosts with all of its paths.
+    /// Whether there is more to be looked at than the host, under which a rule is filed.
+    fn ask_for_more(&self) -> bool {
+        let Match { hosts: _, paths, methods, headers, query, sources } = &self.when;
+        !(paths.is_empty()
+            && methods.is_empty()
+            && headers.is_empty()
+            && query.is_empty()
+            && sources.is_empty())
+    }
+
+    /// Whether all hold.
     pub(crate) fn fit(&self, ask: &Ask<'_>) -> Option<Captures> {
         let when = &self.when;
         let fits = (when.hosts.is_empty() || when.hosts.iter().any(|host| is_host(ask.host, host)))

@@ -88,15 +88,41 @@ pub enum Method {
 /// A line that ends with LF alone.
 pub fn find_end(bytes: &[u8], seen: usize) -> Result<Option<usize>, Reject> {
     let from = seen.saturating_sub(3);
-    for at in memchr::memchr_iter(b'\n', &bytes[from..]).map(|at| at + from) {
-        if at == 0 || bytes[at - 1] != b'\r' {
-            return Err(Reject::bad("the head has a line that ends with LF alone"));
+    let (words, tail) = bytes[from..].as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        let mut found = line_feeds(*word);
+        while found != 0 {
+            if let Some(end) = end_at(bytes, from + n * 8 + (found.trailing_zeros() / 8) as usize)? {
+                return Ok(Some(end));
+            }
+            found &= found - 1;
         }
-        if bytes[..=at].ends_with(b"\r\n\r\n") {
-            return Ok(Some(at + 1));
+    }
+    let tail = tail.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    for (at, _) in tail {
+        if let Some(end) = end_at(bytes, from + words.len() * 8 + at)? {
+            return Ok(Some(end));
         }
     }
     Ok(None)
+}
+
+/// The highest bit of each byte that is LF, the first byte lowest. Lines of a head are so short that a search made for
+/// long texts takes longer to begin than to find.
+fn line_feeds(word: [u8; 8]) -> u64 {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    const LOW: u64 = EACH * 0x7f;
+    let other = u64::from_le_bytes(word) ^ (EACH * b'\n' as u64);
+    !(((other & LOW) + LOW) | other | LOW)
+}
+
+/// Where the head ends, if it does with the LF that is there.
+fn end_at(bytes: &[u8], at: usize) -> Result<Option<usize>, Reject> {
+    match bytes[..at] {
+        [.., b'\r', b'\n', b'\r'] => Ok(Some(at + 1)),
+        [.., b'\r'] => Ok(None),
+        _ => Err(Reject::bad("the head has a line that ends with LF alone")),
+    }
 }
 
 /// Appends all of `parts`.
@@ -275,8 +301,26 @@ pub fn content_length(value: &[u8]) -> Option<u64> {
     digits.then(|| value.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }
 
+/// The bytes of a host's name, by their number.
+const IN_NAME: [bool; 256] = {
+    let (others, mut table, mut byte) = (b"-._~%!$&'()*+;=", [false; 256], 0);
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
 /// Whether it is a name or an address, which is in brackets where it has colons, and perhaps a port.
 pub(crate) fn is_host(text: &[u8]) -> bool {
+    if !text.is_empty() && text.iter().all(|byte| IN_NAME[usize::from(*byte)]) {
+        return true;
+    }
     let in_brackets = text.first() == Some(&b'[');
     let end = match in_brackets {
         true => text.iter().position(|byte| *byte == b']').map_or(0, |at| at + 1),
@@ -287,7 +331,7 @@ pub(crate) fn is_host(text: &[u8]) -> bool {
         [b'[', address @ .., b']'] => {
             !address.is_empty() && address.iter().all(|b| b.is_ascii_hexdigit() || b":.".contains(b))
         }
-        name => name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b)),
+        name => name.iter().all(|byte| IN_NAME[usize::from(*byte)]),
     };
     let ported = matches!(port, [] | [b':', ..]) && port.iter().skip(1).all(u8::is_ascii_digit);
     named && ported && name.is_empty() == text.is_empty()

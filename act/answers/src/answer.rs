@@ -65,7 +65,7 @@ impl Answer {
 
     /// With fields removed, set and added.
     pub fn edited(mut self, edits: &FieldEdits) -> Answer {
-        if *edits == FieldEdits::default() {
+        if edits.some().is_none() {
             return self;
         }
         let gone: Vec<&String> = edits.remove.iter().chain(edits.set.iter().map(|(name, _)| name)).collect();

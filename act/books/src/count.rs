@@ -8,10 +8,11 @@
 //! exactly once, whichever way it ends: a path that forgets to say how counts as the client's will.
 
 use crate::load::Load;
+use crate::numbers::{Number, Numbers};
 use crate::sheet::Slot;
 use crate::tally::Histogram;
 use naru_carry::Pool;
-use naru_model::{Counts, Durations, EdgeCounts, InProgress, InstanceId, Latencies, ReleaseNo, Span, Time};
+use naru_model::{Durations, EdgeCounts, InstanceId, Latencies, ReleaseNo, Span, Time};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -77,16 +78,13 @@ pub struct Entry {
     pub unnamed: Notify,
     /// Its connections that wait.
     pub pool: Pool,
-    in_progress: Cell<InProgress>,
-    counts: Cell<Counts>,
-    durations: RefCell<Durations>,
+    numbers: Numbers,
     /// Whole answers by status: 1xx to 5xx; and how long they took.
     answers: [Cell<u64>; 5],
     ejections: Cell<u64>,
     latencies: Histogram,
     began: RefCell<Beginnings>,
     news: News,
-    copy: Option<Slot>,
 }
 
 impl Entry {
@@ -99,22 +97,19 @@ impl Entry {
             named: Cell::new(0),
             unnamed: Notify::new(),
             pool: Pool::default(),
-            in_progress: Cell::default(),
-            counts: Cell::default(),
-            durations: RefCell::default(),
+            numbers: Numbers::new(copy),
             answers: Default::default(),
             ejections: Cell::new(0),
             latencies: Histogram::default(),
             began: RefCell::default(),
             news,
-            copy,
         }
     }
 
     /// Begins a piece of work here, unless all workers together have `most` in progress already.
     pub fn claim(self: &Rc<Entry>, kind: Kind, now: Instant, most: Option<u32>) -> Option<Claim> {
         self.load.enter(most)?;
-        self.shift(kind, |n| n + 1);
+        self.numbers.add(now_of(kind));
         let slot = self.began.borrow_mut().insert(now);
         Some(Claim { entry: self.clone(), kind, began: now, slot, ending: Ending::ClientLeft, ended: None })
     }
@@ -136,19 +131,15 @@ impl Entry {
 
     /// Whether nothing is in progress here.
     pub fn is_idle(&self) -> bool {
-        self.in_progress.get().is_idle()
+        self.numbers.are_idle()
     }
 
     /// What the report says, where `now` is the same moment on both clocks.
     pub fn counts(&self, now: (Instant, Time)) -> EdgeCounts {
         let oldest = self.began.borrow().oldest();
         let ago = |began: Instant| Span(now.0.saturating_duration_since(began).as_millis() as u64);
-        EdgeCounts {
-            in_progress: self.in_progress.get(),
-            oldest: oldest.map(|began| now.1 - ago(began)),
-            counts: self.counts.get(),
-            request_durations: self.durations.borrow().clone(),
-        }
+        let (in_progress, counts, request_durations) = self.numbers.read();
+        EdgeCounts { in_progress, oldest: oldest.map(|began| now.1 - ago(began)), counts, request_durations }
     }
 
     /// It is passed over for a while.
@@ -171,43 +162,34 @@ impl Entry {
         self.latencies.read()
     }
 
-    fn shift(&self, kind: Kind, by: impl Fn(u64) -> u64) {
-        let mut now = self.in_progress.get();
-        match kind {
-            Kind::Request => now.requests = by(now.requests),
-            Kind::Stream => now.streams = by(now.streams),
-        }
-        self.in_progress.set(now);
-        if let Some(copy) = &self.copy {
-            copy.put_in_progress(now);
-        }
-    }
-
     fn count(&self, kind: Kind, ending: Ending, took: Duration) {
-        let mut counts = self.counts.get();
+        let numbers = &self.numbers;
         match (kind, ending) {
             (_, Ending::Repeated) => {}
-            (_, Ending::HandedOver) => counts.handed_over += 1,
-            (Kind::Stream, Ending::Lost | Ending::Gone) => counts.streams_lost += 1,
-            (Kind::Stream, _) => counts.streams += 1,
-            (Kind::Request, Ending::Lost | Ending::Gone) => counts.requests_lost += 1,
-            (Kind::Request, Ending::ClientLeft) => counts.requests += 1,
+            (_, Ending::HandedOver) => numbers.add(Number::HandedOver),
+            (Kind::Stream, Ending::Lost | Ending::Gone) => numbers.add(Number::StreamsLost),
+            (Kind::Stream, _) => numbers.add(Number::Streams),
+            (Kind::Request, Ending::Lost | Ending::Gone) => numbers.add(Number::RequestsLost),
+            (Kind::Request, Ending::ClientLeft) => numbers.add(Number::Requests),
             (Kind::Request, Ending::Full { status }) => {
-                counts.requests += 1;
-                counts.errors += u64::from(status >= 500);
+                numbers.add(Number::Requests);
+                if status >= 500 {
+                    numbers.add(Number::Errors);
+                }
+                numbers.record(Durations::bucket(Span(took.as_millis() as u64)));
                 let class = &self.answers[usize::from(status / 100).clamp(1, 5) - 1];
                 class.set(class.get() + 1);
                 self.latencies.record(took);
-                self.durations.borrow_mut().record(Span(took.as_millis() as u64));
-                if let Some(copy) = &self.copy {
-                    copy.put_durations(&self.durations.borrow());
-                }
             }
         }
-        self.counts.set(counts);
-        if let Some(copy) = &self.copy {
-            copy.put_counts(&counts);
-        }
+    }
+}
+
+/// The number of what is in progress of a kind.
+fn now_of(kind: Kind) -> Number {
+    match kind {
+        Kind::Request => Number::RequestsNow,
+        Kind::Stream => Number::StreamsNow,
     }
 }
 
@@ -236,8 +218,8 @@ impl Claim {
     /// The request has become a stream: it leaves the one count and joins the other.
     pub fn become_stream(&mut self) {
         if self.kind == Kind::Request {
-            self.entry.shift(Kind::Request, |n| n - 1);
-            self.entry.shift(Kind::Stream, |n| n + 1);
+            self.entry.numbers.take(Number::RequestsNow);
+            self.entry.numbers.add(Number::StreamsNow);
             self.kind = Kind::Stream;
         }
     }
@@ -259,7 +241,7 @@ impl Drop for Claim {
         let entry = &self.entry;
         let ended = self.ended.unwrap_or_else(Instant::now);
         entry.count(self.kind, self.ending, ended - self.began);
-        entry.shift(self.kind, |n| n - 1);
+        entry.numbers.take(now_of(self.kind));
         entry.began.borrow_mut().remove(self.slot);
         let before = entry.load.leave();
         if before == 1 && !entry.is_named() {
@@ -268,29 +250,70 @@ impl Drop for Claim {
     }
 }
 
-/// When the work in progress began. Slots are used again: no allocation once the peak is reached.
+/// When the work in progress began. Places are used again: no allocation once the peak is reached.
 #[derive(Default)]
 struct Beginnings {
-    slots: Vec<Option<Instant>>,
-    free: Vec<usize>,
+    places: Vec<Place>,
+    /// The first that is free; one behind the last where none is.
+    free: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Taken(Instant),
+    /// And which one is free after it.
+    Free(usize),
 }
 
 impl Beginnings {
     fn insert(&mut self, began: Instant) -> usize {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() - 1
-        });
-        self.slots[slot] = Some(began);
-        slot
+        let at = self.free;
+        match self.places.get_mut(at) {
+            Some(place) => {
+                // The first that is free is.
+                if let Place::Free(next) = std::mem::replace(place, Place::Taken(began)) {
+                    self.free = next;
+                }
+            }
+            None => {
+                self.places.push(Place::Taken(began));
+                self.free = self.places.len();
+            }
+        }
+        at
     }
 
-    fn remove(&mut self, slot: usize) {
-        self.slots[slot] = None;
-        self.free.push(slot);
+    fn remove(&mut self, at: usize) {
+        self.places[at] = Place::Free(std::mem::replace(&mut self.free, at));
     }
 
     fn oldest(&self) -> Option<Instant> {
-        self.slots.iter().flatten().min().copied()
+        let taken = self.places.iter().filter_map(|place| match place {
+            Place::Taken(began) => Some(*began),
+            Place::Free(_) => None,
+        });
+        taken.min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Beginnings;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn the_oldest_is_known_and_places_are_used_again() {
+        let first = Instant::now();
+        let at = |seconds| first + Duration::from_secs(seconds);
+        let mut began = Beginnings::default();
+        let places = [0, 1, 2].map(|n| began.insert(at(n)));
+        assert_eq!(began.oldest(), Some(at(0)));
+        began.remove(places[0]);
+        began.remove(places[2]);
+        assert_eq!(began.oldest(), Some(at(1)));
+        assert_eq!([3, 4, 5].map(|n| began.insert(at(n))), [places[2], places[0], 3]);
+        assert_eq!((began.oldest(), began.places.len()), (Some(at(1)), 4));
+        (0..4).for_each(|place| began.remove(place));
+        assert_eq!(began.oldest(), None);
     }
 }

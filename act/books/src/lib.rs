@@ -12,6 +12,7 @@ mod access;
 mod count;
 mod file;
 mod load;
+mod numbers;
 mod register;
 mod sheet;
 mod snapshot;

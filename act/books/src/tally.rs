@@ -9,20 +9,21 @@ use std::time::Duration;
 /// Kinds of the edge's own answers that are told apart: more than there are sentences in the edge.
 const OWN: usize = 128;
 
-/// The counts.
+/// The counts. In this order: what changes with each request lies together.
+#[repr(C)]
 pub(super) struct Tally {
-    pub(super) named: RefCell<Arc<Named>>,
     pub(super) requests: Cell<u64>,
-    pub(super) streams: Cell<u64>,
+    pub(super) received: Cell<u64>,
+    pub(super) sent: Cell<u64>,
+    pub(super) latencies: Histogram,
     pub(super) answers: [Cell<u64>; 6],
+    pub(super) streams: Cell<u64>,
     pub(super) left: Cell<u64>,
     pub(super) broken: Cell<u64>,
     pub(super) closed: Cell<u64>,
     pub(super) retries: Cell<u64>,
     pub(super) streams_over: Cell<u64>,
-    pub(super) received: Cell<u64>,
-    pub(super) sent: Cell<u64>,
-    pub(super) latencies: Histogram,
+    pub(super) named: RefCell<Arc<Named>>,
     own: RefCell<Vec<(u16, &'static str, u64)>>,
 }
 

@@ -84,7 +84,9 @@ impl Visit {
 
     /// It is handed to an instance, as the first or as one more.
     pub fn handed(&self, to: &Rc<Entry>, again: Again) {
-        add(&self.tally.retries, u64::from(again == Again::Yes));
+        if again == Again::Yes {
+            add(&self.tally.retries, 1);
+        }
         self.tries.set(self.tries.get() + 1);
         if self.timing {
             self.handed.set(Some(Instant::now()));

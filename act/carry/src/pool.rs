@@ -6,15 +6,18 @@
 //! it fails all the same, the system is asked whether the peer took any byte of the request.
 
 use crate::stream::{Reader, Stream, Writer};
+use crate::waits::{Over, Waits};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use naru_wire::Repeat;
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -32,6 +35,11 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// How long for one that cannot: shorter than the idle limit of any server in common use.
 const IDLE_UNREPEATABLE: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Those of this thread that are being made. A timer for each would wake the runtime just to hear of it.
+    static CONNECTING: Rc<Waits> = Waits::new();
+}
 
 /// A connection to an instance.
 pub struct Upstream {
@@ -53,12 +61,20 @@ pub enum Origin {
 }
 
 impl Upstream {
-    /// Connects.
+    /// Connects, inside of a runtime that runs on this thread alone.
     ///
     /// # Errors
     /// What the system said, or `TimedOut` after `limit`.
     pub async fn connect(to: SocketAddr, limit: Duration) -> io::Result<Upstream> {
-        let stream = tokio::time::timeout(limit, TcpStream::connect(to)).await??;
+        let waits = CONNECTING.with(Rc::clone);
+        let waiting = waits.enter();
+        waiting.until(Instant::now() + limit);
+        let mut connect = pin!(TcpStream::connect(to));
+        let connected = poll_fn(|cx| match (connect.as_mut().poll(cx), waiting.look(cx)) {
+            (Poll::Pending, Some(Over::Late)) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            (connected, _) => connected,
+        });
+        let stream = connected.await?;
         stream.set_nodelay(true)?;
         Ok(Upstream::new(Stream::Plain(stream)))
     }
@@ -245,9 +261,11 @@ fn acknowledged(stream: &TcpStream) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Stream, Upstream};
+    use super::{Duration, SocketAddr, Stream, Upstream};
+    use socket2::{Domain, Socket, Type};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio::task::LocalSet;
 
     fn tcp(upstream: &mut Upstream) -> &mut tokio::net::TcpStream {
         match &mut upstream.stream {
@@ -263,6 +281,10 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_known_whether_a_peer_that_closed_took_the_request() {
+        LocalSet::new().run_until(took_or_not()).await;
+    }
+
+    async fn took_or_not() {
         for (taken, text) in [(false, &b""[..]), (true, b"first")] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let limit = Duration::from_secs(20);
@@ -280,5 +302,26 @@ mod tests {
             tcp(&mut upstream).ready(tokio::io::Interest::ERROR).await.unwrap();
             assert_eq!(upstream.took_nothing_since(before), !taken);
         }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_no_connection_is_waited_for_until_the_limit() {
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let to = full.local_addr().unwrap().as_socket().unwrap();
+        let connect = || Upstream::connect(to, Duration::from_millis(1));
+        let late = async {
+            // A few find room in the queue of those that nobody accepts.
+            let mut queued = vec![];
+            loop {
+                match connect().await {
+                    Ok(one) => queued.push(one),
+                    Err(error) => return error,
+                }
+            }
+        };
+        let error = LocalSet::new().run_until(late).await;
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     }
 }

@@ -85,10 +85,11 @@ impl Inbox {
         if let (Memory::None, Reader::Pipe(end)) = (&self.memory, &*from) {
             return end.poll_hand_over(cx, self);
         }
-        // To borrow a buffer costs less than to ask first; what rests would have to be moved into it.
-        let asks = matches!(self.memory, Memory::Resting(_)) || matches!(from, Reader::Pipe(_));
-        let ready = if asks { from.poll_ready(cx)? } else { Poll::Ready(()) };
-        let filled = if ready.is_ready() { self.poll_read(cx, from) } else { Poll::Pending };
+        // Mostly nothing is there when it is asked for: then no buffer is borrowed, and what rests is not moved.
+        let filled = match from.poll_ready(cx)? {
+            Poll::Ready(()) => self.poll_read(cx, from),
+            Poll::Pending => Poll::Pending,
+        };
         if filled.is_pending() {
             self.rest();
         }

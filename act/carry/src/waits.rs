@@ -119,6 +119,14 @@ impl Waits {
 
     /// Ends the wait of those that are late, until nobody waits.
     async fn tick(self: Rc<Waits>) {
+        /// Where the runtime ends before those who wait, the next one has to have a timer of its own.
+        struct Ends<'a>(&'a Waits);
+        impl Drop for Ends<'_> {
+            fn drop(&mut self) {
+                self.0.next.set(None);
+            }
+        }
+        let _ends = Ends(&self);
         while let Some(next) = self.next.get() {
             let at = self.began + Duration::from_millis(next.into());
             tokio::select! {

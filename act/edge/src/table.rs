@@ -298,7 +298,10 @@ impl PlannedRules {
         for place in same_rules(&rules, &old_rules).into_iter().zip(rules.iter()) {
             each.push(match place {
                 (Some(place), _) => old_each[place].clone(),
-                (None, rule) => Arc::new(PlannedRule::read(rule, &listener.name, loads)?),
+                (None, rule) => {
+                    let like = each.last().map(|before: &Arc<PlannedRule>| &before.policy);
+                    Arc::new(PlannedRule::read(rule, &listener.name, like, loads)?)
+                }
             });
         }
         let alike = rules.len() == old_rules.len()
@@ -341,12 +344,22 @@ fn same_rules(rules: &[Arc<Rule>], old: &[Arc<Rule>]) -> Vec<Option<usize>> {
 }
 
 impl PlannedRule {
-    fn read(rule: &Rule, listener: &str, loads: &mut Loads) -> Result<PlannedRule, Refused> {
+    /// Reads a rule; `like` is the policy of one before it, which it mostly has too and then shares: what all requests
+    /// look at stays near the processor.
+    fn read(
+        rule: &Rule,
+        listener: &str,
+        like: Option<&Arc<Policy>>,
+        loads: &mut Loads,
+    ) -> Result<PlannedRule, Refused> {
         let mut rule = Rule::clone(rule);
         let (mut splits, mut policy) = (Arc::from([]), Arc::default());
         if let RuleAction::Forward(forward) = &mut rule.action {
             splits = PlannedSplit::read_all(&std::mem::take(&mut forward.splits), listener, loads)?;
-            policy = forward.policy.clone().into();
+            policy = match like.filter(|like| ***like == forward.policy) {
+                Some(like) => like.clone(),
+                None => forward.policy.clone().into(),
+            };
         }
         Ok(PlannedRule { rule, splits, policy })
     }

@@ -80,8 +80,8 @@ impl<'a> Asked<'a> {
     /// # Errors
     /// The answer to a path that is none.
     fn split(&self) -> Result<Target<'a>, Answer> {
-        let (path, query) = match self.target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
+        let (path, query) = match self.target.bytes().position(|byte| byte == b'?') {
+            Some(at) => (&self.target[..at], Some(&self.target[at + 1..])),
             None => (self.target, None),
         };
         match normal(path) {
@@ -239,7 +239,7 @@ impl<'a> Before<'a> {
     /// One that is as this is, but for its instances.
     fn alike(&mut self, planned: &PlannedRule) -> Option<Rc<Way>> {
         let named = self.left.get_mut(planned.rule.name.as_str())?;
-        let at = named.iter().position(|way| way.rule == planned.rule)?;
+        let at = named.iter().position(|way| *way.rule == planned.rule)?;
         Some(named.swap_remove(at).clone())
     }
 }
