@@ -10,7 +10,7 @@ use base64::Engine;
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::ext::Protocol;
-use h2::{Reason, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use naru_carry::{End, HeadText, Pool, Shared, Stream, Upstream, pipe};
@@ -19,7 +19,7 @@ use sha1::{Digest, Sha1};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -127,7 +127,7 @@ async fn pass(
     is_head: bool,
     key: Option<&HeaderValue>,
 ) -> io::Result<()> {
-    let answer = match answer.await {
+    let answer = match after_interim(answer, pipe, key).await? {
         Ok(answer) => answer,
         Err(error) => {
             if error.reason() == Some(Reason::REFUSED_STREAM) || (error.is_go_away() && error.is_remote()) {
@@ -148,6 +148,44 @@ async fn pass(
     }
 }
 
+/// Passes interim answers on, and waits for the answer that they come before.
+async fn after_interim(
+    mut answer: ResponseFuture,
+    pipe: &End,
+    key: Option<&HeaderValue>,
+) -> io::Result<Result<Response<RecvStream>, h2::Error>> {
+    enum Came {
+        Interim(Response<()>),
+        Answer(Result<Response<RecvStream>, h2::Error>),
+    }
+    loop {
+        let came = poll_fn(|cx| match answer.poll_informational(cx) {
+            Poll::Ready(Some(Ok(interim))) => Poll::Ready(Came::Interim(interim)),
+            _ => Pin::new(&mut answer).poll(cx).map(Came::Answer),
+        });
+        let interim = match came.await {
+            Came::Interim(interim) => interim,
+            Came::Answer(answer) => return Ok(answer),
+        };
+        // One who asked for a websocket takes none; and 101 is no answer of HTTP/2 (RFC 9113, 8.6).
+        if key.is_none() && interim.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let mut text = HeadText::borrow();
+            write_first(interim.status(), &mut text);
+            lines(interim.headers(), &[CONTENT_LENGTH], &mut text);
+            text.extend_from_slice(b"\r\n");
+            pipe.write([&text, &[]]).await?;
+        }
+    }
+}
+
+fn write_first(status: StatusCode, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Writes an answer's head as HTTP/1.1 has it. `None`: no body follows.
 fn write_head(
     answer: &Response<()>,
@@ -161,11 +199,7 @@ fn write_head(
         return Some(Form::Plain);
     }
     let status = answer.status();
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status.as_str().as_bytes());
-    out.extend_from_slice(b" ");
-    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    out.extend_from_slice(b"\r\n");
+    write_first(status, out);
     lines(answer.headers(), &[], out);
     let has_length = answer.headers().contains_key(CONTENT_LENGTH);
     let bare = is_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

@@ -20,7 +20,7 @@ use crate::report::Report;
 use case::Case;
 use clap::Args;
 use peer::Peer;
-use round::Bench;
+use round::{Bench, Sample};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::io;
 use std::time::Duration;
@@ -62,8 +62,10 @@ impl Beside {
         let mut samples = Samples::default();
         for round in 0..self.rounds {
             for (n, case) in cases.iter().enumerate() {
-                for peer in self.order(round, case) {
-                    let sample = bench.play(peer, case)?;
+                let order = self.order(round, case);
+                let mut played = Vec::with_capacity(order.len());
+                for peer in &order {
+                    let sample = bench.play(*peer, case)?;
                     eprintln!(
                         "  round {} {:<9} {peer:<8} {:>8.1} {}  {:>8.0}/s  {:>3.0} %  p99 {:>7.2} ms",
                         round + 1,
@@ -72,10 +74,12 @@ impl Beside {
                         case.unit(),
                         sample.rate,
                         sample.busy,
-                        sample.p99 / 1e3,
+                        sample.full.p99 / 1e3,
                     );
-                    samples.add(n, peer, sample);
+                    played.push((*peer, sample));
                 }
+                pace(&mut bench, case, &mut played)?;
+                played.into_iter().for_each(|(peer, sample)| samples.add(n, peer, sample));
             }
         }
         println!("{}", samples.markdown(&cases, &self.peers));
@@ -92,6 +96,21 @@ impl Beside {
         peers.rotate_left(first);
         peers
     }
+}
+
+/// Has all do the same at half of the pace that the slowest has kept up: how long exchanges take when all that is
+/// slower is the proxy itself. Caddy is left out: half of its pace is a small part of the others'.
+fn pace(bench: &mut Bench, case: &Case, played: &mut [(Peer, Sample)]) -> io::Result<()> {
+    let paced = || played.iter().filter(|(peer, sample)| *peer != Peer::Caddy && sample.rate > 0.0);
+    let Some(slowest) = paced().map(|(_, sample)| sample.rate).reduce(f64::min) else { return Ok(()) };
+    for (peer, sample) in played.iter_mut().filter(|(peer, _)| *peer != Peer::Caddy) {
+        let Some((times, failed)) = bench.pace(*peer, case, slowest / 2.0)? else { continue };
+        let (p50, p99) = (times.p50 / 1e3, times.p99 / 1e3);
+        eprintln!("    {:<9} {peer:<8} at {:.0}/s: {p50:.3} ms, p99 {p99:.3} ms", case.name, slowest / 2.0);
+        sample.steady = Some(times);
+        sample.failed += failed;
+    }
+    Ok(())
 }
 
 /// Gives this thread, and what it starts unless told otherwise, the core of the load.

@@ -2,7 +2,7 @@
 
 use super::case::{Case, Kept, Load};
 use super::peer::{Peer, Places, Running, certify};
-use super::tools::{Told, h2load, wrk};
+use super::tools::{Clients, Speaks, Told, h2load, wrk};
 use crate::load::{Ask, Engine, Group, Service, Then};
 use std::io;
 use std::path::Path;
@@ -14,6 +14,8 @@ const WARM: Duration = Duration::from_millis(300);
 const STEP: usize = 50;
 /// Clients that do not get to rest in this time never will.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest measurement of a pace: of the slowest exchanges it has fewer.
+const LONGEST: Duration = Duration::from_secs(3);
 /// A websocket's message.
 const MESSAGE: usize = 64;
 
@@ -26,12 +28,21 @@ pub struct Sample {
     pub rate: f64,
     /// The share of its core that the proxy used, in percent.
     pub busy: f64,
-    /// What half of the exchanges took at most, in µs.
+    /// How long they took, as many at once as there are clients.
+    pub full: Times,
+    /// How long they took at a pace that leaves the proxy time.
+    pub steady: Option<Times>,
+    /// Exchanges that failed.
+    pub failed: u64,
+}
+
+/// How long exchanges took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Times {
+    /// What half of them took at most, in µs.
     pub p50: f64,
     /// What 99 % of them took at most, in µs.
     pub p99: f64,
-    /// Exchanges that failed.
-    pub failed: u64,
 }
 
 /// What all rounds share: the load generator and the instances.
@@ -72,6 +83,73 @@ impl Bench {
         played
     }
 
+    /// How long exchanges take that come at this pace, where a load can be paced; and how many failed.
+    ///
+    /// # Errors
+    /// The proxy does not start, or the load generator fails.
+    pub fn pace(&mut self, peer: Peer, case: &Case, per_second: f64) -> io::Result<Option<(Times, u64)>> {
+        let places = Places::new(&self.web, &self.raw, self.folder.path())?;
+        let folder = tempfile::tempdir_in(self.folder.path())?;
+        let running = Running::start(peer, &places, folder.path())?;
+        let paced = self.steady(&places, case.load, per_second);
+        drop(running);
+        self.engine.run(Duration::from_millis(20))?;
+        paced
+    }
+
+    fn steady(&mut self, places: &Places, load: Load, rate: f64) -> io::Result<Option<(Times, u64)>> {
+        let (to, ask, connections, kept) = match load {
+            Load::Requests { size, connections, kept } => {
+                let path = format!("/b/{size}");
+                let ask = if kept == Kept::Yes { Ask::get(&path) } else { Ask::get_once(&path) };
+                (places.http, ask, connections, kept)
+            }
+            Load::Messages { size, answer, connections, kept } => {
+                (places.tcp, Ask::message(size, answer), connections, kept)
+            }
+            Load::Websockets { open, .. } => (places.http, Ask::websocket(MESSAGE), open, Kept::Yes),
+            Load::Tls { size, connections, kept: Kept::Yes } => {
+                let clients = Clients { connections, streams: 1, speaks: Speaks::Http1, per_second: None };
+                return self.steady_tls(places, size, clients, rate).map(Some);
+            }
+            Load::Http2 { size, connections, streams } => {
+                let clients = Clients { connections, streams, speaks: Speaks::Http2, per_second: None };
+                return self.steady_tls(places, size, clients, rate).map(Some);
+            }
+            Load::Tls { kept: Kept::No, .. } | Load::Idle { .. } => return Ok(None),
+        };
+        let then = if kept == Kept::Yes { Then::Rest } else { Then::Leave };
+        let group = self.engine.open(0, to, Ask { then, ..ask })?;
+        if kept == Kept::Yes {
+            self.rest(group, connections)?;
+        }
+        self.engine.pace(group, rate, connections, WARM)?;
+        self.engine.tally(group).clear();
+        // A hundredth of them has to be more than a few.
+        let time = self.time.max(Duration::from_secs_f64(200.0 / rate)).min(LONGEST);
+        self.engine.pace(group, rate, connections, time)?;
+        let tally = self.engine.tally(group).clone();
+        self.engine.close(group);
+        if let Some(fault) = &tally.fault {
+            eprintln!("    {} failed, the first: {fault}", tally.failed);
+        }
+        Ok(Some((Times { p50: tally.percentile(50.0), p99: tally.percentile(99.0) }, tally.failed)))
+    }
+
+    fn steady_tls(
+        &mut self,
+        places: &Places,
+        size: usize,
+        clients: Clients,
+        rate: f64,
+    ) -> io::Result<(Times, u64)> {
+        let clients = Clients { per_second: Some(rate / clients.connections as f64), ..clients };
+        let path = format!("/b/{size}");
+        let at = (self.time, self.folder.path());
+        let Told { failed, p50, p99, .. } = h2load(&mut self.engine, places.tls, &path, clients, at)?;
+        Ok((Times { p50, p99 }, failed))
+    }
+
     fn load(&mut self, running: &Running, places: &Places, load: Load) -> io::Result<Sample> {
         match load {
             Load::Requests { size, connections, kept } => {
@@ -93,8 +171,9 @@ impl Bench {
             }
             Load::Http2 { size, connections, streams } => {
                 let path = format!("/b/{size}");
+                let clients = Clients { connections, streams, speaks: Speaks::Http2, per_second: None };
                 self.tool(running, |engine, time, folder| {
-                    h2load(engine, places.tls, &path, (connections, streams), (time, folder))
+                    h2load(engine, places.tls, &path, clients, (time, folder))
                 })
             }
             Load::Websockets { open, at_once } => {
@@ -117,7 +196,7 @@ impl Bench {
         let told = send(&mut self.engine, self.time, self.folder.path())?;
         let (cpu, took) = (running.cpu()? - cpu, began.elapsed());
         let Told { done, failed, p50, p99 } = told;
-        Ok(sample((cpu, took), (done, failed), (p50, p99)))
+        Ok(sample((cpu, took), (done, failed), Times { p50, p99 }))
     }
 
     /// Measures a group that is at work, and closes it.
@@ -132,7 +211,7 @@ impl Bench {
         if let Some(fault) = &tally.fault {
             eprintln!("    {} failed, the first: {fault}", tally.failed);
         }
-        let times = (tally.percentile(50.0), tally.percentile(99.0));
+        let times = Times { p50: tally.percentile(50.0), p99: tally.percentile(99.0) };
         Ok(sample((cpu, took), (tally.done, tally.failed), times))
     }
 
@@ -174,13 +253,13 @@ impl Bench {
     }
 }
 
-fn sample((cpu, took): (Duration, Duration), (done, failed): (u64, u64), (p50, p99): (f64, f64)) -> Sample {
+fn sample((cpu, took): (Duration, Duration), (done, failed): (u64, u64), full: Times) -> Sample {
     Sample {
         cost: cpu.as_secs_f64() * 1e6 / done.max(1) as f64,
         rate: done as f64 / took.as_secs_f64(),
         busy: cpu.as_secs_f64() / took.as_secs_f64() * 100.0,
-        p50,
-        p99,
+        full,
+        steady: None,
         failed,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::case::{Aim, Case, Unit};
 use super::peer::Peer;
-use super::round::Sample;
+use super::round::{Sample, Times};
 use crate::report::{Report, median};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -28,6 +28,18 @@ impl Samples {
     fn median(&self, case: usize, peer: Peer, what: impl Fn(&Sample) -> f64) -> Option<f64> {
         let all: Vec<f64> = self.of(case, peer).iter().map(what).collect();
         if all.is_empty() { None } else { Some(median(&all)) }
+    }
+
+    /// The median of a time, where it was taken.
+    fn times(
+        &self,
+        case: usize,
+        peer: Peer,
+        of: impl Fn(&Sample) -> Option<Times>,
+        what: fn(&Times) -> f64,
+    ) -> Option<f64> {
+        let time = |sample: &Sample| of(sample).map_or(0.0, |times| what(&times));
+        self.median(case, peer, time).filter(|time| *time > 0.0)
     }
 
     /// How many times Naru's work per core `peer` would need: the median over the rounds, each side by side.
@@ -57,11 +69,18 @@ impl Samples {
                 let busy = self.median(case, peer, |sample| sample.busy)?;
                 Some(format!("{rate:.0} at {busy:.0} %"))
             });
-            text.push_str("\nHalf of them and 99 % of them took at most, in ms\n\n");
+            text.push_str(
+                "\nHalf of them and 99 % of them took at most, in ms, at half of the slowest one's pace\n\n",
+            );
             self.rows(&mut text, cases, peers, |case, peer| {
-                let p50 = self.median(case, peer, |sample| sample.p50).filter(|p50| *p50 > 0.0)?;
-                let p99 = self.median(case, peer, |sample| sample.p99)?;
-                Some(format!("{:.2} / {:.2}", p50 / 1e3, p99 / 1e3))
+                let times = |what: fn(&Times) -> f64| self.times(case, peer, |sample| sample.steady, what);
+                Some(format!("{:.3} / {:.3}", times(|t| t.p50)? / 1e3, times(|t| t.p99)? / 1e3))
+            });
+            text.push_str("\nThe same, each as fast as it can\n\n");
+            self.rows(&mut text, cases, peers, |case, peer| {
+                let times =
+                    |what: fn(&Times) -> f64| self.times(case, peer, |sample| Some(sample.full), what);
+                Some(format!("{:.2} / {:.2}", times(|t| t.p50)? / 1e3, times(|t| t.p99)? / 1e3))
             });
         }
         text
@@ -104,12 +123,14 @@ impl Samples {
                 }
                 _ => {}
             }
-            let p99 = |peer| self.median(n, peer, |sample| sample.p99).filter(|p99| *p99 > 0.0);
+            let p99 = |peer| {
+                self.times(n, peer, |sample| Some(sample.steady.unwrap_or(sample.full)), |times| times.p99)
+            };
             if let (Some(naru), Some(haproxy)) = (p99(Peer::Naru), p99(Peer::Haproxy)) {
                 report.at_most(
                     &format!("{}: p99", case.what),
                     naru / 1e3,
-                    (haproxy * P99_NOISE / 1e3 * 100.0).round() / 100.0,
+                    (haproxy * P99_NOISE).round() / 1e3,
                     "ms",
                 );
             }
@@ -128,8 +149,9 @@ mod tests {
         let mut samples = Samples::default();
         for (peer, costs) in costs {
             for cost in costs {
-                let sample =
-                    Sample { cost: *cost, rate: 1e6 / cost, busy: 100.0, p50: 1e3, p99: 2e3, failed: 0 };
+                let full = Times { p50: 1e3, p99: 2e3 };
+                let steady = Some(Times { p50: 100.0, p99: 200.0 });
+                let sample = Sample { cost: *cost, rate: 1e6 / cost, busy: 100.0, full, steady, failed: 0 };
                 samples.add(0, *peer, sample);
             }
         }
@@ -144,7 +166,7 @@ mod tests {
         assert_eq!(samples.ratio(0, Peer::Caddy), None);
         let text = samples.markdown(&CASES[..1], &[Peer::Naru, Peer::Haproxy, Peer::Caddy]);
         assert!(text.contains("| 1 KiB, 64 connections | 10.0 µs | 13.0 µs (1.30×) | – |"), "{text}");
-        assert!(text.contains("1.00 / 2.00"), "{text}");
+        assert!(text.contains("1.00 / 2.00") && text.contains("0.100 / 0.200"), "{text}");
     }
 
     #[test]

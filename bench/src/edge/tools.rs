@@ -22,6 +22,28 @@ pub struct Told {
     pub p99: f64,
 }
 
+/// What [`h2load`] sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Clients {
+    /// Connections.
+    pub connections: usize,
+    /// Requests under way on each, at most.
+    pub streams: usize,
+    /// In which version.
+    pub speaks: Speaks,
+    /// Requests a second of each; as many as it can without it.
+    pub per_second: Option<f64>,
+}
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
 /// HTTP/1.1 over TLS, for so long. `fields` are sent with each request.
 ///
 /// # Errors
@@ -44,7 +66,7 @@ pub fn wrk(
     read_wrk(&said).ok_or_else(|| io::Error::other(format!("wrk says:\n{said}")))
 }
 
-/// HTTP/2 over TLS, for so long; its log goes to `folder`.
+/// HTTP over TLS, for so long; its log goes to `folder`.
 ///
 /// # Errors
 /// h2load cannot be run, or says nothing that can be read.
@@ -52,14 +74,21 @@ pub fn h2load(
     engine: &mut Engine,
     to: SocketAddr,
     path: &str,
-    (connections, streams): (usize, usize),
+    clients: Clients,
     (time, folder): (Duration, &Path),
 ) -> io::Result<Told> {
     let log = folder.join("h2load.log");
     let mut command = Command::new("h2load");
-    command.args(["-t1", "-c", &connections.to_string(), "-m", &streams.to_string()]);
-    command.args(["-D", &time.as_secs_f64().to_string(), "--log-file"]).arg(&log);
+    command.args(["-t1", "-c", &clients.connections.to_string(), "-m", &clients.streams.to_string()]);
+    // It knows whole seconds only, too.
+    command.args(["-D", &time.as_secs_f64().ceil().to_string(), "--log-file"]).arg(&log);
+    if let Some(each) = clients.per_second {
+        command.args(["--rps", &format!("{each:.2}")]);
+    }
     // It offers HTTP/2 first of its own accord; the option to say so has another name in each of its releases.
+    if clients.speaks == Speaks::Http1 {
+        command.arg("--h1");
+    }
     command.arg(format!("https://{to}{path}"));
     let said = output(engine, &mut command)?;
     let log = fs::read_to_string(&log)?;

@@ -38,6 +38,8 @@ pub enum Then {
     Reconnect,
     /// Nothing more.
     Rest,
+    /// It leaves.
+    Leave,
     /// Nothing, until its turn comes again: the one that has rested longest goes next.
     PassOn,
     /// It never finishes its first: a byte a second.
@@ -130,8 +132,8 @@ pub(super) enum State {
 }
 
 impl Client {
-    pub(super) fn new(ask: Rc<Ask>, group: usize) -> Client {
-        Client { ask, group, began: Instant::now(), crept: 0, state: State::Connecting, partial: Vec::new() }
+    pub(super) fn new(ask: Rc<Ask>, group: usize, began: Instant) -> Client {
+        Client { ask, group, began, crept: 0, state: State::Connecting, partial: Vec::new() }
     }
 
     /// The connection is there: what is to be sent first.
@@ -255,7 +257,7 @@ mod tests {
 
     #[test]
     fn an_answer_in_pieces_is_one() {
-        let mut client = Client::new(Rc::new(Ask::get("/b/10")), 0);
+        let mut client = Client::new(Rc::new(Ask::get("/b/10")), 0, Instant::now());
         client.begin(Instant::now());
         assert_eq!(client.head(b"HTTP/1.1 200 OK\r\ncontent-LENGTH: 1").unwrap(), None);
         assert_eq!(client.head(b"0\r\n\r\n123").unwrap(), None);
@@ -272,7 +274,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nok",
             "nonsense\r\n\r\n",
         ] {
-            let mut client = Client::new(Rc::new(Ask::get("/")), 0);
+            let mut client = Client::new(Rc::new(Ask::get("/")), 0, Instant::now());
             client.begin(Instant::now());
             assert!(client.head(wrong.as_bytes()).is_err(), "{wrong}");
         }

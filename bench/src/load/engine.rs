@@ -116,7 +116,7 @@ impl Engine {
     /// What the system said.
     pub fn join(&mut self, group: Group, clients: usize) -> io::Result<()> {
         for n in 0..clients {
-            self.connect(group.0)?;
+            self.connect(group.0, Instant::now())?;
             // The queue of whoever accepts is finite.
             if n % 256 == 255 {
                 self.turn(Duration::ZERO)?;
@@ -149,6 +149,34 @@ impl Engine {
             self.pass_on(group.0)?;
         }
         Ok(())
+    }
+
+    /// Lets a group have so many exchanges a second for so long, evenly, whatever becomes of those before: by clients that
+    /// rest or, where they [leave](Then::Leave), by new ones, of which at most `most` are there. An exchange counts
+    /// from when it was due.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn pace(&mut self, group: Group, per_second: f64, most: usize, time: Duration) -> io::Result<()> {
+        let (began, gap) = (Instant::now(), Duration::from_secs_f64(1.0 / per_second));
+        let (end, mut due) = (began + time, began);
+        while Instant::now() < end {
+            while due <= Instant::now() && self.may_begin(group, most) {
+                match self.groups[group.0].ask.then {
+                    Then::Leave => self.connect(group.0, due)?,
+                    _ => self.pass_on_since(group.0, due)?,
+                }
+                due += gap;
+            }
+            // The system's shortest wait may be a thousandth of a second: this core has nothing else to do.
+            self.turn(Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
+    fn may_begin(&self, group: Group, most: usize) -> bool {
+        let members = &self.groups[group.0];
+        if members.ask.then == Then::Leave { members.open < most } else { !members.resting.is_empty() }
     }
 
     /// Closes all clients of a group.
@@ -264,9 +292,13 @@ impl Engine {
                 }
                 Then::Reconnect => {
                     self.leave(at);
-                    return self.connect(group);
+                    return self.connect(group, Instant::now());
                 }
                 Then::Rest => self.groups[group].resting.push_back(at),
+                Then::Leave => {
+                    self.leave(at);
+                    return Ok(());
+                }
                 Then::PassOn => {
                     self.groups[group].resting.push_back(at);
                     self.pass_on(group)?;
@@ -286,9 +318,14 @@ impl Engine {
 
     /// The one that has rested longest has its exchange.
     fn pass_on(&mut self, group: usize) -> io::Result<()> {
+        self.pass_on_since(group, Instant::now())
+    }
+
+    /// The same, where the exchange was due then.
+    fn pass_on_since(&mut self, group: usize, due: Instant) -> io::Result<()> {
         let Some(at) = self.groups[group].resting.pop_front() else { return Ok(()) };
         let Some(Some(Seat::Client(line, client))) = self.seats.get_mut(at) else { return Ok(()) };
-        let message = client.begin(Instant::now());
+        let message = client.begin(due);
         match line.write(&message, message.len()) {
             // A short message always fits a socket that nothing waits in.
             Ok(_) => Ok(()),
@@ -337,12 +374,13 @@ impl Engine {
         }
     }
 
-    fn connect(&mut self, group: usize) -> io::Result<()> {
+    /// Another client of a group, whose first exchange counts since then.
+    fn connect(&mut self, group: usize, since: Instant) -> io::Result<()> {
         let members = &mut self.groups[group];
         let line = Line::connect(members.to, self.connects)?;
         self.connects += 1;
         members.open += 1;
-        let client = Client::new(members.ask.clone(), group);
+        let client = Client::new(members.ask.clone(), group, since);
         self.seat(Seat::Client(line, client), epoll::EventFlags::OUT)
     }
 
@@ -353,8 +391,8 @@ impl Engine {
         self.groups[group].tally.fail(error.to_string());
         self.leave(at);
         match then {
-            Then::Rest | Then::PassOn => Ok(()),
-            Then::Again | Then::Reconnect | Then::Creep => self.connect(group),
+            Then::Rest | Then::PassOn | Then::Leave => Ok(()),
+            Then::Again | Then::Reconnect | Then::Creep => self.connect(group, Instant::now()),
         }
     }
 
@@ -457,6 +495,27 @@ mod tests {
         }
         engine.wake(group, 2).unwrap();
         play(&mut engine, group, 30);
+    }
+
+    #[test]
+    fn exchanges_come_at_the_pace_that_is_asked_for() {
+        let mut engine = Engine::new().unwrap();
+        let http = engine.serve(Service::Http).unwrap();
+        let resting = engine.open(0, http, Ask { then: Then::Rest, ..Ask::get("/b/10") }).unwrap();
+        engine.join(resting, 4).unwrap();
+        while engine.resting(resting) < 4 {
+            engine.turn(Duration::from_millis(20)).unwrap();
+        }
+        let leaving = engine.open(0, http, Ask { then: Then::Leave, ..Ask::get_once("/b/10") }).unwrap();
+        for group in [resting, leaving] {
+            engine.tally(group).clear();
+            engine.pace(group, 1_000.0, 64, Duration::from_millis(100)).unwrap();
+            let tally = engine.tally(group).clone();
+            assert!(tally.done > 0 && tally.done <= 101, "{tally:?}");
+            assert_eq!(tally.failed, 0, "{:?}", tally.fault);
+        }
+        assert_eq!(engine.open_now(resting), 4);
+        play(&mut engine, leaving, 1);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use h2::ext::Protocol as Extended;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use naru_model::Protocol;
+use std::future::poll_fn;
 use std::pin::pin;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -350,6 +351,35 @@ async fn a_client_of_http1_is_answered_by_an_instance_of_http2() {
     client.hears("down").await;
     down.send_data(Bytes::new(), true).unwrap();
     client.ends().await;
+    lab.idle(&instance).await;
+}
+
+#[tokio::test]
+async fn interim_answers_of_an_instance_of_http2_pass_to_clients_of_both_versions() {
+    let mut instance = Instance::new("s.web.1.1").await;
+    let mut arrived = speaking(instance.listener());
+    let mut lab = Lab::new();
+    lab.route(vec![listener("web", Protocol::Http2, &[(1, &[&instance])])]).await;
+    let interim = |status: u16| Response::builder().status(status);
+    let mut old = lab.client().await;
+    old.say("POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await;
+    let (request, mut respond) = soon("a request", arrived.recv()).await.unwrap();
+    respond.send_informational(interim(100).body(()).unwrap()).unwrap();
+    old.hears("HTTP/1.1 100 Continue\r\n\r\n").await;
+    old.say("ok").await;
+    assert_eq!(whole(request.into_body()).await.0, b"ok");
+    respond.send_informational(interim(103).header("link", "x").body(()).unwrap()).unwrap();
+    respond.send_response(interim(204).body(()).unwrap(), true).unwrap();
+    old.hears("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 204 No Content\r\n").await;
+    let client = Client::new(&lab).await;
+    let (mut answer, _) = client.begin(asked(Method::GET, "/"), true).await;
+    let (_, mut respond) = soon("a request", arrived.recv()).await.unwrap();
+    respond.send_informational(interim(103).header("link", "y").body(()).unwrap()).unwrap();
+    let early =
+        soon("an interim answer", poll_fn(|cx| answer.poll_informational(cx))).await.unwrap().unwrap();
+    assert_eq!((early.status().as_u16(), &early.headers()["link"]), (103, &"y".parse().unwrap()));
+    respond.send_response(Response::new(()), true).unwrap();
+    assert_eq!(soon("an answer", answer).await.unwrap().status(), StatusCode::OK);
     lab.idle(&instance).await;
 }
 
