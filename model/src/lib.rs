@@ -35,7 +35,7 @@ pub use reason::Reason;
 pub use record::{Duty, InstanceRecord, PastCounts, Release, ServiceRecord, StackRecord, Target};
 pub use report::{AgentReport, EdgeCounts, EdgeReport, JobRecord, ListenerFault, Outcome};
 pub use route::{Backend, Listener, Protocol, RouteTable, Split};
-pub use route_change::{ListenerChange, RouteChange, RouteNews, RuleChange};
+pub use route_change::{ListenerChange, RouteChange, RuleChange, same_rules};
 pub use snapshot::{
     DrainingEdge, EdgeSnapshot, InstanceSnapshot, ListenerSnapshot, LogCounts, MadeBy, OwnAnswers,
     RuleSnapshot, RuleTally,

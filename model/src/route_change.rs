@@ -8,16 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// What is told of the routes: a table, or what makes one of that which was told before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RouteNews {
-    /// A table.
-    Whole(RouteTable),
-    /// What makes one of the table that was told before.
-    Change(RouteChange),
-}
-
 /// What makes one table of another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RouteChange {
@@ -50,16 +40,6 @@ pub enum RuleChange {
     /// Another.
     #[schema(value_type = Rule)]
     New(Arc<Rule>),
-}
-
-impl RouteNews {
-    /// The table that it makes of `before`. `None`: it is a change of another table.
-    pub fn table(self, before: &RouteTable) -> Option<RouteTable> {
-        match self {
-            RouteNews::Whole(table) => Some(table),
-            RouteNews::Change(change) => change.onto(before),
-        }
-    }
 }
 
 impl RouteChange {
@@ -96,12 +76,9 @@ fn listener_change(place: usize, old: &Listener, new: &Listener) -> ListenerChan
     if old.without_rules() != new.without_rules() {
         return ListenerChange::New(new.clone().into());
     }
-    let places = Places::of(&old.rules, |rule| &rule.name);
     let mut rules: Vec<RuleChange> = Vec::new();
-    for (at, rule) in new.rules.iter().enumerate() {
-        let found = places.find(at, &rule.name);
-        let same = found.filter(|found| is_same(&old.rules[*found], rule)).map(|found| found as u32);
-        match (same, rules.last_mut()) {
+    for (same, rule) in same_rules(&old.rules, &new.rules).into_iter().zip(&new.rules) {
+        match (same.map(|place| place as u32), rules.last_mut()) {
             (Some(same), Some(RuleChange::Same(first, count))) if *first + *count == same => *count += 1,
             (Some(same), _) => rules.push(RuleChange::Same(same, 1)),
             (None, _) => rules.push(RuleChange::New(rule.clone())),
@@ -115,9 +92,15 @@ fn listener_change(place: usize, old: &Listener, new: &Listener) -> ListenerChan
     }
 }
 
-/// Whether two rules are the same, which is seen at once where they are one.
-fn is_same(one: &Arc<Rule>, other: &Arc<Rule>) -> bool {
-    Arc::ptr_eq(one, other) || one == other
+/// Where each of the `new` rules is among the `old` ones, if it is as it was there.
+pub fn same_rules(old: &[Arc<Rule>], new: &[Arc<Rule>]) -> Vec<Option<usize>> {
+    let places = Places::of(old, |rule| &rule.name);
+    // That two are the same is seen at once where they are one.
+    let is_same = |one: &Arc<Rule>, other: &Arc<Rule>| Arc::ptr_eq(one, other) || one == other;
+    let place = |(at, rule): (usize, &Arc<Rule>)| {
+        places.find(at, &rule.name).filter(|place| is_same(&old[*place], rule))
+    };
+    new.iter().enumerate().map(place).collect()
 }
 
 fn rules_of(changes: Vec<RuleChange>, before: &[Arc<Rule>]) -> Option<Vec<Arc<Rule>>> {
@@ -157,7 +140,7 @@ impl<'a, T> Places<'a, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ListenerChange, RouteChange, RouteNews, RuleChange};
+    use super::{ListenerChange, RouteChange, RuleChange};
     use crate::{Generation, Listener, Protocol, Respond, RouteTable, Rule, RuleAction};
     use std::sync::Arc;
 
@@ -194,9 +177,9 @@ mod tests {
     /// What is sent makes of the old table the new one, through its text too.
     fn sent(old: &RouteTable, new: &RouteTable) -> RouteChange {
         let change = RouteChange::between(old, new);
-        let text = serde_json::to_string(&RouteNews::Change(change.clone())).unwrap();
-        let read: RouteNews = serde_json::from_str(&text).unwrap();
-        assert_eq!(read.table(old).as_ref(), Some(new));
+        let text = serde_json::to_string(&change).unwrap();
+        let read: RouteChange = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.onto(old).as_ref(), Some(new));
         change
     }
 

@@ -7,7 +7,7 @@ use crate::room::{Room, Rooms};
 use naru_books::{Crowd, Load, Logs, PlannedRegister};
 use naru_model::{
     Generation, InstanceId, Listener, Policy, Protocol, ReleaseNo, RouteTable, Rule, RuleAction, Split,
-    Terminate, Tls,
+    Terminate, Tls, same_rules,
 };
 use naru_tls::{Home, Inside, Seals};
 use naru_traffic::{Bad, Network, Rules};
@@ -295,7 +295,7 @@ impl PlannedRules {
         let old = before.map(|(_, planned)| &planned.rules);
         let old_each = old.map(|old| &*old.each).unwrap_or_default();
         let mut each = Vec::with_capacity(rules.len());
-        for place in same_rules(&rules, &old_rules).into_iter().zip(rules.iter()) {
+        for place in same_rules(&old_rules, &rules).into_iter().zip(rules.iter()) {
             each.push(match place {
                 (Some(place), _) => old_each[place].clone(),
                 (None, rule) => {
@@ -322,25 +322,6 @@ impl PlannedRules {
         };
         Ok(Arc::new(PlannedRules { filed, each, has_own }))
     }
-}
-
-/// Where each of `rules` is among the old ones, if it is as it was there.
-fn same_rules(rules: &[Arc<Rule>], old: &[Arc<Rule>]) -> Vec<Option<usize>> {
-    let same = |rule: &Arc<Rule>, place: usize| {
-        let old = &old[place];
-        (Arc::ptr_eq(rule, old) || rule == old).then_some(place)
-    };
-    // Mostly it is where it was: then nobody need be looked for.
-    let mut places = None;
-    let each = rules.iter().enumerate().map(|(at, rule)| match old.get(at) {
-        Some(old) if old.name == rule.name => same(rule, at),
-        _ => {
-            let sort = || old.iter().enumerate().map(|(place, old)| (&*old.name, place)).collect();
-            let places: &HashMap<&str, usize> = places.get_or_insert_with(sort);
-            places.get(&*rule.name).and_then(|place| same(rule, *place))
-        }
-    });
-    each.collect()
 }
 
 impl PlannedRule {

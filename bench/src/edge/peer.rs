@@ -1,9 +1,10 @@
 //! The proxies that are measured: how each is started, and what is read of it from outside.
 
+use super::process::News;
 use crate::roles;
 use naru_model::{
-    Backend, CertificateFiles, Entrance, Generation, Listener, Protocol, ReleaseNo, RouteChange, RouteNews,
-    RouteTable, Split, Terminate, Tls,
+    Backend, CertificateFiles, Entrance, Generation, Listener, Protocol, ReleaseNo, RouteChange, RouteTable,
+    Split, Terminate, Tls,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt::{self, Display};
@@ -280,8 +281,8 @@ impl Teller {
     /// It refuses the table, or is gone.
     pub fn apply(&mut self, table: &RouteTable) -> io::Result<Duration> {
         let news = match &self.told {
-            None => RouteNews::Whole(table.clone()),
-            Some(told) => RouteNews::Change(RouteChange::between(told, table)),
+            None => News::Whole(table.clone()),
+            Some(told) => News::Change(RouteChange::between(told, table)),
         };
         self.told = Some(table.clone());
         let mut text = serde_json::to_string(&news)?;

@@ -6,7 +6,8 @@
 //! server does.
 
 use naru_edge::{Config, Edge};
-use naru_model::{RouteNews, RouteTable, Time};
+use naru_model::{RouteChange, RouteTable, Time};
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,6 +15,16 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, stdin, stdout};
 
 /// As often as the role hands in a report when nothing happens.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// A line that comes in.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum News {
+    /// A table.
+    Whole(RouteTable),
+    /// What makes one of the table that was told before.
+    Change(RouteChange),
+}
 
 /// Serves until no more tables can come.
 ///
@@ -29,9 +40,11 @@ pub async fn run(sheets: PathBuf) -> io::Result<()> {
         tokio::select! {
             line = tables.next_line() => match line? {
                 Some(line) => {
-                    let news: RouteNews = serde_json::from_str(&line)?;
                     let other = || io::Error::other("a change of another table than was told before");
-                    told = news.table(&told).ok_or_else(other)?;
+                    told = match serde_json::from_str(&line)? {
+                        News::Whole(table) => table,
+                        News::Change(change) => change.onto(&told).ok_or_else(other)?,
+                    };
                     apply(&edge, told.clone()).await?;
                 }
                 None => return Ok(()),
