@@ -41,5 +41,6 @@ mod unix_path;
 mod xnaru;
 
 pub use load::{Loaded, Options, Unsupported, load, load_texts};
+pub use naru_routing::{FILE_KEYS, Key, Support, Takes};
 pub use naru_yaml::{Diagnostic, Errors, Place, Severity, Style};
-pub use xnaru::{KEYS, Key, Support, Takes, schema};
+pub use xnaru::{KEYS, schema};

@@ -168,7 +168,9 @@ fn traffic(
         services.iter().map(|(name, service)| (name.clone(), of(service))).collect()
     };
     let (http, tcp) = (ports(Protocol::is_http), ports(|protocol| protocol == Protocol::Tcp));
-    naru_routing::traffic(report, root, &naru_routing::Setting { folder, services: &http, tcp: &tcp })
+    let udp = ports(|protocol| protocol == Protocol::Udp);
+    let setting = naru_routing::Setting { folder, services: &http, tcp: &tcp, udp: &udp };
+    naru_routing::traffic(report, root, &setting)
 }
 
 fn short_names(report: &mut Report, root: &Node) {

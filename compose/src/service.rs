@@ -38,6 +38,11 @@ pub(crate) fn service(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_
     let spoken = ports.iter().map(|port| TargetPort { port: port.target, protocol: port.protocol });
     let spoken: Vec<TargetPort> = spoken.chain(targets.iter().cloned()).collect();
     let policy = naru_routing::policy(reader.report, reader.service, traffic, &spoken);
+    let outside: Vec<TargetPort> =
+        ports.iter().map(|port| TargetPort { port: port.target, protocol: port.protocol }).collect();
+    let published = own.and_then(|own| own.get("published"));
+    let published =
+        naru_routing::published(reader.report, reader.service, published, &outside, setting.folder);
     let template = template(reader, node, setting, targets);
     let singleton =
         reader.truth("x-naru.singleton", own.and_then(|own| own.get("singleton"))).unwrap_or(false);
@@ -53,6 +58,7 @@ pub(crate) fn service(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_
         work: work_policy(reader, own.and_then(|own| own.get("work"))),
         singleton,
         policy,
+        published,
         template,
     }
 }

@@ -1,7 +1,8 @@
 //! What is accepted and has no effect yet: named, each key once, at its place.
 
 use crate::load::Unsupported;
-use crate::xnaru::{KEYS, Support};
+use crate::xnaru::KEYS;
+use naru_routing::Support;
 use naru_yaml::{Node, Pos, Report, Value};
 
 /// Tells of keys without effect, as the user asked: by warning, or by error.

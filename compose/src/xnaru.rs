@@ -1,69 +1,9 @@
-//! The reference of `x-naru` as data: one table of keys, from which the schema is made that checks files
-//! and that `naru schema` prints.
+//! The reference of a service's `x-naru` as data: one table of keys, from which the schema is made that checks files
+//! and, with the table of the file's own `x-naru`, the one that `naru schema` prints.
 
-use serde_json::{Map, Value, json};
+use naru_routing::{FILE_KEYS, Key, Takes, key, later};
+use serde_json::{Value, json};
 use std::sync::LazyLock;
-
-/// One key of `x-naru`.
-#[derive(Clone, Copy, Debug)]
-pub struct Key {
-    /// Its path below `x-naru`, with dots; `[]` is an item of a list.
-    pub path: &'static str,
-    /// What it takes.
-    pub takes: Takes,
-    /// What it is for, one sentence.
-    pub doc: &'static str,
-    /// Whether it has an effect yet.
-    pub support: Support,
-}
-
-/// What a key takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Takes {
-    /// A mapping with the keys below it.
-    Group,
-    /// A list of mappings with the keys below it.
-    Groups,
-    /// A command (a list of words, or a text split into words), or a mapping with the keys below it.
-    CommandOrGroup,
-    /// A list of words, or a text split into words as a shell would.
-    Command,
-    /// A text.
-    Text,
-    /// A text, or a list of texts.
-    Texts,
-    /// A duration with its unit: `10s`, `1m30s`, `2h`, `1d`.
-    Duration,
-    /// A whole number.
-    Whole,
-    /// A whole number, or a list of them.
-    Wholes,
-    /// A number from 0 to 1.
-    Ratio,
-    /// `true` or `false`.
-    Truth,
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// One of these words, or a mapping with the keys below it.
-    WordOrGroup(&'static [&'static str]),
-}
-
-/// Whether a key has an effect yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Support {
-    /// It has.
-    Now,
-    /// It is accepted and kept, with a warning.
-    Later,
-}
-
-const fn key(path: &'static str, takes: Takes, doc: &'static str) -> Key {
-    Key { path, takes, doc, support: Support::Now }
-}
-
-const fn later(path: &'static str, takes: Takes, doc: &'static str) -> Key {
-    Key { path, takes, doc, support: Support::Later }
-}
 
 /// Every key of `x-naru`, parents before children.
 pub const KEYS: &[Key] = &[
@@ -180,6 +120,44 @@ pub const KEYS: &[Key] = &[
         Takes::Word(&["v1", "v2"]),
         "Instances are told of each TCP client by the PROXY protocol.",
     ),
+    key("published", Takes::Group, "What holds for all that comes in at the published ports."),
+    key(
+        "published.trusted",
+        Takes::Texts,
+        "Networks whose X-Forwarded-For, Forwarded and PROXY protocol are believed.",
+    ),
+    key(
+        "published.accept_proxy",
+        Takes::Truth,
+        "Clients from trusted networks begin with the PROXY protocol.",
+    ),
+    key(
+        "published.max_connections",
+        Takes::Whole,
+        "So many connections to a port at once; more wait to be accepted.",
+    ),
+    key(
+        "published.max_connections_per_source",
+        Takes::Whole,
+        "So many of one source; more are closed at once.",
+    ),
+    key("published.rate_limit", Takes::Group, "So many requests, and no more: 429."),
+    key("published.rate_limit.requests", Takes::Whole, "How many."),
+    key("published.rate_limit.per", Takes::Duration, "In so long; 1s if missing."),
+    key("published.rate_limit.burst", Takes::Whole, "So many at once; as many as requests if missing."),
+    key("published.rate_limit.by", Takes::Text, "For each: source (if missing), all, or header:NAME."),
+    key("published.access_log", Takes::Group, "A line for each request."),
+    key("published.access_log.file", Takes::Text, "The file."),
+    key(
+        "published.access_log.format",
+        Takes::Word(&["json", "combined"]),
+        "How a line is written; json if missing.",
+    ),
+    key(
+        "published.server_timing",
+        Takes::Truth,
+        "Answers say in Server-Timing how long the edge and the instance took.",
+    ),
     key(
         "traffic.balance",
         Takes::Text,
@@ -262,68 +240,32 @@ pub const KEYS: &[Key] = &[
     later("direct", Takes::Truth, "Reached without the edge."),
 ];
 
-/// The JSON Schema of `x-naru`, for editors and for `naru schema`.
+/// The JSON Schema of what Naru takes of a Compose file beside the specification, for editors and for `naru schema`.
 pub fn schema() -> Value {
-    SCHEMA.clone()
-}
-
-/// The same, made once.
-pub(crate) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-    let mut root = group("");
-    root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    root["title"] = json!("x-naru: what Naru takes of a Compose service, beside the specification");
-    root
-});
-
-fn group(parent: &str) -> Value {
-    let mut properties = Map::new();
-    for key in KEYS {
-        let name = match parent {
-            "" => Some(key.path),
-            parent => key.path.strip_prefix(parent).and_then(|rest| rest.strip_prefix('.')),
-        };
-        if let Some(name) = name.filter(|name| !name.contains('.')) {
-            properties.insert(name.to_string(), property(key));
-        }
-    }
+    let mut file = naru_routing::schema(FILE_KEYS, "");
+    file["description"] = json!("What holds for the file as a whole.");
+    let service = json!({ "type": "object", "properties": { "x-naru": &*SCHEMA } });
     json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "x-naru: what Naru takes of a Compose file, beside the specification",
         "type": "object",
-        "properties": properties,
-        "patternProperties": { "^x-": {} },
-        "additionalProperties": false,
+        "properties": {
+            "x-naru": file,
+            "services": { "type": "object", "additionalProperties": service },
+        },
     })
 }
 
-/// Numbers and truths may be texts as well: a variable gives a text.
-fn property(key: &Key) -> Value {
-    let words = json!({ "type": "array", "items": { "type": "string" } });
-    let text = json!({ "type": "string" });
-    let mut made = match key.takes {
-        Takes::Group => group(key.path),
-        Takes::Groups => json!({ "type": "array", "items": group(&format!("{}.[]", key.path)) }),
-        Takes::CommandOrGroup => json!({ "oneOf": [text, words, group(key.path)] }),
-        Takes::Command | Takes::Texts => json!({ "oneOf": [text, words] }),
-        Takes::Text | Takes::Duration => text,
-        Takes::Whole => json!({ "type": ["integer", "string"] }),
-        Takes::Ratio => json!({ "type": ["number", "string"] }),
-        Takes::Truth => json!({ "type": ["boolean", "string"] }),
-        Takes::Wholes => {
-            let whole = json!({ "type": ["integer", "string"] });
-            json!({ "oneOf": [whole, { "type": "array", "items": whole }] })
-        }
-        Takes::Word(words) => json!({ "type": "string", "enum": words }),
-        Takes::WordOrGroup(words) => {
-            json!({ "oneOf": [{ "type": "string", "enum": words }, group(key.path)] })
-        }
-    };
-    let note = if key.support == Support::Later { " Not supported yet." } else { "" };
-    made["description"] = json!(format!("{}{note}", key.doc));
-    made
-}
+/// The schema of a service's `x-naru`, made once.
+pub(crate) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let mut root = naru_routing::schema(KEYS, "");
+    root["description"] = json!("What holds for the service.");
+    root
+});
 
 #[cfg(test)]
 mod tests {
-    use super::{KEYS, Value, schema};
+    use super::{FILE_KEYS, KEYS, SCHEMA, Value, schema};
     use std::collections::BTreeSet;
 
     fn properties(schema: &Value, path: &str, out: &mut BTreeSet<String>) {
@@ -332,25 +274,33 @@ mod tests {
         if schema["items"]["properties"].is_object() {
             properties(&schema["items"], &format!("{path}[]."), out);
         }
+        if schema["additionalProperties"].is_object() {
+            properties(&schema["additionalProperties"], &format!("{path}NAME."), out);
+        }
         for (name, value) in schema["properties"].as_object().into_iter().flatten() {
             out.insert(format!("{path}{name}"));
-            assert!(value["description"].as_str().is_some_and(|doc| doc.len() > 10), "{path}{name}");
+            assert!(value["description"].as_str().is_some_and(|doc| doc.len() > 7), "{path}{name}");
             properties(value, &format!("{path}{name}."), out);
         }
     }
 
     #[test]
     fn the_schema_has_the_keys_of_the_table_and_no_others() {
-        let mut in_schema = BTreeSet::new();
-        properties(&schema(), "", &mut in_schema);
-        let in_table: BTreeSet<String> = KEYS.iter().map(|key| key.path.to_string()).collect();
-        assert_eq!(in_schema, in_table);
-        assert_eq!(in_table.len(), KEYS.len(), "no key twice");
+        let whole = schema();
+        let services = &whole["properties"]["services"]["additionalProperties"]["properties"];
+        assert_eq!(services["x-naru"], *SCHEMA);
+        for (schema, table) in [(&*SCHEMA, KEYS), (&whole["properties"]["x-naru"], FILE_KEYS)] {
+            let mut in_schema = BTreeSet::new();
+            properties(schema, "", &mut in_schema);
+            let in_table: BTreeSet<String> = table.iter().map(|key| key.path.to_string()).collect();
+            assert_eq!(in_schema, in_table);
+            assert_eq!(in_table.len(), table.len(), "no key twice");
+        }
     }
 
     #[test]
     fn every_doc_is_one_sentence() {
-        for key in KEYS {
+        for key in KEYS.iter().chain(FILE_KEYS) {
             assert!(key.doc.ends_with('.') && !key.doc.contains('\n'), "{}", key.path);
         }
     }

@@ -1,13 +1,23 @@
 //! The user's pages: what they show as a file is one, and the reference of `x-naru` is the table of keys.
 
-use naru_compose::{KEYS, Key, Options, Support, Takes, load_texts};
-use std::collections::BTreeMap;
+use naru_compose::{FILE_KEYS, KEYS, Key, Options, Support, Takes, load_texts};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const BEGIN: &str =
-    "<!-- keys of x-naru: begin; UPDATE=1 cargo test -p naru-compose --test pages writes them -->\n";
-const END: &str = "<!-- keys of x-naru: end -->\n";
+/// The tables of the reference, each with its markers.
+const TABLES: [(&str, &str, &[Key]); 2] = [
+    (
+        "<!-- keys of x-naru: begin; UPDATE=1 cargo test -p naru-compose --test pages writes them -->\n",
+        "<!-- keys of x-naru: end -->\n",
+        KEYS,
+    ),
+    (
+        "<!-- keys of the file's x-naru: begin; UPDATE=1 cargo test -p naru-compose --test pages writes them -->\n",
+        "<!-- keys of the file's x-naru: end -->\n",
+        FILE_KEYS,
+    ),
+];
 
 fn page(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)
@@ -24,6 +34,11 @@ fn takes(key: &Key) -> String {
         Takes::CommandOrGroup => "command, or mapping".into(),
         Takes::Wholes => "whole number, or list of them".into(),
         Takes::WordOrGroup(words) => format!("`{}`, or mapping", words.join("`, `")),
+        Takes::TextOrGroup => "text, or mapping".into(),
+        Takes::GroupOrGroups => "mapping, or list of mappings".into(),
+        Takes::Named => "mapping of names, each a mapping".into(),
+        Takes::NamedTextOrGroup => "mapping of names, each a text or a mapping".into(),
+        Takes::Pairs => "mapping of names and texts".into(),
         Takes::Command => "command".into(),
         Takes::Text => "text".into(),
         Takes::Texts => "text, or list of texts".into(),
@@ -35,9 +50,9 @@ fn takes(key: &Key) -> String {
     }
 }
 
-fn reference() -> String {
+fn reference(keys: &[Key]) -> String {
     let mut out = String::from("| key | takes | what it does |\n| --- | --- | --- |\n");
-    for key in KEYS {
+    for key in keys {
         let later = if key.support == Support::Later { " *Not supported yet.*" } else { "" };
         let _ = writeln!(out, "| `{}` | {} | {}{later} |", key.path, takes(key), key.doc);
     }
@@ -46,14 +61,59 @@ fn reference() -> String {
 
 #[test]
 fn the_reference_is_the_table_of_keys() {
-    let kept = text("compose.md");
-    let (before, rest) = kept.split_once(BEGIN).expect("the page has the marker of the beginning");
-    let (_, after) = rest.split_once(END).expect("the page has the marker of the end");
-    let wanted = format!("{before}{BEGIN}{}{END}{after}", reference());
+    let mut wanted = text("compose.md");
+    for (begin, end, keys) in TABLES {
+        let (before, rest) = wanted.split_once(begin).expect("the page has the marker of the beginning");
+        let (_, after) = rest.split_once(end).expect("the page has the marker of the end");
+        wanted = format!("{before}{begin}{}{end}{after}", reference(keys));
+    }
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(page("compose.md"), &wanted).expect("writable");
     }
     assert_eq!(text("compose.md"), wanted, "UPDATE=1 writes it");
+}
+
+/// The paths of a file's `x-naru`, as the table writes them; a mapping of texts is one.
+fn paths(node: &naru_yaml::Node, path: &str, found: &mut BTreeSet<String>) {
+    let own = |name: &str| match path {
+        "" => name.to_string(),
+        "listeners" | "listeners.NAME.sni" => format!("{path}.NAME"),
+        _ => format!("{path}.{name}"),
+    };
+    for item in node.list().into_iter().flatten() {
+        paths(item, &format!("{path}.[]"), found);
+    }
+    let key = FILE_KEYS.iter().find(|key| key.path == path);
+    for (name, value) in node.entries().filter(|_| key.is_none_or(|key| key.takes != Takes::Pairs)) {
+        let path = own(name);
+        if !path.ends_with(".NAME") {
+            found.insert(path.clone());
+        }
+        paths(value, &path, found);
+    }
+}
+
+/// What the reader takes comes from the table; so a file with every key of the table has every key that is taken.
+#[test]
+fn every_key_of_the_file_is_read() {
+    let text = include_str!("every-key.yaml");
+    let options = Options { files: vec!["/srv/shop/compose.yaml".into()], ..Options::default() };
+    let texts = BTreeMap::from([("/srv/shop/compose.yaml".to_string(), text.to_string())]);
+    let loaded = load_texts(texts, &options).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(loaded.warnings, []);
+    let web = &loaded.stack.services[&"web".into()];
+    assert_eq!(web.published.entrance.max_connections_per_source, Some(5));
+    assert!(web.published.rate_limit.is_some() && web.published.entrance.accept_proxy);
+    let documents = naru_yaml::parse(&mut naru_yaml::Report::default(), 0, text);
+    let mut found = BTreeSet::new();
+    paths(documents[0].root.get("x-naru").expect("it is there"), "", &mut found);
+    let table: BTreeSet<String> = FILE_KEYS.iter().map(|key| key.path.to_string()).collect();
+    let missing: Vec<_> = table.difference(&found).collect();
+    assert!(missing.is_empty(), "every-key.yaml lacks {missing:?}");
+    let published = KEYS.iter().filter(|key| key.path.starts_with("published."));
+    let unused: Vec<_> =
+        published.filter(|key| !text.contains(key.path.rsplit('.').next().unwrap())).collect();
+    assert!(unused.is_empty(), "every-key.yaml lacks {unused:?}");
 }
 
 /// The fenced blocks of a page that are whole Compose files, with the line that each begins on.

@@ -5,9 +5,9 @@ use crate::World;
 use crate::draft::Draft;
 use crate::stay;
 use naru_model::{
-    Backend, Balance, Duty, Entrance, Forward, Generation, HashKey, InstanceId, InstanceRecord, Listener,
-    Operation, Phase, Policy, Port, Protocol, ReleaseNo, RouteTable, Rule, RuleAction, Service, ServiceName,
-    Split, StackListener, StackName, Stage, StickyTo, Tls,
+    Backend, Balance, Duty, Entrance, Forward, Generation, Guard, HashKey, InstanceId, InstanceRecord,
+    Listener, Operation, Phase, Policy, Port, Protocol, Published, ReleaseNo, RouteTable, Rule, RuleAction,
+    Service, ServiceName, Split, StackListener, StackName, Stage, StickyTo, Tls,
 };
 use std::collections::BTreeMap;
 
@@ -64,7 +64,9 @@ fn derive(draft: &Draft) -> Vec<Listener> {
         all.extend(stack_listeners(draft, stack, &by_service));
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
-    all.dedup_by(|a, b| a.address == b.address);
+    // TCP and UDP may have the same address.
+    let place = |one: &Listener| (one.address.clone(), one.protocol == Protocol::Udp);
+    all.dedup_by(|a, b| place(a) == place(b));
     all
 }
 
@@ -96,21 +98,35 @@ fn stack_listeners(draft: &Draft, stack: &StackName, by_service: &ByService) -> 
                 forwards.for_each(|forward| lead(draft, stack, forward, &name, by_service));
                 Protocol::Tcp
             }
-            Some(Tls::Terminate(_)) | None => Protocol::Http,
+            Some(Tls::Terminate(_)) | None => own.protocol,
         };
+        let mut whole = own.forward.clone();
+        whole.iter_mut().for_each(|forward| lead(draft, stack, forward, &name, by_service));
+        let (service, splits, mut policy) = match whole {
+            Some(Forward { service, splits, policy, .. }) => (Some(service), splits, policy),
+            None => (None, vec![], Policy::default()),
+        };
+        keep_flows(protocol, &mut policy);
         Listener {
             rules: rules.map(|route| rule(draft, stack, &route.rule, &name, by_service).into()).collect(),
             name,
             address,
             protocol,
             stack: stack.clone(),
-            service: None,
-            splits: vec![],
-            policy: Policy::default(),
+            service,
+            splits,
+            policy,
             entrance,
         }
     };
     contents.listeners.iter().map(listener).collect()
+}
+
+/// Flows of UDP stay where they are when another edge takes over: what that knows of a flow is where it comes from.
+fn keep_flows(protocol: Protocol, policy: &mut Policy) {
+    if protocol == Protocol::Udp && policy.balance != Balance::Hash(HashKey::Source) {
+        policy.balance = Balance::Hash(HashKey::Flow);
+    }
 }
 
 /// `IP:PORT`
@@ -221,9 +237,44 @@ impl<'a> Serving<'a> {
         }
         let listener = |((address, transport), port): ((String, &str), &Port)| {
             let suffix = format!(":{}{transport}@{address}", port.target);
-            self.listener(&suffix, address, port.protocol, port.target)
+            self.guarded(self.listener(&suffix, address, port.protocol, port.target), port.target)
         };
         ports.into_iter().map(listener).collect()
+    }
+
+    /// As the file says for what comes in from outside. A rate is a rule's, so one rule takes all.
+    fn guarded(&self, mut listener: Listener, target: u16) -> Listener {
+        let definition = self.wanted.or_else(|| self.definitions().first().copied());
+        let Some(Published { entrance, rate_limit }) = definition.map(|service| service.published.clone())
+        else {
+            return listener;
+        };
+        match listener.protocol {
+            Protocol::Udp => return listener,
+            Protocol::Tcp => {
+                listener.entrance = Entrance { access_log: None, server_timing: false, ..entrance };
+                return listener;
+            }
+            Protocol::Http | Protocol::Http2 => listener.entrance = entrance,
+        }
+        if rate_limit.is_some() {
+            let forward = Forward {
+                service: self.service.clone(),
+                target,
+                http2: listener.protocol == Protocol::Http2,
+                splits: listener.splits.clone(),
+                policy: listener.policy.clone(),
+            };
+            let rule = Rule {
+                name: "published".into(),
+                when: Default::default(),
+                guard: Guard { rate_limit, ..Guard::default() },
+                edits: Default::default(),
+                action: RuleAction::Forward(forward),
+            };
+            listener.rules = vec![rule.into()];
+        }
+        listener
     }
 
     fn address_of(&self, port: &Port) -> Option<String> {
@@ -266,10 +317,7 @@ impl<'a> Serving<'a> {
         let name = format!("{stack}/{service}{suffix}");
         let splits = self.splits(target, &name);
         let (mut policy, entrance) = (self.policy(), Entrance::default());
-        if protocol == Protocol::Udp && policy.balance != Balance::Hash(HashKey::Source) {
-            // What an edge that takes over knows of a flow is where it comes from.
-            policy.balance = Balance::Hash(HashKey::Flow);
-        }
+        keep_flows(protocol, &mut policy);
         let service = Some(service);
         Listener { name, address, protocol, stack, service, splits, policy, entrance, rules: vec![] }
     }

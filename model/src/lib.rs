@@ -49,7 +49,7 @@ pub use time::{Span, Time};
 pub use traffic::{
     AccessFormat, AccessLog, Acme, Balance, BasicAuth, CertificateFiles, Edits, Ejection, Entrance,
     FieldEdits, FieldMatch, Files, Forward, ForwardAuth, Guard, HashKey, Match, PathEdit, PathMatch, Policy,
-    ProxyVersion, Queue, RateKey, RateLimit, Redirect, Respond, Retry, Rule, RuleAction, SniRoute,
+    ProxyVersion, Published, Queue, RateKey, RateLimit, Redirect, Respond, Retry, Rule, RuleAction, SniRoute,
     StackListener, StackRoute, Sticky, StickyTo, Terminate, Tls, ValueMatch,
 };
 pub use view::{AddressView, InstanceView, Reach, ServiceView, StackView, WorkView};

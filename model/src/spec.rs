@@ -4,7 +4,7 @@
 //! changes, instances are replaced. The rest says how many there are, who reaches them and how they are
 //! replaced: a change of it touches no instance.
 
-use crate::{Policy, Protocol, ServiceName, Span, StackListener, StackName, StackRoute};
+use crate::{Policy, Protocol, Published, ServiceName, Span, StackListener, StackName, StackRoute};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -50,6 +50,9 @@ pub struct Service {
     /// How requests to it are treated.
     #[serde(default, skip_serializing_if = "Policy::is_default")]
     pub policy: Policy,
+    /// What holds for all that comes in at its published ports.
+    #[serde(default, skip_serializing_if = "Published::is_default")]
+    pub published: Published,
 }
 
 /// Whether the number of instances is for the stack or for each node.

@@ -4,7 +4,7 @@
 //! requests are forwarded to; an [`Entrance`] to the address that they come in at. Every default is what an
 //! edge does where the file says nothing.
 
-use crate::{ServiceName, Span, Split};
+use crate::{Protocol, ServiceName, Span, Split};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use utoipa::ToSchema;
@@ -18,12 +18,26 @@ pub struct StackListener {
     pub host_ip: String,
     /// The port.
     pub port: u16,
+    /// How it is spoken.
+    #[serde(default = "StackListener::usual_protocol")]
+    pub protocol: Protocol,
+    /// Where every connection or flow goes, of a protocol that knows no requests; its splits are empty, and are filled in
+    /// as the table is derived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward: Option<Forward>,
     /// What holds for all that comes in.
     #[serde(default, skip_serializing_if = "Entrance::is_default")]
     pub entrance: Entrance,
     /// Whether what no route that names it takes is led to HTTPS.
     #[serde(default)]
     pub to_https: bool,
+}
+
+impl StackListener {
+    /// HTTP.
+    fn usual_protocol() -> Protocol {
+        Protocol::Http
+    }
 }
 
 /// A rule of a stack, and the listeners at which it stands.
@@ -33,6 +47,25 @@ pub struct StackRoute {
     pub listeners: Vec<String>,
     /// The rule; a forward's splits are empty, and are filled in as the table is derived.
     pub rule: Rule,
+}
+
+/// What holds at the published ports of a service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Published {
+    /// For connections, and what comes by them. Without TLS.
+    #[serde(skip_serializing_if = "Entrance::is_default")]
+    pub entrance: Entrance,
+    /// For requests, where a port speaks HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+}
+
+impl Published {
+    /// Whether it says nothing.
+    pub fn is_default(&self) -> bool {
+        *self == Published::default()
+    }
 }
 
 /// Requests, and what becomes of them.

@@ -12,19 +12,6 @@ use std::collections::BTreeMap;
 /// Of these, a route has one.
 pub(crate) const ACTIONS: &[&str] = &["to", "redirect", "respond", "files"];
 
-pub(crate) const KEYS: &[&str] = &[
-    "to",
-    "redirect",
-    "respond",
-    "files",
-    "rewrite",
-    "request_headers",
-    "response_headers",
-    "basic_auth",
-    "forward_auth",
-    "rate_limit",
-];
-
 /// Longest body of a fixed answer.
 const BODY: usize = 64 * 1024;
 
@@ -51,13 +38,19 @@ pub(crate) fn action(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>
 
 fn to(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>) -> Option<Forward> {
     let add = |name: &str| format!("add expose: [\"8000\"] to {name}");
-    service_port(reader, node, &Among { key: "to", spoken: "HTTP", ports: setting.services, add: &add })
+    service_port(
+        reader,
+        node,
+        &Among { key: "to", keys: "routes.[].to", spoken: "HTTP", ports: setting.services, add: &add },
+    )
 }
 
 /// Ports that one may be chosen of.
 pub(crate) struct Among<'a> {
     /// The key that chooses.
     pub(crate) key: &'a str,
+    /// Where the mapping's keys stand in the table.
+    pub(crate) keys: &'a str,
     /// What they speak.
     pub(crate) spoken: &'a str,
     /// Of every service, those that speak it, in order.
@@ -72,7 +65,7 @@ pub(crate) fn service_port(reader: &mut Reader<'_>, node: &Node, among: &Among<'
     let (name, port) = match node.map() {
         Some(_) => {
             let mut reader = reader.below(key);
-            reader.keys(node, &["service", "port"]);
+            reader.keys(node, among.keys);
             if node.get("service").is_none() {
                 reader.wrong(node.pos, "names no service", "add service: api");
             }
@@ -94,7 +87,7 @@ fn chosen_port(
     port: Option<u16>,
     among: &Among<'_>,
 ) -> Option<u16> {
-    let Among { key, spoken, ports, add } = among;
+    let Among { key, spoken, ports, add, .. } = among;
     let Some(targets) = ports.get(&ServiceName::from(name)) else {
         let all: Vec<&str> = ports.keys().map(|name| name.as_str()).collect();
         reader.error(
@@ -126,7 +119,7 @@ fn chosen_port(
 fn redirect(reader: &mut Reader<'_>, node: &Node) -> Option<Redirect> {
     let (location, place, status) = match node.map() {
         Some(_) => {
-            reader.keys(node, &["to", "status"]);
+            reader.keys(node, "routes.[].redirect");
             let Some(to) = node.get("to") else {
                 reader.wrong(node.pos, "names no address", "add to: \"https://{host}{path}{query}\"");
                 return None;
@@ -151,7 +144,7 @@ fn respond(reader: &mut Reader<'_>, node: &Node) -> Option<Respond> {
     if !reader.is_map(node) {
         return None;
     }
-    reader.keys(node, &["status", "body", "type"]);
+    reader.keys(node, "routes.[].respond");
     let status = reader.whole("status", node.get("status"), 200..=599);
     let body = node.get("body").and_then(Node::scalar).unwrap_or_default();
     if let Some(long) = node.get("body").filter(|_| body.len() > BODY) {
@@ -165,7 +158,7 @@ fn respond(reader: &mut Reader<'_>, node: &Node) -> Option<Respond> {
 fn files(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>) -> Option<Files> {
     let root = match node.map() {
         Some(_) => {
-            reader.keys(node, &["root", "strip", "index", "fallback", "max_age"]);
+            reader.keys(node, "routes.[].files");
             if node.get("root").is_none() {
                 reader.wrong(node.pos, "names no folder", "add root: ./public");
             }
@@ -193,7 +186,7 @@ pub(crate) fn edits(reader: &mut Reader<'_>, node: &Node) -> Edits {
     if !reader.is_map(rewrite) {
         return edits;
     }
-    reader.keys(rewrite, &["host", "path", "strip", "add"]);
+    reader.keys(rewrite, "routes.[].rewrite");
     edits.host = reader.text("host", rewrite.get("host"));
     let text = |reader: &mut Reader<'_>, key: &str| {
         let value = reader.text(key, rewrite.get(key));
@@ -226,7 +219,7 @@ fn field_edits(reader: &mut Reader<'_>, key: &str, node: Option<&Node>) -> Field
     if !reader.is_map(node) {
         return edits;
     }
-    reader.keys(node, &["set", "add", "remove"]);
+    reader.keys(node, &format!("routes.[].{key}"));
     for (key, to) in [("set", &mut edits.set), ("add", &mut edits.add)] {
         for (name, value) in node.get(key).into_iter().flat_map(Node::entries) {
             let name = reader.field_name(key, name, value.key);
@@ -256,7 +249,7 @@ fn basic_auth(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>) -> Op
     if !reader.is_map(node) {
         return None;
     }
-    reader.keys(node, &["realm", "file"]);
+    reader.keys(node, "routes.[].basic_auth");
     if node.get("file").is_none() {
         reader.wrong(node.pos, "names no file", "add file: ./names, as `htpasswd -B` writes it");
     }
@@ -268,7 +261,7 @@ fn forward_auth(reader: &mut Reader<'_>, node: &Node) -> Option<ForwardAuth> {
     if !reader.is_map(node) {
         return None;
     }
-    reader.keys(node, &["url", "copy_headers", "timeout"]);
+    reader.keys(node, "routes.[].forward_auth");
     let Some(url) = node.get("url") else {
         reader.wrong(node.pos, "names no address", "add url: http://127.0.0.1:4180/auth");
         return None;
@@ -289,11 +282,11 @@ fn forward_auth(reader: &mut Reader<'_>, node: &Node) -> Option<ForwardAuth> {
     Some(ForwardAuth { url: text, copy_headers, timeout })
 }
 
-fn rate_limit(reader: &mut Reader<'_>, node: &Node) -> Option<RateLimit> {
+pub(crate) fn rate_limit(reader: &mut Reader<'_>, node: &Node) -> Option<RateLimit> {
     if !reader.is_map(node) {
         return None;
     }
-    reader.keys(node, &["requests", "per", "burst", "by"]);
+    reader.keys(node, "routes.[].rate_limit");
     if node.get("requests").is_none() {
         reader.wrong(node.pos, "does not say how many", "add requests: 100");
     }

@@ -4,8 +4,6 @@ use crate::reader::Reader;
 use naru_model::{FieldMatch, Match, PathMatch, ValueMatch};
 use naru_yaml::{Node, Pos, Value};
 
-pub(crate) const KEYS: &[&str] = &["host", "path", "method", "header", "query", "source"];
-
 pub(crate) fn when(reader: &mut Reader<'_>, node: &Node) -> Match {
     let hosts = reader.texts("host", node.get("host"));
     let paths = reader.texts("path", node.get("path"));

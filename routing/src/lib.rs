@@ -2,7 +2,7 @@
 //! service.
 //!
 //! Every value is read with its place, and everything that is wrong is told at once, at the place, with what to do. The
-//! tables of keys in each module are all keys there are: an unknown one is an error with the nearest known one.
+//! [`table`] of keys has all keys there are: an unknown one is an error with the nearest known one.
 
 mod actions;
 mod conditions;
@@ -11,9 +11,12 @@ mod policy;
 mod reader;
 mod routes;
 mod sni;
+mod table;
 mod tls;
 
+pub use listeners::published;
 pub use policy::policy;
+pub use table::{FILE_KEYS, Key, Support, Takes, key, later, schema};
 
 use naru_model::{ServiceName, StackListener, StackRoute};
 use naru_yaml::{Node, Report};
@@ -28,6 +31,8 @@ pub struct Setting<'a> {
     pub services: &'a BTreeMap<ServiceName, Vec<u16>>,
     /// The same of those that speak TCP.
     pub tcp: &'a BTreeMap<ServiceName, Vec<u16>>,
+    /// The same of those that speak UDP.
+    pub udp: &'a BTreeMap<ServiceName, Vec<u16>>,
 }
 
 /// Listeners and routes of a stack.
@@ -46,7 +51,7 @@ pub fn traffic(report: &mut Report, root: &Node, setting: &Setting<'_>) -> Traff
     if !reader.is_map(own) {
         return Traffic::default();
     }
-    reader.keys(own, &["listeners", "routes"]);
+    reader.keys(own, "");
     let listeners = listeners::listeners(&mut reader, own.get("listeners"), setting);
     let routes = routes::routes(&mut reader, own.get("routes"), &listeners, setting);
     Traffic { listeners, routes }

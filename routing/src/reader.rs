@@ -1,5 +1,6 @@
 //! Single values, with an error at the value where one does not fit.
 
+use crate::table;
 use naru_model::Span;
 use naru_yaml::{Node, Pos, Report, Value, boolean, units};
 
@@ -27,8 +28,9 @@ impl Reader<'_> {
         self.report.error_advised(pos, format!("{} {what}", self.at), advice);
     }
 
-    /// Tells keys that are not known.
-    pub(crate) fn keys(&mut self, node: &Node, known: &[&str]) {
+    /// Tells keys that the table does not have below a path.
+    pub(crate) fn keys(&mut self, node: &Node, path: &str) {
+        let known = &table::below(path);
         for (key, value) in node.entries() {
             if !known.contains(&key.as_str()) && !key.starts_with("x-") {
                 let advice = nearest(key, known).map(|near| format!("did you mean {near}?"));

@@ -12,8 +12,6 @@ use std::collections::BTreeSet;
 /// More are a program's doing; the edge was measured with a thousand.
 const MOST: usize = 5_000;
 
-const OWN: &[&str] = &["name", "priority", "listeners"];
-
 /// The routes in the order in which they are tried.
 pub(crate) fn routes(
     reader: &mut Reader<'_>,
@@ -32,7 +30,8 @@ pub(crate) fn routes(
     if let Some(node) = node.filter(|_| listeners.iter().all(sni::passes) && !items.is_empty()) {
         reader.wrong(node.key, "has no listener to stand at", "add listeners: { web: { port: 8080 } }");
     }
-    let mut names = BTreeSet::new();
+    let own = listeners.iter().filter(|listener| listener.to_https).map(own_name);
+    let mut names: BTreeSet<String> = own.collect();
     let mut found = Vec::new();
     for (at, node) in items.iter().take(MOST).enumerate() {
         let mut reader = reader.below(&format!("[{at}]"));
@@ -43,7 +42,8 @@ pub(crate) fn routes(
         if let Some((_, route)) = &route
             && !names.insert(route.rule.name.clone())
         {
-            reader.wrong(node.key, format!("has a name that is taken: {}", route.rule.name), "write another");
+            let pos = node.get("name").map_or(node.key, |name| name.pos);
+            reader.wrong(pos, format!("has a name that is taken: {}", route.rule.name), "write another");
         }
         found.extend(route);
     }
@@ -55,11 +55,16 @@ pub(crate) fn routes(
     routes
 }
 
+/// The name of the rule by which a listener leads to HTTPS. No other may have it.
+fn own_name(listener: &StackListener) -> String {
+    format!("{}-to-https", listener.name)
+}
+
 /// Everything that no other rule of the listener takes goes to HTTPS.
 fn to_https(listener: &StackListener) -> StackRoute {
     let redirect = Redirect { status: 308, location: "https://{host}{path}{query}".into() };
     let rule = Rule {
-        name: format!("{}-to-https", listener.name),
+        name: own_name(listener),
         when: Default::default(),
         guard: Guard::default(),
         edits: Edits::default(),
@@ -75,8 +80,7 @@ fn route(
     listeners: &[StackListener],
     setting: &Setting<'_>,
 ) -> Option<(i64, StackRoute)> {
-    let known: Vec<&str> = [OWN, conditions::KEYS, actions::KEYS].concat();
-    reader.keys(node, &known);
+    reader.keys(node, "routes.[]");
     let name = reader.text("name", node.get("name")).unwrap_or_else(|| format!("routes[{at}]"));
     let priority = reader.whole("priority", node.get("priority"), 0..=1_000_000).map_or(0, |n| n as i64);
     let listeners = standing(reader, node, listeners);
@@ -102,8 +106,8 @@ fn standing(reader: &mut Reader<'_>, node: &Node, listeners: &[StackListener]) -
             reader.error(*pos, what, format!("the listeners are: {}", all.join(", ")));
         }
         if listeners.iter().any(|listener| listener.name == *wanted && sni::passes(listener)) {
-            let what = format!("listeners: {wanted} has sni, and reads no requests");
-            reader.error(*pos, what, "name a listener without sni");
+            let what = format!("listeners: {wanted} passes on what comes in, and reads no requests");
+            reader.error(*pos, what, "name a listener without sni, of protocol: http");
         }
     }
     // A listener that leads everything elsewhere takes no rule that does not name it.

@@ -36,7 +36,13 @@ pub(crate) fn passthrough(reader: &mut Reader<'_>, listener: &Node, setting: &Se
             "*" => Some(vec![]),
             name => one_host(&mut reader, name, to.key).map(|host| vec![host]),
         };
-        let among = Among { key: name, spoken: "TCP", ports: setting.tcp, add: &add };
+        let among = Among {
+            key: name,
+            keys: "listeners.NAME.sni.NAME",
+            spoken: "TCP",
+            ports: setting.tcp,
+            add: &add,
+        };
         let forward = service_port(&mut reader, to, &among);
         routes.extend(hosts.zip(forward).map(|(hosts, forward)| SniRoute { hosts, forward }));
     }
@@ -52,5 +58,5 @@ pub(crate) fn passthrough(reader: &mut Reader<'_>, listener: &Node, setting: &Se
 
 /// Whether a listener reads no requests.
 pub(crate) fn passes(listener: &StackListener) -> bool {
-    matches!(listener.entrance.tls, Some(Tls::Passthrough(_)))
+    listener.forward.is_some() || matches!(listener.entrance.tls, Some(Tls::Passthrough(_)))
 }

@@ -20,12 +20,12 @@ pub(crate) fn tls(reader: &mut Reader<'_>, node: Option<&Node>, setting: &Settin
         for (n, item) in items.iter().enumerate() {
             let mut reader = reader.below(&format!("[{n}]"));
             if reader.is_map(item) {
-                reader.keys(item, &["cert", "key"]);
+                reader.keys(item, "listeners.NAME.tls.[]");
                 terminate.certificates.extend(files(&mut reader, item, setting));
             }
         }
     } else if reader.is_map(node) {
-        reader.keys(node, &["cert", "key", "acme"]);
+        reader.keys(node, "listeners.NAME.tls");
         if node.get("cert").is_some() || node.get("key").is_some() || node.get("acme").is_none() {
             terminate.certificates.extend(files(&mut reader, node, setting));
         }
@@ -49,7 +49,7 @@ fn acme(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>) -> Option<A
     if !reader.is_map(node) {
         return None;
     }
-    reader.keys(node, &["domains", "email", "directory", "root"]);
+    reader.keys(node, "listeners.NAME.tls.acme");
     let mut domains = Vec::new();
     for (domain, pos) in reader.texts("domains", node.get("domains")) {
         let domain = domain.to_ascii_lowercase();

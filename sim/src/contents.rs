@@ -235,6 +235,7 @@ fn policies(kind: Kind, number: u16, dice: &mut Dice) -> Service {
         },
         singleton: kind == Kind::Base,
         policy: Policy { sticky, ..Policy::default() },
+        published: Default::default(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Bytes between sockets: memory on loan while they move (`buffer`), reading and writing that give up on a peer that
 //! stopped (`transfer`), bulk that is moved without being seen (`splice`), a client's connection with or without TLS (`stream`),
-//! connections inside the process (`pipe`), what is needed only while a request is answered (`loan`), and connections that
+//! datagrams and where they came (`datagram`), connections inside the process (`pipe`), what is needed only while a request is answered (`loan`), and connections that
 //! wait for their next request: those of clients (`waits`) and those to instances (`pool`).
 //!
 //! Nothing here knows what the bytes mean, who counts them, or why they are carried.
 
 mod buffer;
+mod datagram;
 mod loan;
 mod pipe;
 mod pool;
@@ -15,6 +16,7 @@ mod transfer;
 mod waits;
 
 pub use buffer::{Buffer, HeadText, SIZE, give_back};
+pub use datagram::{Datagram, Local, Room, ask_where, receive, send};
 pub use loan::{Lent, lend};
 pub use pipe::{End, Next, pipe};
 pub use pool::{Origin, Pool, Shared, Upstream};

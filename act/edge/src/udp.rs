@@ -8,6 +8,9 @@
 //! A successor reads from the same sockets. So this edge stops reading the moment it leaves; what the instances still
 //! have to say to clients of its flows is passed on until those are idle.
 //!
+//! An answer comes from the address of this machine that was asked: where the listener is bound to all of them, the system
+//! tells of each datagram where it came, and flows to two of them are two.
+//!
 //! Datagrams are sent by the system's call, not by the runtime's, which takes a socket that it has not waited on yet
 //! for one without room.
 
@@ -16,7 +19,7 @@ use crate::route::{Route, Stage};
 use crate::set::Chosen;
 use crate::worker::Worker;
 use naru_books::{Claim, Ending, Entry, Kind, Passing};
-use naru_carry::Buffer;
+use naru_carry::{Buffer, Datagram, Local, Room};
 use naru_model::Span;
 use naru_traffic::Ticket;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -28,6 +31,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -48,7 +52,7 @@ const NO_SOCKET: Duration = Duration::from_millis(20);
 /// The flows of one socket.
 struct Flows {
     socket: Rc<UdpSocket>,
-    each: RefCell<HashMap<SocketAddr, Rc<Flow>>>,
+    each: RefCell<HashMap<Ends, Rc<Flow>>>,
     /// Those whose claims are not ended yet, and who is told when one is.
     open: Cell<usize>,
     ended: Notify,
@@ -56,9 +60,16 @@ struct Flows {
     worker: Rc<Worker>,
 }
 
+/// Where a client's datagrams come from, and where they come, if that is to be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Ends {
+    client: SocketAddr,
+    here: Option<Local>,
+}
+
 /// One client's datagrams to one instance, and back.
 struct Flow {
-    client: SocketAddr,
+    ends: Ends,
     upstream: UdpSocket,
     route: Rc<Route>,
     entry: Rc<Entry>,
@@ -89,6 +100,9 @@ pub(crate) async fn serve(
     socket: Rc<UdpSocket>,
     stop: &Notify,
 ) {
+    if let Err(error) = ask_where_bound_to_all(&socket) {
+        tracing::warn!(%error, "answers of UDP come from the address that the system takes");
+    }
     let (each, open, ended) = (RefCell::default(), Cell::new(0), Notify::new());
     let flows = Rc::new(Flows { socket, each, open, ended, worker });
     {
@@ -117,10 +131,13 @@ pub(crate) async fn serve(
 impl Flows {
     /// Hands on what has come from clients.
     fn take(self: &Rc<Flows>, route: &Rc<Route>) -> io::Result<()> {
-        let mut buffer = Buffer::borrow();
+        let (mut buffer, mut room) = (Buffer::borrow(), Room::default());
         for _ in 0..BATCH {
-            match self.socket.try_recv_from(&mut buffer) {
-                Ok((n, client)) => self.pass(route, client, &buffer[..n])?,
+            let take = || naru_carry::receive(&self.socket, &mut buffer, &mut room);
+            match self.socket.try_io(Interest::READABLE, take) {
+                Ok(Datagram { len, from, to }) => {
+                    self.pass(route, Ends { client: from, here: to }, &buffer[..len])?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // Of a datagram that this socket sent before: the client is not there any more.
                 Err(_) => {}
@@ -130,13 +147,13 @@ impl Flows {
     }
 
     /// Hands on a datagram, to another instance if one refuses it. One that nobody takes is dropped.
-    fn pass(self: &Rc<Flows>, route: &Rc<Route>, client: SocketAddr, datagram: &[u8]) -> io::Result<()> {
+    fn pass(self: &Rc<Flows>, route: &Rc<Route>, ends: Ends, datagram: &[u8]) -> io::Result<()> {
         let mut tried: Vec<Rc<Entry>> = Vec::new();
         for _ in 0..TRIES {
-            let known = self.each.borrow().get(&client).cloned();
+            let known = self.each.borrow().get(&ends).cloned();
             let flow = match known {
                 Some(flow) => flow,
-                None => match self.begin(route, client, &tried)? {
+                None => match self.begin(route, ends, &tried)? {
                     Some(flow) => flow,
                     None => break,
                 },
@@ -155,11 +172,11 @@ impl Flows {
     fn begin(
         self: &Rc<Flows>,
         route: &Rc<Route>,
-        client: SocketAddr,
+        ends: Ends,
         tried: &[Rc<Entry>],
     ) -> io::Result<Option<Rc<Flow>>> {
         let chosen = self.has_room().then(|| {
-            route.own.choose(Kind::Stream, route.own.hint_of(client), tried, Instant::now().into_std())
+            route.own.choose(Kind::Stream, route.own.hint_of(ends.client), tried, Instant::now().into_std())
         });
         let Some(Ok(Chosen { claim, address, ticket })) = chosen else {
             route.register.turned_away();
@@ -177,8 +194,8 @@ impl Flows {
                 return Err(error);
             }
         };
-        let flow = Rc::new(Flow::new(client, upstream, route.clone(), &claim, ticket));
-        self.each.borrow_mut().insert(client, flow.clone());
+        let flow = Rc::new(Flow::new(ends, upstream, route.clone(), &claim, ticket));
+        self.each.borrow_mut().insert(ends, flow.clone());
         self.worker.flow_began();
         self.open.set(self.open.get() + 1);
         tokio::task::spawn_local(flow.clone().run(self.clone(), claim));
@@ -215,8 +232,8 @@ impl Flows {
     /// The client's next datagram begins another.
     fn forget(&self, flow: &Rc<Flow>) {
         let mut each = self.each.borrow_mut();
-        if each.get(&flow.client).is_some_and(|known| Rc::ptr_eq(known, flow)) {
-            each.remove(&flow.client);
+        if each.get(&flow.ends).is_some_and(|known| Rc::ptr_eq(known, flow)) {
+            each.remove(&flow.ends);
             self.worker.flow_ended();
         }
     }
@@ -249,10 +266,10 @@ impl Flows {
 }
 
 impl Flow {
-    fn new(client: SocketAddr, upstream: UdpSocket, route: Rc<Route>, claim: &Claim, ticket: Ticket) -> Flow {
+    fn new(ends: Ends, upstream: UdpSocket, route: Rc<Route>, claim: &Claim, ticket: Ticket) -> Flow {
         let now = Instant::now();
         Flow {
-            client,
+            ends,
             upstream,
             route,
             entry: claim.entry().clone(),
@@ -333,7 +350,9 @@ impl Flow {
                     Ok(n) => {
                         self.note_answer();
                         // One that cannot be sent is dropped.
-                        let _ = to.send_to(&buffer[..n], self.client).await;
+                        let Ends { client, here } = self.ends;
+                        let send = || naru_carry::send(to, &buffer[..n], client, here);
+                        let _ = to.async_io(Interest::WRITABLE, send).await;
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if is_refusal(&error) => {
@@ -369,6 +388,14 @@ fn span(span: Span) -> Duration {
 fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
     matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
+}
+
+/// A socket that is bound to one address is asked at that one, and answers from it.
+fn ask_where_bound_to_all(socket: &UdpSocket) -> io::Result<()> {
+    match socket.local_addr()?.ip() {
+        all if all.is_unspecified() => naru_carry::ask_where(socket, all),
+        _ => Ok(()),
+    }
 }
 
 /// A socket for what goes to an instance and comes from it, and nobody else.

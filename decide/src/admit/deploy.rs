@@ -154,7 +154,7 @@ fn published(stack: &Stack) -> Vec<Published> {
     let own = stack.listeners.iter().map(|listener| Published {
         whose: format!("listener `{}`", listener.name),
         host_ip: listener.host_ip.clone(),
-        port: (listener.port, "tcp"),
+        port: (listener.port, if listener.protocol == Protocol::Udp { "udp" } else { "tcp" }),
     });
     all.extend(own);
     all

@@ -422,5 +422,6 @@ fn plain(version: &str) -> Service {
         work: WorkPolicy { postpone_max: None, at_limit: AtLimit::Wait },
         singleton: false,
         policy: Default::default(),
+        published: Default::default(),
     }
 }

@@ -84,6 +84,8 @@ fn is_start(line: &str) -> bool {
 struct Place {
     dir: tempfile::TempDir,
     steady: Steady,
+    /// A port that nobody has, as `$FREE`.
+    free: String,
 }
 
 impl Place {
@@ -92,7 +94,9 @@ impl Place {
             tempfile::Builder::new().prefix("naru-cli-").tempdir().map_err(|error| error.to_string())?;
         fs::create_dir(dir.path().join("shop")).map_err(|error| error.to_string())?;
         let steady = Steady::new(dir.path());
-        Ok(Place { dir, steady })
+        let free = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let free = free.map_err(|error| error.to_string())?.port().to_string();
+        Ok(Place { dir, steady, free })
     }
 
     fn folder(&self) -> std::path::PathBuf {
@@ -107,6 +111,7 @@ impl Place {
         command.args(["-c", line]).current_dir(self.folder()).stdin(Stdio::null()).env_clear();
         command.env("PATH", format!("{bin}:{}", std::env::var("PATH").unwrap_or_default()));
         command.env("NARU_HOME", self.dir.path().join("home")).env("SERVICE", own).env("TZ", "UTC");
+        command.env("FREE", &self.free);
         command
     }
 

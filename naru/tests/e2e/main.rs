@@ -6,6 +6,7 @@
 mod example;
 mod handover;
 mod observed;
+mod published;
 mod stays;
 mod taken;
 

@@ -103,6 +103,33 @@ async fn datagrams_go_both_ways_and_their_flow_is_a_stream() {
 }
 
 #[tokio::test]
+async fn an_answer_comes_from_the_address_that_was_asked_also_after_a_successor_came() {
+    let server = Server::new("s.dns.1.1").await;
+    let mut lab = Lab::new();
+    let everywhere = Listener { address: "0.0.0.0:0".into(), ..dns(&[&server]) };
+    lab.route(vec![everywhere.clone()]).await;
+    let port = lab.edge.addresses()["0.0.0.0:0/udp dns"].port();
+    // Both are this machine; the system would answer from 127.0.0.1.
+    let asked = ["127.0.0.2", "127.0.0.77"].map(|ip| SocketAddr::new(ip.parse().unwrap(), port));
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let next = successor(&lab, 1, vec![everywhere]).await;
+    let Lab { edge, .. } = lab;
+    let mut leaving = pin!(edge.leave());
+    let _ = poll_fn(|cx| Poll::Ready(leaving.as_mut().poll(cx))).await;
+    edge.report(Time(2_000_000)).await;
+    let mut flows = BTreeSet::new();
+    for asked in asked {
+        client.send_to(b"ask", asked).await.unwrap();
+        let (_, from) = server.hears().await;
+        server.socket.send_to(b"answer", from).await.unwrap();
+        assert_eq!(hears(&client).await, ("answer".into(), asked));
+        flows.insert(from);
+    }
+    assert_eq!(flows.len(), 2, "each address of this machine has a flow of its own");
+    assert_eq!(streams(&next).await, 2);
+}
+
+#[tokio::test]
 async fn a_silent_flow_ends_and_the_next_datagram_begins_another() {
     let server = Server::new("s.dns.1.1").await;
     let mut lab = Lab::new();
