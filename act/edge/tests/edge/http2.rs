@@ -7,9 +7,10 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::ext::Protocol as Extended;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use naru_model::Protocol;
+use naru_model::{Protocol, Span};
 use std::future::poll_fn;
 use std::pin::pin;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -197,6 +198,57 @@ async fn a_websocket_is_a_stream_of_a_connection() {
     assert_eq!(whole(down).await.0, b"");
     let counts = lab.idle(&instance).await.counts;
     assert_eq!((counts.streams, counts.streams_lost), (1, 0));
+}
+
+#[tokio::test]
+async fn streams_of_an_instance_that_retires_end_in_order_and_their_connection_goes_on() {
+    let (old, new) = (Instance::new("s.web.1.1").await, Instance::new("s.web.2.1").await);
+    let drained = |instance: &Instance| {
+        let mut listener = http(&[(1, &[instance])]);
+        listener.policy.stream_drain = Some(Span(0));
+        vec![listener]
+    };
+    let mut lab = Lab::with(|config| config.linger_time = Duration::from_secs(20));
+    lab.route(drained(&old)).await;
+    let client = Client::new(&lab).await;
+    let (events, _) = client.begin(asked(Method::GET, "/events"), true).await;
+    let mut server = old.accept().await;
+    server.head().await;
+    server
+        .say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
+    server.say("9\r\ndata: 1\n\n\r\n3\r\ndat\r\n").await;
+    let mut events = soon("an answer", events).await.unwrap().into_body();
+    let mut heard = Vec::new();
+    while heard.len() < 12 {
+        heard.extend(soon("events", events.data()).await.unwrap().unwrap());
+    }
+    let mut request = asked(Method::CONNECT, "/ws");
+    request.extensions_mut().insert(Extended::from_static("websocket"));
+    let (answer, mut up) = client.begin(request, false).await;
+    let mut peer = old.accept().await;
+    peer.head().await;
+    peer.say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await;
+    let mut down = soon("an answer", answer).await.unwrap().into_body();
+    lab.route(drained(&new)).await;
+    // A websocket that rests is told at once: a close frame, service restart.
+    assert_eq!(soon("a close", down.data()).await.unwrap().unwrap(), &b"\x88\x02\x03\xf4"[..]);
+    send(&mut up, Bytes::from_static(b"\x88\x82\0\0\0\0\x03\xf4")).await;
+    assert_eq!(peer.bytes(8).await, b"\x88\x82\0\0\0\0\x03\xf4");
+    drop(peer);
+    assert_eq!(whole(down).await.0, b"");
+    // Events end with one of them, as a whole answer.
+    server.say("7\r\na: 2\n\nd\r\n").await;
+    let (rest, _) = whole(events).await;
+    heard.extend(rest);
+    assert_eq!(heard, b"data: 1\n\ndata: 2\n\n");
+    let counts = lab.idle(&old).await.counts;
+    assert_eq!((counts.streams, counts.streams_lost), (2, 0));
+    let (answer, _) = client.begin(asked(Method::GET, "/"), true).await;
+    let mut peer = new.accept().await;
+    peer.head().await;
+    peer.say(&ok("on")).await;
+    assert_eq!(whole(soon("an answer", answer).await.unwrap().into_body()).await.0, b"on");
 }
 
 #[tokio::test]
