@@ -132,6 +132,7 @@ fn join(chain: &Chain, certificates: PathBuf, lent: Vec<Lent>) -> io::Result<(Pl
         certificates: Some(naru_edge::Home::new(certificates)),
         // Reports of a process come after all of those before it: none makes four billion.
         seq: u64::from(place.number) << 32,
+        zone: naru_home::zone().map_err(io::Error::other)?,
         ..Config::new(node, edge, began, workers)
     };
     Ok((place, Edge::start_with(config, lent)?))

@@ -182,6 +182,12 @@ pub const KEYS: &[Key] = &[
         "With version: how long the instances of a release that a newer one replaced go on for clients that began there; 1h if missing.",
     ),
     key(
+        "traffic.zone",
+        Takes::WordOrGroup(&["own"]),
+        "Instances of the edge's own zone (NARU_ZONE) come first, while enough of them can take more.",
+    ),
+    key("traffic.zone.enough", Takes::Whole, "In percent of those of the zone; 50 if missing."),
+    key(
         "traffic.slow_start",
         Takes::Duration,
         "Over so long a new instance's share grows from a tenth to a whole; at once if missing.",

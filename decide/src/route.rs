@@ -395,7 +395,9 @@ impl<'a> Serving<'a> {
         let port = status.ports.get(&target)?;
         let address = format!("127.0.0.1:{port}");
         let version = self.version(one).filter(|version| *version != one.release);
-        Some(Backend { version, ..Backend::new(one.id.clone(), one.release, address) })
+        let asked = self.policy().zone.and_then(|_| self.world().agents.get(&one.node));
+        let zone = asked.and_then(|agent| agent.zone.clone());
+        Some(Backend { version, zone, ..Backend::new(one.id.clone(), one.release, address) })
     }
 
     /// The oldest release of the same contents that has an instance, where clients stay on what they began with.

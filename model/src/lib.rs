@@ -48,8 +48,8 @@ pub use spec::{
 pub use time::{Span, Time};
 pub use traffic::{
     AccessFormat, AccessLog, Acme, Balance, BasicAuth, CertificateFiles, Edits, Ejection, Entrance,
-    FieldEdits, FieldMatch, Files, Forward, ForwardAuth, Guard, HashKey, Match, PathEdit, PathMatch, Policy,
-    ProxyVersion, Published, Queue, RateKey, RateLimit, Redirect, Respond, Retry, Rule, RuleAction, SniRoute,
-    StackListener, StackRoute, Sticky, StickyTo, Terminate, Tls, ValueMatch,
+    FieldEdits, FieldMatch, Files, Forward, ForwardAuth, Guard, HashKey, Match, OwnZone, PathEdit, PathMatch,
+    Policy, ProxyVersion, Published, Queue, RateKey, RateLimit, Redirect, Respond, Retry, Rule, RuleAction,
+    SniRoute, StackListener, StackRoute, Sticky, StickyTo, Terminate, Tls, ValueMatch,
 };
 pub use view::{AddressView, InstanceView, Reach, ServiceView, StackView, WorkView};

@@ -19,6 +19,9 @@ pub struct AgentReport {
     pub applied: Generation,
     /// All instances that it has, and those that ended until the server no longer names them.
     pub instances: BTreeMap<InstanceId, InstanceStatus>,
+    /// The zone that its node is in, if it was told of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
 }
 
 /// What an edge sees, whole. Counters run since the edge's process began.

@@ -141,12 +141,15 @@ pub struct Backend {
     pub version: Option<ReleaseNo>,
     /// `IP:PORT` of the instance itself.
     pub address: String,
+    /// The zone of its node, where the policy asks for it and it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
 }
 
 impl Backend {
     /// An instance of a release at an address.
     pub fn new(instance: InstanceId, release: ReleaseNo, address: String) -> Backend {
-        Backend { instance, release, version: None, address }
+        Backend { instance, release, version: None, address, zone: None }
     }
 
     /// What clients that stay on a release are told.

@@ -349,6 +349,8 @@ pub struct Policy {
     pub balance: Balance,
     /// Whether a client stays where it began.
     pub sticky: Option<Sticky>,
+    /// Whether instances of the edge's own zone come first.
+    pub zone: Option<OwnZone>,
     /// Over so long a new instance's share grows from a tenth to a whole.
     pub slow_start: Span,
     /// When an instance that fails is passed over for a while.
@@ -409,6 +411,20 @@ pub enum HashKey {
     Header(String),
     /// A cookie.
     Cookie(String),
+}
+
+/// Instances of the edge's own zone come first, while enough of them can take more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OwnZone {
+    /// In percent of those of the zone; with fewer, all zones are chosen among.
+    pub enough: u32,
+}
+
+/// Half.
+impl Default for OwnZone {
+    fn default() -> OwnZone {
+        OwnZone { enough: 50 }
+    }
 }
 
 /// A client stays where it began, for as long as that serves.

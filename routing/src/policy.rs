@@ -2,8 +2,8 @@
 
 use crate::reader::Reader;
 use naru_model::{
-    Balance, Ejection, HashKey, Policy, Protocol, ProxyVersion, Queue, Retry, Span, Sticky, StickyTo,
-    TargetPort,
+    Balance, Ejection, HashKey, OwnZone, Policy, Protocol, ProxyVersion, Queue, Retry, Span, Sticky,
+    StickyTo, TargetPort,
 };
 use naru_yaml::{Node, Report};
 
@@ -19,6 +19,7 @@ pub fn policy(report: &mut Report, service: &str, node: Option<&Node>, ports: &[
     let mut policy = Policy {
         balance: balance(&mut reader, node.get("balance")),
         sticky: node.get("sticky").and_then(|sticky| self::sticky(&mut reader, service, sticky)),
+        zone: node.get("zone").and_then(|zone| own_zone(&mut reader, zone)),
         slow_start: reader.span("slow_start", node.get("slow_start")).unwrap_or(usual.slow_start),
         ejection: ejection(&mut reader, node.get("ejection")),
         retry: retry(&mut reader, node.get("retry")),
@@ -89,6 +90,15 @@ fn sticky(reader: &mut Reader<'_>, service: &str, node: &Node) -> Option<Sticky>
     }
     let keep = keep.unwrap_or(Sticky::usual_keep());
     Some(Sticky { to: to?, cookie: own.unwrap_or(cookie), header, max_age, keep })
+}
+
+fn own_zone(reader: &mut Reader<'_>, node: &Node) -> Option<OwnZone> {
+    if node.map().is_none() {
+        return reader.word("zone", Some(node), &[("own", OwnZone::default())]);
+    }
+    let mut reader = reader.below("zone");
+    let enough = reader.whole("enough", node.get("enough"), 0..=100);
+    Some(enough.map_or(OwnZone::default(), |percent| OwnZone { enough: percent as u32 }))
 }
 
 fn ejection(reader: &mut Reader<'_>, node: Option<&Node>) -> Ejection {

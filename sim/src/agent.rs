@@ -163,6 +163,7 @@ impl Agent {
             seq: reporting.seq,
             applied: disk.applied,
             instances: instances.clone(),
+            zone: None,
         };
         reporting.last = instances;
         self.report_soon(ground, node, SEND_AGAIN);

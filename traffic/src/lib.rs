@@ -15,8 +15,8 @@ mod rules;
 
 pub use ask::{Ask, Fields};
 pub use choice::{
-    Budget, Candidate, Hint, Micros, NoPick, Pick, Query, Roster, Ticket, Verdict, Why as PickedWhy, digest,
-    mark, set_lines,
+    Budget, Candidate, Hint, Micros, NoPick, Pick, Query, Reach, Roster, Ticket, Verdict, Why as PickedWhy,
+    digest, mark, set_lines,
 };
 pub use expand::{Parts, edit_path, location};
 pub use explain::{Considered, Why, explain};

@@ -3,8 +3,8 @@
 #[path = "../../wire/tests/numbers/mod.rs"]
 mod numbers;
 
-use naru_model::{Balance, Ejection, HashKey, Policy, Span, Sticky, StickyTo};
-use naru_traffic::{Candidate, Hint, NoPick, Pick, PickedWhy, Query, Roster, Ticket, Verdict, digest};
+use naru_model::{Balance, Ejection, HashKey, OwnZone, Policy, Span, Sticky, StickyTo};
+use naru_traffic::{Candidate, Hint, NoPick, Pick, PickedWhy, Query, Reach, Roster, Ticket, Verdict, digest};
 use numbers::Numbers;
 use std::collections::BTreeMap;
 
@@ -312,4 +312,53 @@ fn never_more_than_the_share_is_ejected_whatever_happens() {
             assert!(ejected <= most, "{ejected} of {shared} and {unshared}, {at_most} % (seed {seed})");
         }
     }
+}
+
+/// Instances of which the first `near` of release 7 are in the edge's own zone.
+fn zoned(balance: Balance, near: usize, groups: &[(u32, u64, u32)]) -> World {
+    let zone = Some(OwnZone::default());
+    let policy = Policy { zone, max_in_progress: Some(8), balance, ..Policy::default() };
+    let mut world = World::new(&policy, groups);
+    let mut given = vec![];
+    for (weight, release, instances) in groups {
+        let candidate = |n: u32| Candidate {
+            near: *release == 7 && n as usize <= near,
+            ..Candidate::new(&policy, &format!("shop.web.{release}.{n}"), *release)
+        };
+        given.push((*weight, (1..=*instances).map(candidate).collect()));
+    }
+    world.roster.change(&policy, &given, world.now);
+    world
+}
+
+#[test]
+fn the_own_zone_comes_first_while_enough_of_it_can_take_more() {
+    for balance in [Balance::LeastLoaded, Balance::RoundRobin, Balance::Hash(HashKey::Source)] {
+        let mut world = zoned(balance, 4, &[(1, 7, 9)]);
+        let counts = world.counts(400);
+        assert!(counts[..4].iter().all(|n| *n > 0) && counts[4..].iter().all(|n| *n == 0), "{counts:?}");
+        assert_eq!(world.pick(Hint::default()).unwrap().reach, Reach::OwnZone { able: 4, there: 4 });
+        // Half of them are full: still enough. One more, and all are chosen among.
+        for full in ["shop.web.7.1", "shop.web.7.2"] {
+            world.load.insert(full.into(), 8);
+        }
+        assert_eq!(
+            world.counts(100).iter().enumerate().filter(|(_, n)| **n > 0).map(|(at, _)| at).max(),
+            Some(3)
+        );
+        world.load.insert("shop.web.7.3".into(), 8);
+        assert_eq!(world.pick(Hint::default()).unwrap().reach, Reach::TooFew { able: 1, there: 4 });
+        let counts = world.counts(600);
+        assert!(counts[..3] == [0, 0, 0] && counts[3..].iter().all(|n| *n > 0), "{counts:?}");
+    }
+}
+
+#[test]
+fn a_share_is_a_share_wherever_its_instances_are() {
+    // The new release has nobody in the own zone.
+    let mut world = zoned(Balance::LeastLoaded, 1, &[(50, 7, 3), (50, 8, 1)]);
+    let counts = world.counts(100);
+    assert_eq!((counts[0], counts[1] + counts[2], counts[3]), (50, 0, 50));
+    let mut far = zoned(Balance::LeastLoaded, 0, &[(1, 7, 3)]);
+    assert_eq!(far.pick(Hint::default()).unwrap().reach, Reach::TooFew { able: 0, there: 0 });
 }

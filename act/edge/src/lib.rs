@@ -89,6 +89,8 @@ pub struct Config {
     /// Its first report is the one after this. An edge that goes on with another's identity begins beyond all
     /// that the other can have told.
     pub seq: u64,
+    /// The zone of its node, whose instances come first where a policy says so.
+    pub zone: Option<String>,
 }
 
 impl Config {
@@ -111,6 +113,7 @@ impl Config {
             sheets: None,
             certificates: None,
             seq: 0,
+            zone: None,
         }
     }
 }
@@ -186,7 +189,7 @@ impl Edge {
             table: RouteTable::default(),
             plan: Arc::default(),
             origins: Origins::default(),
-            kept: Kept::new(config.certificates.clone()),
+            kept: Kept::new(config.certificates.clone(), config.zone.clone()),
             listening: Listening::with(lent),
             look_again: Instant::now(),
             seq: config.seq,

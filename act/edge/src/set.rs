@@ -80,7 +80,10 @@ impl Set {
         }
         self.splits.replace(splits.clone());
         self.policy.replace(policy.clone());
-        let candidate = |b: &PlannedBackend| Candidate::new(policy, b.instance.as_str(), b.version.0);
+        let candidate = |b: &PlannedBackend| Candidate {
+            near: b.near,
+            ..Candidate::new(policy, b.instance.as_str(), b.version.0)
+        };
         let group = |split: &PlannedSplit| (split.weight, split.backends.iter().map(candidate).collect());
         let groups: Vec<_> = splits.iter().map(group).collect();
         let backends = splits.iter().flat_map(|split| &split.backends);

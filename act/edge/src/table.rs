@@ -120,6 +120,8 @@ pub(crate) struct PlannedBackend {
     /// What clients that stay on a release are told.
     pub(crate) version: ReleaseNo,
     pub(crate) address: SocketAddr,
+    /// Whether it is in the edge's own zone.
+    pub(crate) near: bool,
     pub(crate) load: Arc<Load>,
 }
 
@@ -129,6 +131,8 @@ pub(crate) struct Loads {
     each: HashMap<InstanceId, Arc<Load>>,
     /// Who waits for an instance of a service, by the part of their names that the service's instances share.
     crowds: HashMap<String, Weak<Crowd>>,
+    /// The edge's own zone.
+    zone: Option<String>,
 }
 
 impl Loads {
@@ -161,10 +165,10 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Nothing yet; certificates from authorities lie in `home`.
-    pub(crate) fn new(home: Option<Home>) -> Kept {
+    /// Nothing yet; certificates from authorities lie in `home`, and the edge is in `zone`.
+    pub(crate) fn new(home: Option<Home>, zone: Option<String>) -> Kept {
         Kept {
-            loads: Loads::default(),
+            loads: Loads { zone, ..Loads::default() },
             rooms: Rooms::default(),
             logs: Logs::default(),
             seals: Seals::new(home),
@@ -364,6 +368,7 @@ impl PlannedSplit {
                 release: backend.release,
                 version: backend.version(),
                 address: backend.address.parse().map_err(unreadable)?,
+                near: backend.zone.is_some() && backend.zone == loads.zone,
                 load: loads.of(&backend.instance),
             });
         }

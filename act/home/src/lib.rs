@@ -13,5 +13,5 @@ mod seal;
 
 pub use home::{Home, HomeError};
 pub use lock::{Lock, Post};
-pub use role::{EndSignals, Failure, Rest, Role, wall};
+pub use role::{EndSignals, Failure, Rest, Role, wall, zone};
 pub use seal::{put_file, take_file};

@@ -90,6 +90,25 @@ impl Rest {
     }
 }
 
+/// The variable that names the zone of this node.
+const ZONE: &str = "NARU_ZONE";
+
+/// The zone of this node, as the process that started the roles was told.
+///
+/// # Errors
+/// It is no name, in words.
+pub fn zone() -> Result<Option<String>, Failure> {
+    let Some(told) = std::env::var_os(ZONE).filter(|told| !told.is_empty()) else { return Ok(None) };
+    let told = told.to_string_lossy().into_owned();
+    let is_name = told.len() <= 63 && told.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    match is_name {
+        true => Ok(Some(told)),
+        false => {
+            Err(format!("{ZONE} is no name for a zone: write letters, digits, - _ ., at most 63").into())
+        }
+    }
+}
+
 /// The wall clock.
 pub fn wall() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

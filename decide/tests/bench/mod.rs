@@ -199,6 +199,7 @@ impl Bench {
             seq: self.seq,
             applied: desired.generation,
             instances: statuses,
+            zone: None,
         });
         if !self.edge_holds {
             self.acked = self.world.routes.generation;

@@ -25,10 +25,11 @@ const ENV_FILES: &str = "COMPOSE_ENV_FILES";
 const NO_COLOR: &str = "NO_COLOR";
 const TERM: &str = "TERM";
 const LOG: &str = "NARU_LOG";
+const ZONE: &str = "NARU_ZONE";
 const WORK_URL: &str = "NARU_WORK_URL";
 
 /// All of them.
-pub const VARIABLES: [Variable; 10] = [
+pub const VARIABLES: [Variable; 11] = [
     Variable {
         name: HOME,
         meaning: "where state lives; default: `$XDG_STATE_HOME/naru`, `~/.local/state/naru`",
@@ -44,6 +45,10 @@ pub const VARIABLES: [Variable; 10] = [
     Variable { name: NO_COLOR, meaning: "if not empty: no colours" },
     Variable { name: TERM, meaning: "if `dumb`: no colours, and nothing is rewritten in place" },
     Variable { name: LOG, meaning: "what server, agent and edge log, such as `debug`; default `info`" },
+    Variable {
+        name: ZONE,
+        meaning: "the zone of this machine, for the roles that are started (`naru serve`, or the first command): see `traffic.zone`",
+    },
     Variable { name: WORK_URL, meaning: "in an instance: where `naru work run` takes its lease" },
 ];
 

@@ -9,6 +9,7 @@ mod observed;
 mod published;
 mod stays;
 mod taken;
+mod zone;
 
 use naru_bench::deploys::{Deploys, small_load};
 use naru_bench::kills::Kills;

@@ -34,6 +34,8 @@ pub struct Config {
     pub node: NodeId,
     /// The command that leads to [`naru_process::shim_main`], such as `["/proc/self/exe", "shim"]`.
     pub shim: Vec<String>,
+    /// The node's zone, if it was told of one.
+    pub zone: Option<String>,
 }
 
 /// Why an agent does not run. No instance is touched by it.

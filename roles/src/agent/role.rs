@@ -52,6 +52,7 @@ struct Instance {
 /// The agent's state.
 pub(super) struct Role {
     node: NodeId,
+    zone: Option<String>,
     keep: Keep,
     book: Book,
     carrier: Carrier,
@@ -90,6 +91,7 @@ impl Role {
             named: None,
             touched: BTreeSet::new(),
             statuses: BTreeMap::new(),
+            zone: config.zone.clone(),
             incarnation,
             seq: 0,
             reported: None,
@@ -333,6 +335,7 @@ impl Role {
             seq: self.seq,
             applied,
             instances: self.statuses.clone(),
+            zone: self.zone.clone(),
         }));
     }
 }

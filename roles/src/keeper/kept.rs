@@ -38,6 +38,8 @@ pub fn serve(home: &Home, mode: Mode) -> ExitCode {
 }
 
 fn run(home: &Home, mode: Mode) -> io::Result<()> {
+    // The roles are told it by the environment; here somebody hears that it is none.
+    naru_home::zone().map_err(io::Error::other)?;
     let renewal = Renewal::find();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {

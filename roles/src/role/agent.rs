@@ -33,7 +33,7 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     let (told, desired) = watch::channel(None);
     let (sees, reports) = watch::channel(None);
     let shim = vec!["/proc/self/exe".to_string(), "shim".to_string()];
-    let config = Config { dir: folder(home), node: node.clone(), shim };
+    let config = Config { dir: folder(home), node: node.clone(), shim, zone: naru_home::zone()? };
     tokio::select! {
         ended = run_agent(config, desired, sees) => {
             ended?;

@@ -16,6 +16,7 @@ mod pick;
 mod ramp;
 mod roster;
 mod stay;
+mod zone;
 
 pub use budget::Budget;
 pub use eject::Verdict;
@@ -23,6 +24,7 @@ pub use hint::{Hint, digest};
 pub use pick::{NoPick, Pick, Query, Why};
 pub use roster::{Candidate, Roster, Ticket};
 pub use stay::{mark, set_lines};
+pub use zone::Reach;
 
 /// Microseconds of a clock that does not go back.
 pub type Micros = u64;

@@ -7,6 +7,7 @@
 
 use super::ramp::WHOLE;
 use super::roster::{Roster, Ticket, Way};
+use super::zone::{self, Reach};
 use super::{Micros, below, mix};
 use naru_model::StickyTo;
 use std::ops::Range;
@@ -35,6 +36,8 @@ pub struct Pick {
     pub ticket: Ticket,
     /// Why it.
     pub why: Why,
+    /// Among which.
+    pub reach: Reach,
 }
 
 /// Why an instance was chosen.
@@ -68,6 +71,8 @@ pub enum NoPick {
 /// Which instances are chosen among.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Among {
+    /// The sound ones of the edge's own zone.
+    Near,
     Sound,
     All,
 }
@@ -88,11 +93,15 @@ impl Roster {
         for among in [Among::Sound, Among::All] {
             let rest = (0..self.groups.len()).filter(|at| *at != first);
             for group in std::iter::once(first).chain(rest) {
-                if self.groups[group].weight > 0
-                    && let Some((place, why)) = self.pick_of(group, query, among)
-                {
+                if self.groups[group].weight == 0 {
+                    continue;
+                }
+                // A share is a share, wherever its instances are: each group looks to its own.
+                let reach = self.reach(group, query, among);
+                let within = if matches!(reach, Reach::OwnZone { .. }) { Among::Near } else { among };
+                if let Some((place, why)) = self.pick_of(group, query, within) {
                     let why = if among == Among::All { Why::Doubtful } else { why };
-                    return Ok(self.picked(place, why));
+                    return Ok(self.picked(place, why, reach));
                 }
             }
         }
@@ -105,11 +114,17 @@ impl Roster {
             .any(|place| self.members[place].shared && self.fits(place, query, Among::Sound))
     }
 
-    fn picked(&mut self, place: usize, why: Why) -> Pick {
+    fn reach(&self, group: usize, query: &Query<'_>, among: Among) -> Reach {
+        let policy = self.zone.filter(|_| among == Among::Sound);
+        let places = self.groups[group].places.clone();
+        zone::reach(policy, places.map(|place| (self.members[place].near, self.fits(place, query, among))))
+    }
+
+    fn picked(&mut self, place: usize, why: Why, reach: Reach) -> Pick {
         self.picks += 1;
         let member = &mut self.members[place];
         member.picked = self.picks;
-        Pick { place, ticket: Ticket { place, serial: member.serial }, why }
+        Pick { place, ticket: Ticket { place, serial: member.serial }, why, reach }
     }
 
     fn why_none(&self, query: &Query<'_>) -> NoPick {
@@ -121,7 +136,9 @@ impl Roster {
     }
 
     fn fits(&self, place: usize, query: &Query<'_>, among: Among) -> bool {
-        (among == Among::All || !self.members[place].health.is_ejected(query.now))
+        let member = &self.members[place];
+        (among == Among::All || !member.health.is_ejected(query.now))
+            && (among != Among::Near || member.near)
             && !(query.tried)(place)
             && self.most.is_none_or(|most| (query.load)(place) < most)
     }
@@ -133,7 +150,7 @@ impl Roster {
         let all = 0..self.members.len();
         let (one, other) = two(&all, query.hint.hash.unwrap_or(query.chance), fits)?;
         let lighter = other.filter(|_| self.way != Way::Hash && self.is_lighter(other, one, query));
-        Some(self.picked(lighter.unwrap_or(one), Why::Began))
+        Some(self.picked(lighter.unwrap_or(one), Why::Began, Reach::Unasked))
     }
 
     /// Whether the client's release is there, and merely full. A session moves then: any instance of its release

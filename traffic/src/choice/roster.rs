@@ -7,7 +7,7 @@ use super::eject::{Health, Verdict};
 use super::latency::Latency;
 use super::maglev::Table;
 use super::ramp::{WHOLE, share};
-use naru_model::{Balance, Ejection, Policy, StickyTo};
+use naru_model::{Balance, Ejection, OwnZone, Policy, StickyTo};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -17,6 +17,8 @@ pub struct Roster {
     pub(super) members: Vec<Member>,
     pub(super) groups: Vec<Group>,
     pub(super) way: Way,
+    /// Whether those of the own zone come first.
+    pub(super) zone: Option<OwnZone>,
     /// What clients stay on.
     pub(super) stays: Option<StickyTo>,
     /// More in progress than this one is not given.
@@ -46,6 +48,8 @@ pub struct Candidate {
     pub key: u64,
     /// Where clients that stay are, by [`crate::mark`]; 0 where none do.
     pub mark: u64,
+    /// Whether it is in the edge's own zone.
+    pub near: bool,
 }
 
 /// An instance that was chosen, for as long as the table names it.
@@ -59,6 +63,8 @@ pub struct Ticket {
 pub(super) struct Member {
     pub(super) key: u64,
     pub(super) mark: u64,
+    /// Whether it is in the edge's own zone.
+    pub(super) near: bool,
     pub(super) serial: u64,
     /// Whether its group has a share.
     pub(super) shared: bool,
@@ -95,6 +101,7 @@ impl Roster {
             Balance::RoundRobin => Way::Turn,
             Balance::Hash(_) => Way::Hash,
         };
+        self.zone = policy.zone;
         self.stays = policy.sticky.as_ref().map(|sticky| sticky.to);
         self.most = policy.max_in_progress;
         self.ejection = policy.ejection.clone();
@@ -112,7 +119,7 @@ impl Roster {
                     self.serials += 1;
                     Member::new(self.serials, one.key, (!first).then_some(now))
                 });
-                self.members.push(Member { mark: one.mark, shared: *weight > 0, ..member });
+                self.members.push(Member { mark: one.mark, near: one.near, shared: *weight > 0, ..member });
             }
             let before = old.get(at).filter(|_| same_shares);
             self.groups.push(self.group(before, *weight, begin));
@@ -214,6 +221,7 @@ impl Member {
         Member {
             key,
             mark: 0,
+            near: false,
             serial,
             shared: true,
             came,
@@ -231,6 +239,6 @@ impl Candidate {
     pub fn new(policy: &Policy, instance: &str, release: u64) -> Candidate {
         let to = policy.sticky.as_ref().map(|sticky| sticky.to);
         let mark = to.map_or(0, |to: StickyTo| super::mark(to, instance, release));
-        Candidate { key: super::digest(instance.as_bytes()), mark }
+        Candidate { key: super::digest(instance.as_bytes()), mark, near: false }
     }
 }

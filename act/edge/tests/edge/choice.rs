@@ -1,7 +1,9 @@
 //! The choice of an instance, as clients and instances see it: what a policy asks for, over real connections.
 
 use crate::lab::{Instance, Lab, Peer, either, get, http, ok, queued, soon};
-use naru_model::{Balance, Ejection, HashKey, Listener, Policy, ReleaseNo, Span, Sticky, StickyTo, Time};
+use naru_model::{
+    Balance, Ejection, HashKey, Listener, OwnZone, Policy, ReleaseNo, Span, Sticky, StickyTo, Time,
+};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi";
 const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
@@ -351,4 +353,34 @@ async fn a_slow_upload_and_a_slow_answer_are_not_silence() {
         .expect_err("no more comes");
     server.say("k").await;
     client.hears("k").await;
+}
+
+#[tokio::test]
+async fn instances_of_the_own_zone_come_first_while_they_are_there() {
+    let policy = Policy { zone: Some(OwnZone::default()), balance: Balance::RoundRobin, ..Policy::default() };
+    let mut lab = Lab::with(|config| (config.workers, config.zone) = (1, Some("east".into())));
+    let mut instances = vec![];
+    for n in 1..=3 {
+        instances.push(Instance::new(&format!("s.web.7.{n}")).await);
+    }
+    let table = |zones: [Option<&str>; 3]| {
+        let mut listener = listener(policy.clone(), &[(1, 7, 3)], &instances);
+        let backends = listener.splits[0].backends.iter_mut();
+        backends.zip(zones).for_each(|(backend, zone)| backend.zone = zone.map(String::from));
+        listener
+    };
+    let tables = [table([Some("west"), Some("east"), None]), table([Some("west"), None, None])];
+    instances.iter_mut().for_each(Instance::answer_all);
+    let [own, none] = tables;
+    lab.route(vec![own]).await;
+    let mut client = lab.client().await;
+    for _ in 0..6 {
+        assert_eq!(client.ask(&get("/")).await.1, "s.web.7.2", "it is the one of the zone");
+    }
+    lab.route(vec![none]).await;
+    let mut met = std::collections::BTreeSet::new();
+    for _ in 0..6 {
+        met.insert(client.ask(&get("/")).await.1);
+    }
+    assert_eq!(met.len(), 3, "nobody of the zone is left: all are chosen among");
 }

@@ -199,6 +199,9 @@ fn way(policy: &Policy) -> String {
         Some(StickyTo::Version) => "; a client stays on its release",
         None => "",
     };
+    if policy.zone.is_some() {
+        way += "; those of the edge's zone first";
+    }
     if let Some(most) = policy.max_in_progress {
         way += &format!("; none with {most} in progress");
     }
