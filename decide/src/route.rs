@@ -9,37 +9,59 @@ use naru_model::{
     Listener, Operation, Phase, Policy, Port, Protocol, Published, ReleaseNo, RouteTable, Rule, RuleAction,
     Service, ServiceName, Split, StackListener, StackName, Stage, StickyTo, Tls,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Derives the table, makes it the next generation where it differs, and marks on each instance whether a
+/// What the name of an address ends with at which the next instances are looked at before they serve.
+const PREVIEW: &str = "@preview";
+
+/// Derives the table, makes it the next generation where it differs, and marks on each instance since when a
 /// table names it.
 pub(crate) fn reroute(draft: &mut Draft) {
     let listeners = derive(draft);
     let current = draft.routes();
+    let mut opened = BTreeSet::new();
     if listeners != current.listeners {
+        let before: BTreeSet<_> = open(&current.listeners).collect();
+        opened = open(&listeners).filter(|id| !before.contains(id)).cloned().collect();
         draft.set_routes(RouteTable { generation: current.generation.next(), listeners });
     }
     let generation = draft.routes().generation;
     let named = named(draft.routes());
-    let marked: Vec<_> = draft.instances().filter_map(|one| mark(one, generation, &named)).collect();
+    let marked: Vec<_> = draft.instances().filter_map(|one| mark(one, generation, &named, &opened)).collect();
     for record in marked {
         draft.add_instance(record);
     }
 }
 
-fn named(table: &RouteTable) -> std::collections::BTreeSet<InstanceId> {
+fn named(table: &RouteTable) -> BTreeSet<InstanceId> {
     let splits = table.listeners.iter().flat_map(Listener::all_splits);
     splits.flat_map(|split| &split.backends).map(|backend| backend.instance.clone()).collect()
 }
 
+/// Whether a table sends anybody to an instance who asks for its service: not only people who look at a preview, or
+/// clients that began there.
+pub(crate) fn is_open(table: &RouteTable, id: &InstanceId) -> bool {
+    open(&table.listeners).any(|one| one == id)
+}
+
+/// Those to which a table sends anybody who asks.
+fn open(listeners: &[Listener]) -> impl Iterator<Item = &InstanceId> {
+    let public = listeners.iter().filter(|listener| !listener.name.ends_with(PREVIEW));
+    let shares = public.flat_map(Listener::all_splits).filter(|split| split.weight > 0);
+    shares.flat_map(|split| &split.backends).map(|backend| &backend.instance)
+}
+
+/// `opened` are those that this table is the first to open to all: that edges have acknowledged one before says nothing
+/// of that.
 fn mark(
     one: &InstanceRecord,
     generation: Generation,
-    named: &std::collections::BTreeSet<InstanceId>,
+    named: &BTreeSet<InstanceId>,
+    opened: &BTreeSet<InstanceId>,
 ) -> Option<InstanceRecord> {
     let is_named = named.contains(&one.id);
-    let came_back = is_named && one.unrouted.is_some();
-    let routed = one.routed.filter(|_| !came_back).or(is_named.then_some(generation));
+    let is_anew = is_named && (one.unrouted.is_some() || opened.contains(&one.id));
+    let routed = one.routed.filter(|_| !is_anew).or(is_named.then_some(generation));
     let leaving = matches!(one.duty, Duty::Held | Duty::Retiring) && routed.is_some() && !is_named;
     let unrouted = if leaving { one.unrouted.or(Some(generation)) } else { None };
     let changed = unrouted != one.unrouted || routed != one.routed;
@@ -305,9 +327,8 @@ impl<'a> Serving<'a> {
         let target = self.wanted?.template.targets.first()?;
         let fresh = self.instances.iter().filter(|one| one.duty == Duty::Warming && self.is_fresh(one));
         let ready = fresh.filter(|one| self.world().is_ready(&one.id));
-        let backends: Vec<_> = ready.filter_map(|one| self.backend(one, target.port, "@preview")).collect();
-        let mut listener =
-            self.listener("@preview", format!("127.0.0.1:{port}"), target.protocol, target.port);
+        let backends: Vec<_> = ready.filter_map(|one| self.backend(one, target.port, PREVIEW)).collect();
+        let mut listener = self.listener(PREVIEW, format!("127.0.0.1:{port}"), target.protocol, target.port);
         listener.splits = vec![Split { weight: 1, backends }];
         (!listener.splits[0].backends.is_empty()).then_some(listener)
     }

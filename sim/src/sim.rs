@@ -148,8 +148,10 @@ impl Sim {
             EdgeEvent::Starts => {
                 self.ground.proclaim(node as u64, || format!("edge {node} starts"));
                 self.edges[node].starts(&mut self.ground, node);
-                // Until it is told of the newest table it chooses by the one that its last life had.
-                self.checks.edge_struck(self.ground.now);
+                // Until it is told of the newest table it chooses by the one that its last life had, if there was one.
+                if self.edges[node].life > 0 {
+                    self.checks.edge_struck(self.ground.now);
+                }
                 self.checks.look_again();
             }
             EdgeEvent::Adopts(worker) => {

@@ -4,6 +4,7 @@ use super::Way;
 use crate::draft::Draft;
 use crate::observe::Acked;
 use crate::retire::retire;
+use crate::route::is_open;
 use naru_model::{
     Counts, Duty, InstanceId, InstanceRecord, Intent, OperationId, Phase, Reason, ServiceName, StackName,
 };
@@ -178,7 +179,11 @@ impl Crew {
 fn is_settled(draft: &Draft, one: &InstanceRecord) -> bool {
     let world = draft.world;
     let has_port = world.definition(one).is_some_and(|service| !service.template.targets.is_empty());
-    let is_known = || one.routed.is_some_and(|generation| world.acked(generation) == Acked::All);
+    // One that was in a preview's table alone is known to nobody who asks for the service.
+    let is_known = || {
+        let acked = |generation| world.acked(generation) == Acked::All;
+        is_open(&world.routes, &one.id) && one.routed.is_some_and(acked)
+    };
     one.duty == Duty::Serving && world.is_ready(&one.id) && (!has_port || is_known())
 }
 
