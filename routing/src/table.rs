@@ -228,27 +228,27 @@ pub const FILE_KEYS: &[Key] = &[
     key("routes.[].rate_limit.by", Takes::Text, "For each: source (if missing), all, or header:NAME."),
 ];
 
+/// The keys right below a path of a table, each with its name there; those at the top, for no path.
+fn right_below<'a>(table: &'a [Key], parent: &str) -> impl Iterator<Item = (&'static str, &'a Key)> {
+    let own = move |key: &'a Key| {
+        let name = match parent {
+            "" => key.path,
+            parent => key.path.strip_prefix(parent)?.strip_prefix('.')?,
+        };
+        (!name.contains('.')).then_some((name, key))
+    };
+    table.iter().filter_map(own)
+}
+
 /// The names of the keys right below a path of the file's own `x-naru`.
 pub(crate) fn below(path: &str) -> Vec<&'static str> {
-    let own = |key: &'static Key| match path {
-        "" => Some(key.path),
-        path => key.path.strip_prefix(path)?.strip_prefix('.'),
-    };
-    FILE_KEYS.iter().filter_map(own).filter(|name| !name.contains('.')).collect()
+    right_below(FILE_KEYS, path).map(|(name, _)| name).collect()
 }
 
 /// The schema of what is below a path of a table; of all of it, for no path.
 pub fn schema(table: &[Key], parent: &str) -> Value {
-    let mut properties = Map::new();
-    for key in table {
-        let name = match parent {
-            "" => Some(key.path),
-            parent => key.path.strip_prefix(parent).and_then(|rest| rest.strip_prefix('.')),
-        };
-        if let Some(name) = name.filter(|name| !name.contains('.')) {
-            properties.insert(name.to_string(), property(table, key));
-        }
-    }
+    let properties = right_below(table, parent).map(|(name, key)| (name.to_string(), property(table, key)));
+    let properties: Map<String, Value> = properties.collect();
     json!({
         "type": "object",
         "properties": properties,
