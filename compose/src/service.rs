@@ -6,8 +6,9 @@ use crate::read::Reader;
 use crate::rollout::{self, Together};
 use crate::unix_path;
 use naru_model::{
-    Action, AtLimit, Condition, Dependency, HttpCall, Mode, Process, QuietCall, Resources, Restart,
-    RestartPolicy, Run, Service, ServiceName, Span, TargetPort, Template, Volume, WorkPolicy,
+    Action, AtLimit, Condition, Container, Dependency, HookCommand, HttpCall, Mode, Mount, MountSource,
+    Process, QuietCall, Resources, Restart, RestartPolicy, Run, Service, ServiceName, Span, TargetPort,
+    Template, Volume, WorkPolicy,
 };
 use naru_yaml::{Node, Value, units};
 use sha2::{Digest, Sha256};
@@ -50,6 +51,7 @@ pub(crate) fn service(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_
     let replicas = replicas(reader, node, together);
     let rollout = rollout::rollout(reader, node, template.health.as_ref(), replicas, together);
     Service {
+        build: None,
         mode: mode(reader, node),
         replicas,
         ports,
@@ -86,7 +88,6 @@ fn template(
         quiet: quiet(reader, work, node, &targets),
         post_start: hooks(reader, node, "post_start"),
         pre_stop: hooks(reader, node, "pre_stop"),
-        volumes: volumes(node, setting.root),
         labels: texts(node.get("labels")),
         content_digest: content_digest(node, setting),
         targets,
@@ -112,7 +113,13 @@ fn run(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_>) -> Run {
     };
     let built = || format!("{}-{}", setting.stack, reader.service);
     let image = node.get_str("image").map_or_else(built, str::to_string);
-    Run::Container { image, entrypoint: words("entrypoint"), command: words("command") }
+    let container = Container {
+        entrypoint: words("entrypoint"),
+        command: words("command"),
+        mounts: mounts(node, setting.root),
+        ..Container::of(image)
+    };
+    Run::Container(container.into())
 }
 
 /// A process runs in the project's folder, or in one relative to it. A container's folder is the image's
@@ -337,7 +344,7 @@ pub(crate) fn http_call(
     Some(HttpCall { path, port })
 }
 
-fn hooks(reader: &mut Reader<'_>, node: &Node, key: &str) -> Vec<Process> {
+fn hooks(reader: &mut Reader<'_>, node: &Node, key: &str) -> Vec<HookCommand> {
     let mut found = Vec::new();
     for hook in node.get(key).map(Node::items).unwrap_or_default() {
         for (other, value) in hook.entries().filter(|(name, _)| *name != "command") {
@@ -349,7 +356,9 @@ fn hooks(reader: &mut Reader<'_>, node: &Node, key: &str) -> Vec<Process> {
         }
         let command = hook.get("command").filter(|command| command.list().is_some());
         match command {
-            Some(command) => found.extend(reader.command(&format!("{key}.command"), command)),
+            Some(command) => {
+                found.extend(reader.command(&format!("{key}.command"), command).map(HookCommand::from))
+            }
             None => {
                 reader.lack(hook.key, format!("{key} has an entry without a command"), "add command: […]")
             }
@@ -358,23 +367,53 @@ fn hooks(reader: &mut Reader<'_>, node: &Node, key: &str) -> Vec<Process> {
     found
 }
 
-fn volumes(node: &Node, root: &Node) -> Vec<Volume> {
-    let resolved = |kind: &str, source: &str| match kind {
-        "volume" => {
-            root.at(&["volumes", source]).and_then(|volume| volume.get_str("name")).unwrap_or(source).into()
-        }
-        _ => source.to_string(),
+fn mounts(node: &Node, root: &Node) -> Vec<Mount> {
+    let text = |node: &Node, key: &str| node.get_str(key).map(str::to_string);
+    let truth =
+        |node: &Node, path: &[&str]| matches!(node.at(path).map(|node| &node.value), Some(Value::Bool(true)));
+    let source = |node: &Node| match node.get_str("type") {
+        Some("bind") => MountSource::Bind {
+            path: text(node, "source").unwrap_or_default(),
+            create_host_path: truth(node, &["bind", "create_host_path"]),
+            propagation: node.at(&["bind", "propagation"]).and_then(Node::scalar),
+            selinux: node.at(&["bind", "selinux"]).and_then(Node::scalar),
+            recursive: node.at(&["bind", "recursive"]).and_then(Node::scalar),
+        },
+        Some("tmpfs") => MountSource::Tmpfs {
+            size: node.at(&["tmpfs", "size"]).and_then(Node::scalar).and_then(|size| size.parse().ok()),
+            mode: node.at(&["tmpfs", "mode"]).and_then(Node::scalar).and_then(|mode| mode.parse().ok()),
+        },
+        Some("image") => MountSource::Image {
+            image: text(node, "source").unwrap_or_default(),
+            subpath: node.at(&["image", "subpath"]).and_then(Node::scalar),
+        },
+        _ => MountSource::Volume {
+            volume: text(node, "source").map(|key| volume(root, key)),
+            nocopy: truth(node, &["volume", "nocopy"]),
+            subpath: node.at(&["volume", "subpath"]).and_then(Node::scalar),
+            labels: texts(node.at(&["volume", "labels"])),
+        },
     };
-    let volume = |node: &Node| {
-        let kind = node.get_str("type").unwrap_or("volume").to_string();
-        Volume {
-            source: node.get_str("source").map(|source| resolved(&kind, source)),
-            target: node.get_str("target").unwrap_or_default().to_string(),
-            read_only: node.get("read_only").is_some(),
-            kind,
-        }
+    let mount = |node: &Node| Mount {
+        source: source(node),
+        target: text(node, "target").unwrap_or_default(),
+        read_only: truth(node, &["read_only"]),
     };
-    node.get("volumes").map(Node::items).unwrap_or_default().iter().map(volume).collect()
+    node.get("volumes").map(Node::items).unwrap_or_default().iter().map(mount).collect()
+}
+
+/// The top-level volume of this key.
+fn volume(root: &Node, key: String) -> Volume {
+    let written = root.at(&["volumes", &key]);
+    let text = |name: &str| written.and_then(|volume| volume.get(name)).and_then(Node::scalar);
+    Volume {
+        name: text("name").unwrap_or_else(|| key.clone()),
+        external: text("external").as_deref() == Some("true"),
+        driver: text("driver"),
+        driver_options: texts(written.and_then(|volume| volume.get("driver_opts"))),
+        labels: texts(written.and_then(|volume| volume.get("labels"))),
+        key,
+    }
 }
 
 /// Env files, and configs and secrets that say their content themselves.

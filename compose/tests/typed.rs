@@ -2,7 +2,7 @@
 
 use naru_compose::{Diagnostic, Loaded, Options, Unsupported, load_texts};
 use naru_model::{
-    Action, AtLimit, Check, FailureAction, HttpCall, Mode, Order, Process, Protocol, QuietCall,
+    Action, AtLimit, Check, Container, FailureAction, HttpCall, Mode, Order, Process, Protocol, QuietCall,
     RestartPolicy, Run, Service, Span, Strategy,
 };
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
 #[test]
 fn a_file_that_says_nothing_gets_the_safe_defaults() {
     let web = service("");
-    assert_eq!(web.template.run, Run::Container { image: "web:1".into(), entrypoint: None, command: None });
+    assert_eq!(web.template.run, Run::Container(Container::of("web:1").into()));
     assert_eq!((web.mode, web.replicas, web.singleton), (Mode::Replicated, 1, false));
     assert_eq!((web.template.stop_signal.as_str(), web.template.stop_grace), ("SIGTERM", Span::secs(10)));
     let restart = &web.template.restart;
@@ -159,13 +159,18 @@ fn work_and_rollout_as_written() {
         (Some(500), Some(512 << 20), Some(100))
     );
     assert_eq!((resources.reserved_cpus_milli, resources.reserved_memory), (Some(250), Some(64 << 20)));
-    assert_eq!(api.template.post_start[0].command, ["./warm"]);
+    assert_eq!(api.template.post_start[0].process.command, ["./warm"]);
     assert_eq!(api.template.labels["tier"], "");
     let engine = &loaded.stack.services[&"engine".into()];
     assert_eq!(engine.template.environment["LEVEL"], "debug");
     assert_eq!(engine.template.environment["MODE"], "420");
     assert!(!engine.template.environment.contains_key("EMPTY"));
-    assert_eq!(engine.template.volumes[0].source.as_deref(), Some("whole_data"));
+    assert_eq!(
+        engine.template.run.container().expect("it is one").mounts[0]
+            .volume()
+            .map(|volume| volume.name.as_str()),
+        Some("whole_data")
+    );
     assert!(!loaded.stack.services.contains_key(&"once".into()), "its profile is not active");
     assert!(
         warnings(&loaded).iter().any(|said| said.contains("0644 is a number in YAML, and gives \"420\""))

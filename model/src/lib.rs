@@ -3,6 +3,8 @@
 //! Depends on nothing of Naru. Every type is plain data with a serde form, which is at once the store's
 //! record, the API's body and the simulation's state, so that there is one tree of types and no conversions.
 
+mod build;
+mod container;
 mod count;
 mod id;
 mod instance;
@@ -21,6 +23,12 @@ mod time;
 mod traffic;
 mod view;
 
+pub use build::Build;
+pub use container::{
+    AddressPool, Attachment, Connection, Container, ContentFile, ContentId, ContentKind, Device,
+    DeviceRequest, Dns, EnginePort, ExtraHost, Hardware, ImageHealth, Limits, Logging, Mount, MountSource,
+    Namespace, Namespaces, Network, Prelude, PreludeRuns, Privileges, PullPolicy, Transport, Ulimit, Volume,
+};
 pub use count::{Counts, Durations, InProgress};
 pub use id::{EdgeId, Generation, InstanceId, NodeId, OperationId, ReleaseNo, ServiceName, StackName};
 pub use instance::{Desired, DesiredInstance, Exit, InstanceStatus, Intent, Phase};
@@ -41,9 +49,9 @@ pub use snapshot::{
     RuleSnapshot, RuleTally,
 };
 pub use spec::{
-    Action, AtLimit, CanaryStep, Check, Condition, Dependency, FailureAction, Health, HttpCall, Mode, Order,
-    Port, Process, QuietCall, Resources, Restart, RestartPolicy, Rollout, Run, Service, Stack, Strategy,
-    TargetPort, Template, UpdateConfig, Volume, WorkPolicy, ips_overlap,
+    Action, AtLimit, CanaryStep, Check, Condition, Dependency, FailureAction, Health, HookCommand, HttpCall,
+    Mode, Order, Port, Process, QuietCall, Resources, Restart, RestartPolicy, Rollout, Run, Service, Stack,
+    Strategy, TargetPort, Template, UpdateConfig, WorkPolicy, ips_overlap,
 };
 pub use time::{Span, Time};
 pub use traffic::{

@@ -4,10 +4,14 @@
 //! changes, instances are replaced. The rest says how many there are, who reaches them and how they are
 //! replaced: a change of it touches no instance.
 
-use crate::{Policy, Protocol, Published, ServiceName, Span, StackListener, StackName, StackRoute};
+use crate::{
+    Build, Container, Policy, Protocol, Published, PullPolicy, ServiceName, Span, StackListener, StackName,
+    StackRoute,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::ops::Not;
 use utoipa::ToSchema;
 
 /// What one Compose file, after merge, describes.
@@ -32,6 +36,9 @@ pub struct Stack {
 pub struct Service {
     /// What each instance is made from.
     pub template: Template,
+    /// How its image is made; `None`: it is fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<Build>,
     /// Whether `replicas` counts for the whole stack or for each node.
     pub mode: Mode,
     /// How many instances there are to be.
@@ -72,9 +79,9 @@ pub struct Template {
     pub run: Run,
     /// The whole environment that the file gives it.
     pub environment: BTreeMap<String, String>,
-    /// Absolute.
+    /// Absolute. Empty: a container's is as its image has it.
     pub working_dir: String,
-    /// A user's name or number, with `:GROUP` perhaps. `None`: as the agent.
+    /// A user's name or number, with `:GROUP` perhaps. `None`: as the agent; of a container, as its image has it.
     pub user: Option<String>,
     /// Ports that it listens on, in the file's terms. The first is `PORT`.
     pub targets: Vec<TargetPort>,
@@ -83,7 +90,7 @@ pub struct Template {
     pub health: Option<Health>,
     /// What follows when it ends by itself.
     pub restart: Restart,
-    /// A signal's name (`SIGTERM`, `TERM`) or number.
+    /// A signal's name (`SIGTERM`, `TERM`) or number. Empty: a container's is as its image has it.
     pub stop_signal: String,
     /// How long a stop signal may be ignored by an idle instance before SIGKILL.
     pub stop_grace: Span,
@@ -94,11 +101,9 @@ pub struct Template {
     /// How Naru tells it to take no new work.
     pub quiet: Option<QuietCall>,
     /// Run in the instance's surroundings after it started, before it counts as ready.
-    pub post_start: Vec<Process>,
+    pub post_start: Vec<HookCommand>,
     /// Run before the stop signal.
-    pub pre_stop: Vec<Process>,
-    /// What it mounts.
-    pub volumes: Vec<Volume>,
+    pub pre_stop: Vec<HookCommand>,
     /// Labels, as given.
     pub labels: BTreeMap<String, String>,
     /// The digest of the content of files that it reads at start (secrets, configs, env files).
@@ -107,9 +112,13 @@ pub struct Template {
 
 impl Template {
     /// A digest of the template: two instances with the same are interchangeable. 16 hex digits of the
-    /// SHA-256 of its JSON form.
+    /// SHA-256 of its JSON form, without how an image is fetched.
     pub fn fingerprint(&self) -> String {
-        let json = serde_json::to_vec(self).expect("a template has only text keys");
+        let mut told = self.clone();
+        if let Run::Container(container) = &mut told.run {
+            container.pull = PullPolicy::default();
+        }
+        let json = serde_json::to_vec(&told).expect("a template has only text keys");
         Sha256::digest(json)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -121,14 +130,17 @@ pub enum Run {
     /// `x-naru.process`.
     Process(Process),
     /// `image`.
-    Container {
-        /// The image's reference.
-        image: String,
-        /// Instead of the image's entrypoint.
-        entrypoint: Option<Vec<String>>,
-        /// Instead of the image's command.
-        command: Option<Vec<String>>,
-    },
+    Container(Box<Container>),
+}
+
+impl Run {
+    /// What a container is made from; `None`: it is a process.
+    pub fn container(&self) -> Option<&Container> {
+        match self {
+            Run::Container(container) => Some(container),
+            Run::Process(_) => None,
+        }
+    }
 }
 
 /// A command on the host, without a shell.
@@ -137,6 +149,32 @@ pub struct Process {
     /// Program and arguments. `$NAME` and `${NAME}` in them are replaced from the instance's environment
     /// when it starts (`PORT`, `NARU_PORT_<target>`, `NARU_URL_<SERVICE>`, what the file gives).
     pub command: Vec<String>,
+}
+
+/// A command that is run in an instance's surroundings at some point of its life.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HookCommand {
+    /// What is run.
+    #[serde(flatten)]
+    pub process: Process,
+    /// In a container: as whom; `None`: as the instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// In a container: where; `None`: where the instance runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// In a container: variables beside the instance's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// In a container: whether it may do all that the host's root may.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub privileged: bool,
+}
+
+impl From<Process> for HookCommand {
+    fn from(process: Process) -> HookCommand {
+        HookCommand { process, ..HookCommand::default() }
+    }
 }
 
 /// A port that an instance listens on.
@@ -268,19 +306,6 @@ pub struct Resources {
     pub reserved_cpus_milli: Option<u64>,
     /// Bytes to set aside.
     pub reserved_memory: Option<u64>,
-}
-
-/// A mount of an instance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Volume {
-    /// `volume`, `bind` or `tmpfs`.
-    pub kind: String,
-    /// The volume's name or the host's path.
-    pub source: Option<String>,
-    /// Where it is mounted.
-    pub target: String,
-    /// Whether it may not be written.
-    pub read_only: bool,
 }
 
 /// A service that must have come so far before another starts.

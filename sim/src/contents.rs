@@ -223,6 +223,7 @@ fn policies(kind: Kind, number: u16, dice: &mut Dice) -> Service {
         keep: Span(rollout.healthy_within.0 * 4),
     });
     Service {
+        build: None,
         template,
         mode: Mode::Replicated,
         replicas,
@@ -276,8 +277,7 @@ fn template(kind: Kind, dice: &mut Dice) -> Template {
         busy,
         quiet: quiet.then(|| QuietCall::Call(Action::Http(call("/drain")))),
         post_start: vec![],
-        pre_stop: if dice.hits(100) { vec![Process { command: vec!["bye".into()] }] } else { vec![] },
-        volumes: vec![],
+        pre_stop: if dice.hits(100) { vec![Process { command: vec!["bye".into()] }.into()] } else { vec![] },
         labels: BTreeMap::new(),
         content_digest: None,
     }

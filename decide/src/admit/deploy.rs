@@ -124,7 +124,7 @@ impl Admission<'_> {
 
 /// This version runs host processes.
 pub(crate) fn check_runnable(stack: &Stack) -> Result<(), Refusal> {
-    let images = stack.services.iter().filter(|(_, s)| matches!(s.template.run, Run::Container { .. }));
+    let images = stack.services.iter().filter(|(_, s)| matches!(s.template.run, Run::Container(_)));
     let names: Vec<_> = images.map(|(name, _)| name.as_str()).collect();
     if names.is_empty() {
         return Ok(());

@@ -1,7 +1,7 @@
 //! What goes into the machine and what comes out of it.
 
 use crate::lease::Death;
-use naru_model::{Action, Check, Exit, Intent, Process, QuietCall, Span};
+use naru_model::{Action, Check, Exit, HookCommand, Intent, QuietCall, Span};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -104,7 +104,7 @@ pub enum Effect {
         /// Which hook.
         hook: Hook,
         /// The command.
-        command: Process,
+        command: HookCommand,
     },
     /// Tell it to take no new work.
     TellQuiet {

@@ -212,7 +212,7 @@ impl Supervisor {
     }
 
     fn begin(&mut self, now: Time) {
-        if matches!(self.template().run, Run::Container { .. }) {
+        if matches!(self.template().run, Run::Container(_)) {
             let exit = Exit::NotStarted(NO_CONTAINERS.into());
             self.notes.say(Subject::Start, exit.to_string());
             self.life_mut().last_exit = Some(exit);

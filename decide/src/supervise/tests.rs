@@ -36,7 +36,6 @@ fn template() -> Template {
         quiet: None,
         post_start: vec![],
         pre_stop: vec![],
-        volumes: vec![],
         labels: BTreeMap::new(),
         content_digest: None,
     }

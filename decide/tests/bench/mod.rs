@@ -380,6 +380,7 @@ fn plain(version: &str) -> Service {
         order: Order::StartFirst,
     };
     Service {
+        build: None,
         template: Template {
             run: Run::Process(Process { command: vec!["serve".into(), version.into()] }),
             environment: BTreeMap::new(),
@@ -400,7 +401,6 @@ fn plain(version: &str) -> Service {
             quiet: None,
             post_start: vec![],
             pre_stop: vec![],
-            volumes: vec![],
             labels: BTreeMap::new(),
             content_digest: None,
         },

@@ -160,7 +160,6 @@ pub fn sh(script: &str) -> Template {
         quiet: None,
         post_start: vec![],
         pre_stop: vec![],
-        volumes: vec![],
         labels: BTreeMap::new(),
         content_digest: None,
     }

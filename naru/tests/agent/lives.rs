@@ -13,7 +13,7 @@ async fn it_is_ready_when_its_port_accepts_and_sees_its_surroundings() {
         "echo $FROM_FILE $NARU_URL_OTHER $NARU_INSTANCE $NARU_STACK $NARU_SERVICE $NARU_RELEASE \
          $NARU_PORT_8080 $NARU_WORK_URL > {seen}"
     );
-    let template = Template { post_start: vec![shell(&dump)], ..web(bench.dir.path()) };
+    let template = Template { post_start: vec![shell(&dump).into()], ..web(bench.dir.path()) };
     let began = Instant::now();
     bench.want(ID, template);
     let ready = bench.phase(Phase::Ready).await;
@@ -75,7 +75,7 @@ async fn what_cannot_be_started_says_why() {
     let exited = bench.phase(Phase::Exited).await;
     let Some(Exit::NotStarted(why)) = exited.last_exit else { panic!("{exited:?}") };
     assert!(why.contains("/no/such/program"), "{why}");
-    let run = Run::Container { image: "nginx".into(), entrypoint: None, command: None };
+    let run = Run::Container(Container::of("nginx").into());
     bench.want("shop.web.1.2", Template { run, ..sh("") });
     let id = InstanceId::from("shop.web.1.2");
     let is_over = |report: &AgentReport| report.instances.get(&id).is_some_and(|s| s.phase == Phase::Exited);
@@ -111,7 +111,7 @@ async fn a_one_shot_runs_once_and_pre_stop_comes_before_the_signal() {
     let mut bench = Bench::new().await;
     let order = bench.path("order");
     let script = format!("trap 'echo signal >> {order}; exit 0' TERM; while :; do sleep 0.05; done");
-    let pre_stop = vec![shell(&format!("echo pre_stop >> {order}"))];
+    let pre_stop = vec![shell(&format!("echo pre_stop >> {order}")).into()];
     bench.want(ID, Template { pre_stop, ..sh(&script) });
     bench.phase(Phase::Ready).await;
     bench.intend(Intent::Stop);

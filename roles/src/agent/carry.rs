@@ -170,7 +170,7 @@ async fn answer(subject: &Subject, question: Effect) -> Input {
             Input::Probed { run, seen: subject.probe(check.as_ref(), timeout).await }
         }
         Effect::RunHook { run, hook, command } => {
-            Input::HookEnded { run, hook, result: subject.command(&command, HOOK_TIMEOUT).await }
+            Input::HookEnded { run, hook, result: subject.command(&command.process, HOOK_TIMEOUT).await }
         }
         Effect::TellQuiet { run, call } => {
             Input::QuietTold { run, result: subject.tell_quiet(&call, QUIET_TIMEOUT).await }

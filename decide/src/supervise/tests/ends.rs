@@ -32,7 +32,7 @@ fn an_idle_instance_is_closed_then_signalled() {
 
 #[test]
 fn a_stop_by_itself_goes_all_the_way() {
-    let hooked = Template { pre_stop: vec![shell("deregister")], ..told() };
+    let hooked = Template { pre_stop: vec![shell("deregister").into()], ..told() };
     check_ready(
         hooked,
         "2 stop => quiet; quiet ledger; tell quiet |
@@ -163,7 +163,7 @@ fn a_slow_starter_that_answers_has_to_be_told() {
 #[test]
 fn a_cut_asks_nobody() {
     check_ready(
-        Template { pre_stop: vec![shell("x")], ..told() },
+        Template { pre_stop: vec![shell("x").into()], ..told() },
         "2 leases 3 => ready |
          3 cut => stopping; cut ledger; SIGTERM | its end, before SIGKILL at 10003
          10003 tick => stopping; kill | its end, before SIGKILL at 15003",

@@ -1,6 +1,7 @@
 //! From the start to ready, and between ready and unready.
 
 use super::*;
+use naru_model::Container;
 
 fn checked(retries: u32, start_period: Span) -> Template {
     let health = Health {
@@ -82,7 +83,7 @@ fn in_the_start_period_the_files_pace_holds_once_it_answers() {
 
 #[test]
 fn post_start_comes_before_the_first_probe() {
-    let hooked = || Template { post_start: vec![shell("migrate")], ..template() };
+    let hooked = || Template { post_start: vec![shell("migrate").into()], ..template() };
     check(
         hooked(),
         "0 begin => starting; launch 1 {} |
@@ -101,7 +102,7 @@ fn post_start_comes_before_the_first_probe() {
 
 #[test]
 fn containers_are_refused_with_what_to_do() {
-    let run = Run::Container { image: "nginx".into(), entrypoint: None, command: None };
+    let run = Run::Container(Container::of("nginx").into());
     let rig = check(Template { run, ..template() }, "0 begin => exited |");
     assert_eq!(rig.status(0).last_exit, Some(Exit::NotStarted(crate::supervise::NO_CONTAINERS.into())));
 }
