@@ -368,38 +368,43 @@ fn hooks(reader: &mut Reader<'_>, node: &Node, key: &str) -> Vec<HookCommand> {
 }
 
 fn mounts(node: &Node, root: &Node) -> Vec<Mount> {
-    let text = |node: &Node, key: &str| node.get_str(key).map(str::to_string);
-    let truth =
-        |node: &Node, path: &[&str]| matches!(node.at(path).map(|node| &node.value), Some(Value::Bool(true)));
-    let source = |node: &Node| match node.get_str("type") {
-        Some("bind") => MountSource::Bind {
-            path: text(node, "source").unwrap_or_default(),
-            create_host_path: truth(node, &["bind", "create_host_path"]),
-            propagation: node.at(&["bind", "propagation"]).and_then(Node::scalar),
-            selinux: node.at(&["bind", "selinux"]).and_then(Node::scalar),
-            recursive: node.at(&["bind", "recursive"]).and_then(Node::scalar),
-        },
-        Some("tmpfs") => MountSource::Tmpfs {
-            size: node.at(&["tmpfs", "size"]).and_then(Node::scalar).and_then(|size| size.parse().ok()),
-            mode: node.at(&["tmpfs", "mode"]).and_then(Node::scalar).and_then(|mode| mode.parse().ok()),
-        },
-        Some("image") => MountSource::Image {
-            image: text(node, "source").unwrap_or_default(),
-            subpath: node.at(&["image", "subpath"]).and_then(Node::scalar),
-        },
-        _ => MountSource::Volume {
-            volume: text(node, "source").map(|key| volume(root, key)),
-            nocopy: truth(node, &["volume", "nocopy"]),
-            subpath: node.at(&["volume", "subpath"]).and_then(Node::scalar),
-            labels: texts(node.at(&["volume", "labels"])),
-        },
-    };
     let mount = |node: &Node| Mount {
-        source: source(node),
-        target: text(node, "target").unwrap_or_default(),
-        read_only: truth(node, &["read_only"]),
+        source: mounted(node, root),
+        target: node.get_str("target").unwrap_or_default().to_string(),
+        read_only: is_true(node.get("read_only")),
     };
     node.get("volumes").map(Node::items).unwrap_or_default().iter().map(mount).collect()
+}
+
+fn is_true(node: Option<&Node>) -> bool {
+    matches!(node.map(|node| &node.value), Some(Value::Bool(true)))
+}
+
+fn mounted(node: &Node, root: &Node) -> MountSource {
+    let source = node.get_str("source").map(str::to_string);
+    let text = |group: &str, key: &str| node.at(&[group, key]).and_then(Node::scalar);
+    match node.get_str("type") {
+        Some("bind") => MountSource::Bind {
+            path: source.unwrap_or_default(),
+            create_host_path: is_true(node.at(&["bind", "create_host_path"])),
+            propagation: text("bind", "propagation"),
+            selinux: text("bind", "selinux"),
+            recursive: text("bind", "recursive"),
+        },
+        Some("tmpfs") => MountSource::Tmpfs {
+            size: text("tmpfs", "size").and_then(|size| size.parse().ok()),
+            mode: text("tmpfs", "mode").and_then(|mode| mode.parse().ok()),
+        },
+        Some("image") => {
+            MountSource::Image { image: source.unwrap_or_default(), subpath: text("image", "subpath") }
+        }
+        _ => MountSource::Volume {
+            volume: source.map(|key| volume(root, key)),
+            nocopy: is_true(node.at(&["volume", "nocopy"])),
+            subpath: text("volume", "subpath"),
+            labels: texts(node.at(&["volume", "labels"])),
+        },
+    }
 }
 
 /// The top-level volume of this key.

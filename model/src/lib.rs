@@ -6,9 +6,12 @@
 mod build;
 mod container;
 mod count;
+mod engine;
 mod id;
 mod instance;
 mod latency;
+mod mount;
+mod network;
 mod operation;
 mod order;
 mod phrase;
@@ -24,15 +27,14 @@ mod traffic;
 mod view;
 
 pub use build::Build;
-pub use container::{
-    AddressPool, Attachment, Connection, Container, ContentFile, ContentId, ContentKind, Device,
-    DeviceRequest, Dns, EnginePort, ExtraHost, Hardware, ImageHealth, Limits, Logging, Mount, MountSource,
-    Namespace, Namespaces, Network, Prelude, PreludeRuns, Privileges, PullPolicy, Transport, Ulimit, Volume,
-};
+pub use container::{Container, ImageHealth, Logging, Prelude, PreludeRuns, PullPolicy};
 pub use count::{Counts, Durations, InProgress};
+pub use engine::{Device, DeviceRequest, Hardware, Limits, Namespace, Namespaces, Privileges, Ulimit};
 pub use id::{EdgeId, Generation, InstanceId, NodeId, OperationId, ReleaseNo, ServiceName, StackName};
 pub use instance::{Desired, DesiredInstance, Exit, InstanceStatus, Intent, Phase};
 pub use latency::Latencies;
+pub use mount::{ContentFile, ContentId, ContentKind, Mount, MountSource, Volume};
+pub use network::{AddressPool, Attachment, Connection, Dns, EnginePort, ExtraHost, Network, Transport};
 pub use operation::{
     Ending, InstanceReceipt, LogEntry, Operation, OperationKind, OperationOutcome, OperationPhase, Receipt,
     ServiceProgress, Stage,
