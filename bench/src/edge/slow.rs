@@ -1,4 +1,8 @@
 //! Clients and instances that misbehave, and what other traffic notices of it.
+//!
+//! The other traffic comes at one pace with and without them, half of what the edge can do alone: at full load each more
+//! thing to do is a wait by itself, whoever does it. Slow clients come one after another over the time for which one
+//! is borne, as independent clients do: else all of them would send, be refused and come again in the same instant.
 
 use super::have_a_core;
 use super::peer::{Peer, Places, Running, certify, listener, missing};
@@ -21,6 +25,14 @@ const MEMORY_MB: f64 = 100.0;
 const AT_ONCE: usize = 2;
 /// Load that is not measured.
 const WARM: Duration = Duration::from_millis(500);
+/// What is measured of the edge alone, at full load.
+const FULL: Duration = Duration::from_secs(1);
+/// Of that, the pace of the others.
+const PACE: f64 = 0.5;
+/// For so long the edge bears with a head that does not end (its default): slow clients come spread over it.
+const BORNE: Duration = Duration::from_secs(10);
+/// Slow clients that come at once.
+const STEP: usize = 25;
 
 /// The measurement.
 #[derive(Args, Clone, Debug)]
@@ -112,21 +124,23 @@ impl Slow {
                 listener("http", places.http, Protocol::Http, &places.web),
             ],
         })?;
-        let others = engine.open(OTHERS, places.http, Ask::get("/b/1024"))?;
+        let pace = PACE * full_load(&mut engine, places.http)?;
+        let ask = Ask { then: Then::Rest, ..Ask::get("/b/1024") };
+        let others = engine.open(OTHERS, places.http, ask)?;
         engine.run(WARM)?;
         let memory = running.resident();
-        let without = self.others(&mut engine, others)?;
+        let without = self.others(&mut engine, others, pace)?;
         self.begin(&mut engine, trouble, places.http, bad_at)?;
-        let with = self.others(&mut engine, others)?;
+        let with = self.others(&mut engine, others, pace)?;
         let failed = engine.tally(others).failed;
         let memory = (running.resident() as f64 - memory as f64) * 1.024e-3;
         Ok(Sample { p99: [without, with], memory, failed })
     }
 
     /// The 99th percentile of the other traffic, in µs.
-    fn others(&self, engine: &mut Engine, others: Group) -> io::Result<f64> {
+    fn others(&self, engine: &mut Engine, others: Group, pace: f64) -> io::Result<f64> {
         engine.tally(others).clear();
-        engine.run(Duration::from_secs_f64(self.seconds))?;
+        engine.pace(others, pace, OTHERS, Duration::from_secs_f64(self.seconds))?;
         Ok(engine.tally(others).percentile(99.0))
     }
 
@@ -139,7 +153,12 @@ impl Slow {
     ) -> io::Result<()> {
         match trouble {
             Trouble::Slow => {
-                engine.open(self.clients, good, Ask::creeping())?;
+                let slow = engine.open(0, good, Ask::creeping())?;
+                let steps = self.clients.div_ceil(STEP);
+                for step in 0..steps {
+                    engine.join(slow, STEP.min(self.clients - step * STEP))?;
+                    engine.run(BORNE / steps as u32)?;
+                }
             }
             Trouble::Idle => {
                 engine.open(self.clients, good, Ask { then: Then::Rest, ..Ask::get("/b/1024") })?;
@@ -151,6 +170,17 @@ impl Slow {
         }
         engine.run(WARM)
     }
+}
+
+/// How many requests a second the edge does for the others alone.
+fn full_load(engine: &mut Engine, to: SocketAddr) -> io::Result<f64> {
+    let group = engine.open(OTHERS, to, Ask::get("/b/1024"))?;
+    engine.run(WARM)?;
+    engine.tally(group).clear();
+    engine.run(FULL)?;
+    let done = engine.tally(group).done;
+    engine.close(group);
+    Ok(done as f64 / FULL.as_secs_f64())
 }
 
 fn judge(report: &mut Report, what: &str, samples: &[Sample]) {
