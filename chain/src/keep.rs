@@ -2,6 +2,7 @@
 //! when it began.
 
 use crate::places::Chain;
+use crate::tables::Tables;
 use naru_home::{Home, put_file, take_file};
 use naru_model::{EdgeReport, RouteTable, Time};
 use serde::de::DeserializeOwned;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 /// The edge's folder.
 pub struct Keep {
     dir: PathBuf,
+    tables: Tables,
 }
 
 impl Keep {
@@ -20,7 +22,8 @@ impl Keep {
     /// # Errors
     /// The folder cannot be made.
     pub fn open(home: &Home) -> io::Result<Keep> {
-        Ok(Keep { dir: home.folder("edge")? })
+        let dir = home.folder("edge")?;
+        Ok(Keep { tables: Tables::new(&dir), dir })
     }
 
     /// When this life begins: now, and in any case after the one before it, even if the clock was set back,
@@ -43,7 +46,7 @@ impl Keep {
 
     /// The table that the life before this one had applied last.
     pub fn table(&self) -> Option<RouteTable> {
-        read(&self.dir.join("table.json"))
+        self.tables.read()
     }
 
     /// Keeps a table for the next life.
@@ -51,9 +54,7 @@ impl Keep {
     /// # Errors
     /// It cannot be written.
     pub async fn put_table(&self, table: RouteTable) -> io::Result<()> {
-        let path = self.dir.join("table.json");
-        let written = tokio::task::spawn_blocking(move || put_file(&path, &json(&table)));
-        written.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+        self.tables.put(table).await
     }
 
     /// Where the processes of the life that began then keep what they leave to each other.

@@ -18,6 +18,7 @@ mod links;
 mod places;
 mod seen;
 mod serve;
+mod tables;
 mod wire;
 
 pub use handover::{Succession, standing, succeed};
