@@ -1,7 +1,7 @@
 //! The whole of Naru's judgement, in pure code: no clock, no randomness, no IO, no async, no threads, no
 //! iteration order that varies. Time and everything observed are arguments.
 //!
-//! The server's side is a few judgements over one [`World`]:
+//! The server's side is here: a few judgements over one [`World`]:
 //!
 //! - [`admit`]: may this be done, and what does the store then say? ([`plan`]: the same, without doing it.)
 //! - [`reconcile`]: given records and observations, what is to be written next? It takes state, never events;
@@ -9,13 +9,12 @@
 //!   the next round, never assumed.
 //! - [`World::desired`]: what a node's agent is to have, derived from the records.
 //!
-//! The agent's side is machines: [`supervise`] for an instance, [`lease`] for its jobs.
+//! The agent's side is machines, in the crate naru-supervise.
 
 mod admit;
 mod draft;
 mod estimate;
 mod incident;
-pub mod lease;
 mod observe;
 mod plan;
 mod reconcile;
@@ -23,7 +22,6 @@ mod retire;
 mod rollout;
 mod route;
 mod stay;
-pub mod supervise;
 pub mod view;
 mod want;
 mod world;

@@ -9,12 +9,12 @@ use crate::net::{self, Message};
 use crate::sabotage::Sabotage;
 use crate::sight::Sight;
 use crate::sim::Sim;
-use naru_decide::lease::Ledger;
-use naru_decide::supervise::{Effect, Input, Memory, Supervisor};
 use naru_model::{
     AgentReport, Desired, DesiredInstance, Generation, InstanceId, InstanceStatus, NodeId, Span, Template,
     Time,
 };
+use naru_supervise::lease::Ledger;
+use naru_supervise::{Effect, Input, Memory, Supervisor};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 

@@ -5,8 +5,8 @@ use crate::host::{Death, Mood, State};
 use crate::sight::Sight;
 use crate::sim::Sim;
 use crate::work::{Call, End, Kind, Place, WorkId};
-use naru_decide::supervise::Input;
 use naru_model::{Exit, Span};
+use naru_supervise::Input;
 
 /// A request that may be repeated is begun so often.
 const TRIES: u32 = 5;

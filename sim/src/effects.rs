@@ -6,9 +6,9 @@ use crate::host::{Customs, Death, Hears, Mood, State, Tells};
 use crate::sabotage::Sabotage;
 use crate::sim::Sim;
 use crate::work::{End, Kind};
-use naru_decide::lease::{Entry, Ledger};
-use naru_decide::supervise::{Effect, Hook, Input, Probed};
 use naru_model::{Action, Check, InstanceId, Span, Time};
+use naru_supervise::lease::{Entry, Ledger};
+use naru_supervise::{Effect, Hook, Input, Probed};
 use std::collections::BTreeMap;
 
 /// A workload that asks its ledger whether to go on does so at least this often.

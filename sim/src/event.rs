@@ -4,8 +4,8 @@ use crate::net::Message;
 use crate::scenario::Blow;
 use crate::store::Answer;
 use crate::work::WorkId;
-use naru_decide::supervise::Input;
 use naru_model::{InstanceId, Time};
+use naru_supervise::Input;
 
 /// One thing that happens. A `life` counts the lives of a process of Naru: what is meant for an earlier one
 /// finds nobody.

@@ -5,8 +5,8 @@ use crate::behaviour::{Behaviour, Fate, Jobs, Term};
 use crate::event::{Event, ProcessEvent};
 use crate::ground::Ground;
 use crate::work::WorkId;
-use naru_decide::supervise::Found;
 use naru_model::{Exit, InstanceId, Span, Time};
+use naru_supervise::Found;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All processes of all nodes.

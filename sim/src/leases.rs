@@ -4,9 +4,9 @@ use crate::event::AgentEvent;
 use crate::sight::Sight;
 use crate::sim::Sim;
 use crate::work::{End, WorkId};
-use naru_decide::lease::{Beat, Entry, Ledger, Request};
-use naru_decide::supervise::Input;
 use naru_model::{InstanceId, Outcome, Span};
+use naru_supervise::Input;
+use naru_supervise::lease::{Beat, Entry, Ledger, Request};
 
 /// What a workload is told that asks for a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! A workload says that it is in the middle of a job by holding a lease: `POST $NARU_WORK_URL` takes one, `PUT`
 //! keeps it, `DELETE` ends it, `GET` tells whether to take no new work. The rules are the pure
-//! [`naru_decide::lease`]; here they meet the disk, the clock and the network:
+//! [`naru_supervise::lease`]; here they meet the disk, the clock and the network:
 //!
 //! - [`Book`] holds the ledgers of all instances. A lease that was answered for is on disk, so an agent that
 //!   is killed forgets none; the next one gives each its whole `ttl` again.

@@ -132,7 +132,7 @@ struct Lease {
 
 impl Lease {
     async fn take(url: WorkUrl, name: &str, ttl: Option<Span>) -> Result<Lease, RunError> {
-        let ttl = ttl.unwrap_or(naru_decide::lease::DEFAULT_TTL);
+        let ttl = ttl.unwrap_or(naru_supervise::lease::DEFAULT_TTL);
         let key = crate::file::token().map_err(|error| RunError::Refused(error.to_string()))?;
         let body = json!({ "name": name, "ttl": ttl.0 as f64 / 1e3 }).to_string();
         let reply = persist(|| url.call(Method::POST, "", &key, &body)).await.map_err(RunError::NoAgent)?;
@@ -225,7 +225,7 @@ fn number(status: ExitStatus) -> u8 {
 }
 
 fn shortened(name: &str) -> String {
-    let most = naru_decide::lease::MAX_NAME;
+    let most = naru_supervise::lease::MAX_NAME;
     let end = (0..=most.min(name.len())).rev().find(|&end| name.is_char_boundary(end)).unwrap_or(0);
     name[..end].into()
 }

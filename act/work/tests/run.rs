@@ -22,7 +22,7 @@ fn config(url: &str, script: &str) -> RunConfig {
 }
 
 /// Until the ledger is as wanted.
-async fn until(book: &Book, wanted: impl Fn(&naru_decide::lease::Ledger) -> bool) {
+async fn until(book: &Book, wanted: impl Fn(&naru_supervise::lease::Ledger) -> bool) {
     let mut changed = book.changed();
     changed.wait_for(|_| book.read(&instance(), &wanted)).await.unwrap();
 }

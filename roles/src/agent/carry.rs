@@ -4,9 +4,9 @@ use super::ask::Subject;
 use super::ports::{PortMap, Ports};
 use super::role::Tag;
 use super::surroundings;
-use naru_decide::supervise::{BUSY_TIMEOUT, Effect, HOOK_TIMEOUT, Input, Memory, QUIET_TIMEOUT};
 use naru_model::{InstanceId, Protocol};
 use naru_process::{Error, KeepLogs, Runtime, Signal, Started};
+use naru_supervise::{BUSY_TIMEOUT, Effect, HOOK_TIMEOUT, Input, Memory, QUIET_TIMEOUT};
 use naru_work::Book;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
@@ -186,7 +186,7 @@ async fn answer(subject: &Subject, question: Effect) -> Input {
 /// The instance could not even be asked.
 fn unanswered(question: Effect, why: String) -> Input {
     match question {
-        Effect::Probe { run, .. } => Input::Probed { run, seen: naru_decide::supervise::Probed::Failed(why) },
+        Effect::Probe { run, .. } => Input::Probed { run, seen: naru_supervise::Probed::Failed(why) },
         Effect::RunHook { run, hook, .. } => Input::HookEnded { run, hook, result: Err(why) },
         Effect::TellQuiet { run, .. } => Input::QuietTold { run, result: Err(why) },
         Effect::AskBusy { run, question, .. } => Input::BusyAnswered { run, question, answer: Err(why) },

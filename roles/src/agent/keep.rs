@@ -5,8 +5,8 @@
 //! instances with it. (Leases are another matter, and `naru-work` syncs them.)
 
 use super::AgentError;
-use naru_decide::supervise::Memory;
 use naru_model::{Generation, InstanceId, Time};
+use naru_supervise::Memory;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};

@@ -1,7 +1,7 @@
 //! The agent: Naru's process on a node, which has the instances that it is told to have.
 //!
 //! One loop drains effects, and decides nothing: what is to be done with an instance is
-//! [`naru_decide::supervise`]'s to say, what a lease means is [`naru_decide::lease`]'s. Here an order of the server
+//! [`naru_supervise`]'s to say, what a lease means is [`naru_supervise::lease`]'s. Here an order of the server
 //! ([`Desired`]), the end of a process, an answer of a probe or a change of a ledger becomes an input of the
 //! instance's machine; its memory is written down; its effects are carried out; and what can be seen from
 //! outside is reported, whole, at each change.

@@ -1,9 +1,9 @@
 //! What an instance, and a command run beside it, is started with.
 
 use super::ports::PortMap;
-use naru_decide::supervise::Memory;
 use naru_model::{Process, Run};
 use naru_process::{Launch, LogLimits, expand};
+use naru_supervise::Memory;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 pub(super) fn launch(memory: &Memory, ports: &PortMap, work_url: &str) -> Result<Launch, String> {
     let desired = &memory.desired;
     let Run::Process(process) = &desired.template.run else {
-        return Err(naru_decide::supervise::NO_CONTAINERS.into());
+        return Err(naru_supervise::NO_CONTAINERS.into());
     };
     let mut launch = Launch {
         argv: vec![],

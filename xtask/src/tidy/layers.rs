@@ -6,8 +6,8 @@ use super::{Finding, Tree};
 
 /// What of Naru a crate may depend on, tests included. A crate that is not here has to be added, with thought.
 ///
-/// `model` and `decide` know nothing of `act`; the parts of `act` do not know each other. `decide` is pure,
-/// so the part that needs a judgement at its own side of a wire (the work ledger) may use it. The edge is too large for one
+/// `model`, `decide` and `supervise` know nothing of `act`; the parts of `act` do not know each other. What decides is
+/// pure, so the part that needs a judgement at its own side of a wire (the work ledger) may use it. The edge is too large for one
 /// crate: what it answers by itself knows nothing of it.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
@@ -15,11 +15,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("compose", &["model", "yaml", "routing"]),
     ("routing", &["model", "yaml", "traffic"]),
     ("decide", &["model"]),
+    ("supervise", &["model"]),
     ("wire", &["model"]),
     ("traffic", &["model"]),
     ("act/store", &[]),
     ("act/process", &["model"]),
-    ("act/work", &["model", "decide"]),
+    ("act/work", &["model", "supervise"]),
     ("act/answers", &["model", "wire"]),
     ("act/carry", &["wire"]),
     ("act/http2", &["wire", "act/carry"]),
@@ -33,7 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("act/api", &["model"]),
     ("act/home", &["model"]),
     ("chain", &["model", "act/edge", "act/api", "act/home"]),
-    ("sim", &["model", "decide"]),
+    ("sim", &["model", "decide", "supervise"]),
     ("demo", &["model"]),
     (
         "roles",
@@ -41,6 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "model",
             "compose",
             "decide",
+            "supervise",
             "act/store",
             "act/process",
             "act/work",
@@ -63,6 +65,7 @@ const EVERYTHING_BELOW: &[&str] = &[
     "routing",
     "compose",
     "decide",
+    "supervise",
     "wire",
     "traffic",
     "act/store",
@@ -84,7 +87,7 @@ const EVERYTHING_BELOW: &[&str] = &[
 ];
 
 /// The crates whose sources have no clock, chance, input or output, threads, or order that varies.
-const PURE: &[&str] = &["model", "decide", "wire", "traffic", "sim"];
+const PURE: &[&str] = &["model", "decide", "supervise", "wire", "traffic", "sim"];
 
 /// Libraries that pure crates may use: plain data and its forms, nothing that runs.
 const PURE_LIBRARIES: &[&str] = &["httparse", "memchr", "serde", "serde_json", "sha2", "thiserror", "utoipa"];

@@ -104,5 +104,5 @@ fn post_start_comes_before_the_first_probe() {
 fn containers_are_refused_with_what_to_do() {
     let run = Run::Container(Container::of("nginx").into());
     let rig = check(Template { run, ..template() }, "0 begin => exited |");
-    assert_eq!(rig.status(0).last_exit, Some(Exit::NotStarted(crate::supervise::NO_CONTAINERS.into())));
+    assert_eq!(rig.status(0).last_exit, Some(Exit::NotStarted(crate::NO_CONTAINERS.into())));
 }

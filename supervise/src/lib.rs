@@ -1,3 +1,5 @@
+//! What an agent decides, in pure code: a machine for each instance, and a [`lease`] ledger for its jobs.
+//!
 //! One instance on its node: started, probed, told to be quiet, stopped once it has no job, started again when it fails.
 //!
 //! A pure machine with three verbs: [`Supervisor::input`] takes what was seen, [`Supervisor::effect`] yields what
@@ -15,6 +17,7 @@
 
 mod effect;
 mod ending;
+pub mod lease;
 mod life;
 mod machine;
 mod notes;
