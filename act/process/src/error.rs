@@ -19,10 +19,8 @@ pub enum Error {
     )]
     Survives(InstanceId),
     /// The name is not fit for a folder.
-    #[error(
-        "{0:?} is no instance id: letters, digits, '.', '_' and '-', at most 200, not beginning with '.'"
-    )]
-    BadId(String),
+    #[error(transparent)]
+    BadId(#[from] naru_logs::BadId),
     /// The command could not be started.
     #[error("{0}")]
     Command(String),

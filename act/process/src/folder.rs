@@ -13,11 +13,12 @@
 //!
 //! Every record names its run; one of an older run counts for nothing.
 
+use crate::Launch;
 use crate::error::{Doing, Error};
 use crate::pid::ProcessRef;
 use crate::runtime::RunNo;
 use crate::user::Identity;
-use crate::{Launch, LogLimits};
+use naru_logs::LogLimits;
 use naru_model::{Exit, InstanceId, Resources, Time};
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
@@ -37,11 +38,8 @@ const EXIT: &str = "exit";
 const EXIT_SPARE: &str = "exit.spare";
 const LOCK: &str = "lock";
 pub(crate) const SHIM_ERRORS: &str = "shim.err";
-pub(crate) const LOG: &str = "log";
 /// One block: an exit record is at most a sentence.
 const EXIT_BYTES: usize = 4096;
-/// File systems take 255; a record's temporary name and a cgroup's name add to it.
-const MAX_ID: usize = 200;
 
 /// What the present run was started with.
 #[derive(Debug, Serialize, Deserialize)]
@@ -116,11 +114,7 @@ impl Folder {
     }
 
     pub(crate) fn of(dir: &Path, id: &InstanceId) -> Result<Folder, Error> {
-        let text = id.as_str();
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let good =
-            !text.is_empty() && text.len() <= MAX_ID && !text.starts_with('.') && text.chars().all(fits);
-        good.then(|| Folder { path: dir.join(text) }).ok_or_else(|| Error::BadId(text.to_owned()))
+        Ok(Folder { path: naru_logs::folder_of(dir, id)? })
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -5,6 +5,7 @@
 //! open files, not its signal dispositions.
 
 use crate::user::{Identity, UserError};
+use naru_logs::LogLimits;
 use naru_model::Resources;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,22 +34,6 @@ pub struct Launch {
     pub resources: Resources,
     /// How much of its output is kept.
     pub log: LogLimits,
-}
-
-/// How much of an instance's output is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLimits {
-    /// A file that has reached this size, in bytes, is closed and the next one begun.
-    pub file_bytes: u64,
-    /// So many files are kept, the one being written included; at least 1.
-    pub files: u32,
-}
-
-impl Default for LogLimits {
-    /// 3 files of 10 MiB: hours of a talkative service, and 30 GiB for a thousand instances at the worst.
-    fn default() -> Self {
-        LogLimits { file_bytes: 10 << 20, files: 3 }
-    }
 }
 
 impl Launch {

@@ -31,12 +31,11 @@ mod sweep;
 mod user;
 mod watch;
 
-pub mod logs;
 pub mod signal;
 
 pub use error::{Error, StartError};
 pub use expand::{ExpandError, expand};
-pub use launch::{Launch, LogLimits};
+pub use launch::Launch;
 pub use runtime::{
     Adopted, AdoptedState, Ended, Events, ExecEnd, ExecOutput, KeepLogs, RunNo, Runtime, Started,
 };

@@ -3,7 +3,7 @@
 use crate::adopt::{Found, FoundState, scan};
 use crate::error::Doing;
 use crate::exec::exec;
-use crate::folder::{Durable, Folder, LOG, METADATA, StateRecord, make_private_dir};
+use crate::folder::{Durable, Folder, METADATA, StateRecord, make_private_dir};
 use crate::pid::{Sent, send};
 use crate::start::start;
 use crate::sweep::Left;
@@ -272,7 +272,7 @@ impl Runtime {
         blocking(move || folder.write(METADATA, &metadata, Durable::No)).await?
     }
 
-    /// The folder that [`crate::logs::LogReader`] reads.
+    /// The folder that [`naru_logs::LogReader`] reads.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
     }
@@ -315,8 +315,7 @@ fn remove(folder: &Folder, id: &InstanceId, logs: KeepLogs) -> Result<(), Error>
     if folder.state_of(folder.last_run()).is_some_and(|state| state.is_alive()) {
         return Err(Error::StillRunning(id.clone()));
     }
-    let is_log = |name: &str| name == LOG || name.strip_prefix(LOG).is_some_and(|rest| rest.starts_with('.'));
-    let removed = folder.remove(|name| logs == KeepLogs::Keep && is_log(name));
+    let removed = folder.remove(|name| logs == KeepLogs::Keep && naru_logs::is_log(name));
     drop(lock);
     removed
 }

@@ -3,9 +3,9 @@
 mod bench;
 
 use bench::{Bench, Steps, bench, bench_in, id, is_root, sh};
+use naru_logs::{From, LogLimits, LogReader, Stream};
 use naru_model::Exit;
-use naru_process::logs::{From, LogReader, Stream};
-use naru_process::{Launch, LogLimits};
+use naru_process::Launch;
 use std::path::PathBuf;
 use std::process::Command;
 

@@ -1,8 +1,9 @@
 //! What an instance, and a command run beside it, is started with.
 
 use super::ports::PortMap;
+use naru_logs::LogLimits;
 use naru_model::{Process, Run};
-use naru_process::{Launch, LogLimits, expand};
+use naru_process::{Launch, expand};
 use naru_supervise::Memory;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

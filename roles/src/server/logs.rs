@@ -2,8 +2,8 @@
 
 use futures_util::stream;
 use naru_api::{Ground, LogLine, LogQuery, LogSource, LogStream, Refused};
+use naru_logs::{From, LogReader, Stream};
 use naru_model::{InstanceId, ServiceName};
-use naru_process::logs::{From, LogReader, Stream};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::PathBuf;
@@ -49,7 +49,7 @@ struct Reader {
     service: ServiceName,
     log: LogReader,
     /// Read, and not handed out yet: one line at most.
-    head: VecDeque<naru_process::logs::LogLine>,
+    head: VecDeque<naru_logs::LogLine>,
 }
 
 impl Logs {

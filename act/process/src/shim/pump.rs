@@ -3,7 +3,7 @@
 use super::plumbing::ChildSignals;
 use super::reap::reap;
 use crate::folder::now;
-use crate::logs::{Lines, Queue, Stream};
+use naru_logs::{Lines, Queue, Stream};
 use naru_model::Exit;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;

@@ -6,8 +6,8 @@ use super::pump::Pump;
 use super::reap::{Children, become_subreaper, kill_descendants};
 use crate::cgroup::{self, Removed};
 use crate::folder::{ExitRecord, Folder, LAUNCH, LaunchRecord, STATE, StateRecord, now};
-use crate::logs::{Log, Queue};
 use crate::pid::{ProcessRef, boot_id};
+use naru_logs::{Log, Queue};
 use naru_model::Exit;
 use rustix::fd::OwnedFd;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -118,7 +118,7 @@ fn tell(mut report: File, what: &Report) -> ExitCode {
 fn start(folder: &Folder, launch: &LaunchRecord, signals: &ChildSignals) -> Result<Running, Fault> {
     let own = |error: io::Error| Fault::Own(format!("the shim of {}: {error}", folder.path().display()));
     folder.reserve_exit().map_err(|error| Fault::Own(error.to_string()))?;
-    let log = Log::open(folder, launch.log).map_err(own)?;
+    let log = Log::open(folder.path(), launch.log).map_err(own)?;
     let (out_read, stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| own(error.into()))?;
     let (err_read, stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| own(error.into()))?;
     let groups = cgroup::prepare(&group_name(folder), &launch.resources);

@@ -2,9 +2,9 @@
 
 #![allow(dead_code, reason = "each test crate uses its part")]
 
+use naru_logs::{From, LogLimits, LogReader};
 use naru_model::{Exit, InstanceId, Resources};
-use naru_process::logs::{From, LogReader};
-use naru_process::{Adopted, Ended, Events, Launch, LogLimits, Runtime};
+use naru_process::{Adopted, Ended, Events, Launch, Runtime};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! What the tests start: `shim …` is a shim; `agent DIR ID SCRIPT [USER]` opens a runtime, starts
 //! `sh -c SCRIPT` and waits to be killed.
 
+use naru_logs::LogLimits;
 use naru_model::Resources;
-use naru_process::{Launch, LogLimits, Runtime, shim_main};
+use naru_process::{Launch, Runtime, shim_main};
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;

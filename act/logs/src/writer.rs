@@ -1,15 +1,32 @@
 //! The files of a log: append, rotate, and outlive a full disk.
 
 use super::line::{Extent, Stream, write_record};
-use crate::LogLimits;
-use crate::folder::{Folder, LOG, now, private};
+use crate::{LOG, now};
 use naru_model::plural;
-use std::fs::{self, File};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// How much of an instance's output is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLimits {
+    /// A file that has reached this size, in bytes, is closed and the next one begun.
+    pub file_bytes: u64,
+    /// So many files are kept, the one being written included; at least 1.
+    pub files: u32,
+}
+
+impl Default for LogLimits {
+    /// 3 files of 10 MiB: hours of a talkative service, and 30 GiB for a thousand instances at the worst.
+    fn default() -> Self {
+        LogLimits { file_bytes: 10 << 20, files: 3 }
+    }
+}
 
 /// Appends records to an instance's log.
-pub(crate) struct Log {
+pub struct Log {
     path: PathBuf,
     limits: LogLimits,
     file: File,
@@ -26,8 +43,12 @@ struct Dropped {
 }
 
 impl Log {
-    pub(crate) fn open(folder: &Folder, limits: LogLimits) -> io::Result<Log> {
-        let path = folder.file(LOG);
+    /// The log in an instance's `folder`, which is there already.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(folder: &Path, limits: LogLimits) -> io::Result<Log> {
+        let path = folder.join(LOG);
         let (file, size) = open(&path)?;
         let mut log = Log { path, limits, file, size, dropped: Dropped::default() };
         log.end_torn_record();
@@ -35,7 +56,7 @@ impl Log {
     }
 
     /// Appends whole records. What does not fit on the disk is counted and said later.
-    pub(crate) fn append(&mut self, mut records: &[u8]) {
+    pub fn append(&mut self, mut records: &[u8]) {
         if self.dropped.lines > 0 && !self.write_note() {
             return self.count(records);
         }
@@ -47,14 +68,14 @@ impl Log {
     }
 
     /// Counts records that were never handed to the disk.
-    pub(crate) fn drop_records(&mut self, lines: u64, bytes: u64, why: &str) {
+    pub fn drop_records(&mut self, lines: u64, bytes: u64, why: &str) {
         self.dropped.lines += lines;
         self.dropped.bytes += bytes;
         self.dropped.why = why.to_owned();
     }
 
     /// Says what was dropped, if anything was, once more.
-    pub(crate) fn finish(&mut self) {
+    pub fn finish(&mut self) {
         if self.dropped.lines > 0 {
             self.write_note();
         }
@@ -151,7 +172,7 @@ impl Log {
 }
 
 fn open(path: &PathBuf) -> io::Result<(File, u64)> {
-    let file = private().append(true).create(true).open(path)?;
+    let file = OpenOptions::new().mode(0o600).append(true).create(true).open(path)?;
     let size = file.metadata()?.len();
     Ok((file, size))
 }

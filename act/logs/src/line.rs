@@ -32,8 +32,10 @@ pub struct LogLine {
 
 /// Whether a record is the end of its line.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub enum Extent {
+    /// It is.
     Whole,
+    /// The line goes on in the next record.
     Part,
 }
 
@@ -70,7 +72,7 @@ impl LogLine {
 }
 
 /// Appends one record.
-pub(crate) fn write_record(out: &mut Vec<u8>, time: Time, stream: Stream, extent: Extent, text: &[u8]) {
+pub fn write_record(out: &mut Vec<u8>, time: Time, stream: Stream, extent: Extent, text: &[u8]) {
     let plus = if extent == Extent::Part { "+" } else { "" };
     // Writing to memory cannot fail.
     let _ = write!(out, "{time} {letter}{plus} ", time = time.0, letter = stream.letter());
@@ -79,18 +81,19 @@ pub(crate) fn write_record(out: &mut Vec<u8>, time: Time, stream: Stream, extent
 }
 
 /// Cuts one stream into lines.
-pub(crate) struct Lines {
+pub struct Lines {
     stream: Stream,
     partial: Vec<u8>,
 }
 
 impl Lines {
-    pub(crate) fn new(stream: Stream) -> Lines {
+    /// Of an instance's `stream`.
+    pub fn new(stream: Stream) -> Lines {
         Lines { stream, partial: Vec::new() }
     }
 
     /// Takes what was read, and appends a record for each line that it completes.
-    pub(crate) fn take(&mut self, time: Time, mut bytes: &[u8], out: &mut Vec<u8>) {
+    pub fn take(&mut self, time: Time, mut bytes: &[u8], out: &mut Vec<u8>) {
         while !bytes.is_empty() {
             let room = &bytes[..bytes.len().min(MAX_LINE - self.partial.len())];
             match room.iter().position(|&byte| byte == b'\n') {
@@ -116,7 +119,7 @@ impl Lines {
     }
 
     /// What is left at the end of the stream is a line too.
-    pub(crate) fn finish(&mut self, time: Time, out: &mut Vec<u8>) {
+    pub fn finish(&mut self, time: Time, out: &mut Vec<u8>) {
         if !self.partial.is_empty() {
             self.emit(time, Extent::Whole, &[], out);
         }

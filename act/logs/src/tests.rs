@@ -2,25 +2,25 @@
 
 use super::line::{Extent, write_record};
 use super::{From, Log, LogReader, Queue, Stream};
-use crate::LogLimits;
-use crate::folder::Folder;
+use crate::{LogLimits, folder_of};
 use naru_model::Time;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 struct Bench {
     home: tempfile::TempDir,
-    folder: Folder,
+    folder: PathBuf,
     log: Log,
 }
 
 /// A log whose files hold three records each.
 fn bench(files: u32) -> Bench {
     let home = tempfile::tempdir().unwrap();
-    let folder = Folder::of(home.path(), &"a".into()).unwrap();
-    folder.make().unwrap();
+    let folder = folder_of(home.path(), &"a".into()).unwrap();
+    std::fs::create_dir(&folder).unwrap();
     let log = Log::open(&folder, LogLimits { file_bytes: 3 * record("l1").len() as u64, files }).unwrap();
     Bench { home, folder, log }
 }
@@ -81,7 +81,7 @@ fn a_reader_that_is_overtaken_says_so() {
 #[test]
 fn half_a_record_is_not_read_until_it_is_whole() {
     let bench = bench(3);
-    let path = bench.folder.file("log");
+    let path = bench.folder.join("log");
     let mut reader = bench.reader(From::Start);
     std::fs::write(&path, "1 o on").unwrap();
     assert_eq!(rest(&mut reader), "");
@@ -94,7 +94,7 @@ fn one_file_is_begun_anew_and_a_record_cut_by_a_crash_is_ended() {
     let mut bench = bench(1);
     bench.write(1..=4);
     assert_eq!(rest(&mut bench.reader(From::Start)), "l4");
-    std::fs::write(bench.folder.file("log"), "1763890123456 o cut").unwrap();
+    std::fs::write(bench.folder.join("log"), "1763890123456 o cut").unwrap();
     let mut log = Log::open(&bench.folder, LogLimits::default()).unwrap();
     log.append(&record("next"));
     assert_eq!(rest(&mut bench.reader(From::Start)), "cut next");
@@ -104,9 +104,9 @@ fn one_file_is_begun_anew_and_a_record_cut_by_a_crash_is_ended() {
 #[test]
 fn a_stuck_disk_drops_lines_after_a_second_and_recovers() {
     let home = tempfile::tempdir().unwrap();
-    let folder = Folder::of(home.path(), &"a".into()).unwrap();
-    folder.make().unwrap();
-    let path = folder.file("log");
+    let folder = folder_of(home.path(), &"a".into()).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    let path = folder.join("log");
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     let disk = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
     let mut queue = Queue::start(Log::open(&folder, LogLimits::default()).unwrap()).unwrap();

@@ -13,7 +13,7 @@ const STUCK: Duration = Duration::from_secs(1);
 const STACK: usize = 64 << 10;
 
 /// The way into a log.
-pub(crate) struct Queue {
+pub struct Queue {
     shared: Arc<Shared>,
     /// Set while the disk is stuck, so that only the first push waits.
     stuck: bool,
@@ -36,7 +36,11 @@ struct Inner {
 }
 
 impl Queue {
-    pub(crate) fn start(log: Log) -> io::Result<Queue> {
+    /// Starts the thread that writes to `log`.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(log: Log) -> io::Result<Queue> {
         let shared = Arc::new(Shared { inner: Mutex::default(), changed: Condvar::new() });
         let theirs = shared.clone();
         std::thread::Builder::new()
@@ -47,7 +51,7 @@ impl Queue {
     }
 
     /// Hands over whole records. Waits while the queue is full and the disk moves.
-    pub(crate) fn push(&mut self, records: &[u8]) {
+    pub fn push(&mut self, records: &[u8]) {
         if records.is_empty() {
             return;
         }
@@ -66,7 +70,7 @@ impl Queue {
     }
 
     /// Waits until all is written, or the disk is stuck.
-    pub(crate) fn finish(&mut self) {
+    pub fn finish(&mut self) {
         self.shared.lock().is_closed = true;
         self.shared.changed.notify_all();
         drop(self.shared.wait_until(|inner| inner.is_done, STUCK));

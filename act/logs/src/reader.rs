@@ -5,7 +5,7 @@
 //! reader is slower than the rotation), it goes on with the oldest that is left and says so.
 
 use super::line::{LogLine, Stream};
-use crate::folder::{Folder, LOG, now};
+use crate::{LOG, folder_of, now};
 use naru_model::InstanceId;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -51,8 +51,8 @@ impl LogReader {
     /// The id is none, or the log cannot be read.
     pub fn open(dir: &Path, id: &InstanceId, from: From) -> io::Result<LogReader> {
         let folder =
-            Folder::of(dir, id).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let mut reader = LogReader { path: folder.file(LOG), open: None, partial: Vec::new() };
+            folder_of(dir, id).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let mut reader = LogReader { path: folder.join(LOG), open: None, partial: Vec::new() };
         reader.open = match from {
             From::Start => reader.oldest()?,
             From::Tail(count) => reader.last_lines(count)?,
