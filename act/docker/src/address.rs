@@ -32,7 +32,8 @@ pub(crate) async fn host_address(engine: &Found, home: &str, name: &str) -> Resu
     let others = engine.ask(listed, || "list networks".into()).await?;
     let mut taken = routes();
     taken.extend(others.iter().flat_map(subnets));
-    let free = POOL.parts(BITS, start(home, name)).filter(|part| !taken.iter().any(|one| one.overlaps(*part)));
+    let free =
+        POOL.parts(BITS, start(home, name)).filter(|part| !taken.iter().any(|one| one.overlaps(*part)));
     let mut refused = Error::Unstartable(format!("no network is free in {POOL} for an address of this host"));
     for subnet in free.take(TRIES) {
         match make(engine, home, name, subnet).await {
@@ -45,10 +46,7 @@ pub(crate) async fn host_address(engine: &Found, home: &str, name: &str) -> Resu
 }
 
 /// All addresses of this home, by name.
-pub(crate) async fn host_addresses(
-    engine: &Found,
-    home: &str,
-) -> Result<BTreeMap<String, Ipv4Addr>, Error> {
+pub(crate) async fn host_addresses(engine: &Found, home: &str) -> Result<BTreeMap<String, Ipv4Addr>, Error> {
     let labels = vec![format!("{HOME}={home}"), NAME.to_owned()];
     let filters = HashMap::from([("label", labels)]);
     let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
@@ -105,9 +103,9 @@ fn subnets(network: &Network) -> Vec<Subnet> {
 
 /// Where the search begins: spread, so that two homes of one machine seldom try the same.
 fn start(home: &str, name: &str) -> u32 {
-    home.bytes().chain(name.bytes()).fold(2_166_136_261, |hash: u32, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(16_777_619)
-    })
+    home.bytes()
+        .chain(name.bytes())
+        .fold(2_166_136_261, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619))
 }
 
 fn check(engine: &Found, name: &str, address: Ipv4Addr) -> Result<Ipv4Addr, Error> {

@@ -107,10 +107,10 @@ fn host_config(
     let container = &launch.container;
     let mut all_mounts = mounts(launch);
     all_mounts.extend(settled.files.iter().cloned());
-    let logging = container.logging.as_ref().map(|logging| HostConfigLogConfig {
-        typ: logging.driver.clone(),
-        config: map(&logging.options),
-    });
+    let logging = container
+        .logging
+        .as_ref()
+        .map(|logging| HostConfigLogConfig { typ: logging.driver.clone(), config: map(&logging.options) });
     let mut config = HostConfig {
         network_mode: Some(settled.joined.mode.clone()),
         port_bindings: Some(bindings),

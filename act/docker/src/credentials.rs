@@ -83,7 +83,8 @@ fn places() -> Vec<PathBuf> {
 
 impl Settings {
     async fn find(&self, registry: &str) -> Option<DockerCredentials> {
-        let names = if registry == "docker.io" { vec![HUB, "index.docker.io", "docker.io"] } else { vec![registry] };
+        let names =
+            if registry == "docker.io" { vec![HUB, "index.docker.io", "docker.io"] } else { vec![registry] };
         for name in names {
             if let Some(helper) = self.helpers.get(name).or(self.store.as_ref()) {
                 match ask_helper(helper, name).await {
@@ -155,7 +156,8 @@ async fn ask_helper(helper: &str, server: &str) -> Result<Option<DockerCredentia
     if !output.status.success() {
         return Ok(None);
     }
-    let answer: Answer = serde_json::from_slice(&output.stdout).map_err(|_| "its answer is not understood")?;
+    let answer: Answer =
+        serde_json::from_slice(&output.stdout).map_err(|_| "its answer is not understood")?;
     let server = Some(server.to_owned());
     let empty = DockerCredentials { serveraddress: server, ..DockerCredentials::default() };
     Ok(Some(if answer.username == "<token>" {

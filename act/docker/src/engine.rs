@@ -153,11 +153,12 @@ async fn greet(socket: &Path) -> Result<Found, String> {
     if !socket.exists() {
         return Err("is not there".into());
     }
-    let said = |error: bollard::errors::Error| match Err::<(), _>(error).doing(socket, || "its version".into()) {
-        Err(Error::Away { why, .. }) => why,
-        Err(other) => other.to_string(),
-        Ok(()) => String::new(),
-    };
+    let said =
+        |error: bollard::errors::Error| match Err::<(), _>(error).doing(socket, || "its version".into()) {
+            Err(Error::Away { why, .. }) => why,
+            Err(other) => other.to_string(),
+            Ok(()) => String::new(),
+        };
     let docker =
         Docker::connect_with_unix(&socket.to_string_lossy(), ANSWER, API_DEFAULT_VERSION).map_err(said)?;
     let asked = async {
@@ -170,7 +171,8 @@ async fn greet(socket: &Path) -> Result<Found, String> {
         Err(_) => return Err(format!("no answer within {} s", GREETING.as_secs())),
     };
     let names = version.components.into_iter().flatten().map(|component| component.name);
-    let kind = if names.into_iter().any(|name| name.contains("Podman")) { Kind::Podman } else { Kind::Docker };
+    let kind =
+        if names.into_iter().any(|name| name.contains("Podman")) { Kind::Podman } else { Kind::Docker };
     Ok(Found { docker, socket: socket.to_owned(), kind })
 }
 

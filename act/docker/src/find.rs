@@ -2,7 +2,10 @@
 
 use crate::engine::Found;
 use crate::{Error, PortMap};
-use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummaryStateEnum, PortBinding};
+use bollard::models::{
+    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummaryStateEnum,
+    PortBinding,
+};
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use naru_model::{Exit, InstanceId, Time};
 use std::collections::HashMap;
@@ -36,7 +39,6 @@ pub(crate) struct Seen {
     pub(crate) state: SeenState,
     pub(crate) address: Option<Ipv4Addr>,
     pub(crate) published: PortMap,
-    pub(crate) tty: bool,
     pub(crate) image: String,
 }
 
@@ -98,7 +100,6 @@ fn seen(container: &str, said: ContainerInspectResponse) -> Seen {
         state,
         address,
         published: published.collect(),
-        tty: said.config.and_then(|config| config.tty).unwrap_or_default(),
         image: said.image.unwrap_or_default(),
     }
 }
@@ -118,9 +119,10 @@ fn state_of(state: ContainerState) -> SeenState {
         Some(Status::RUNNING | Status::PAUSED | Status::RESTARTING | Status::STOPPING)
     );
     match (state.running.unwrap_or_default() || is_there, started) {
-        (true, started) => {
-            SeenState::Running { pid: state.pid.unwrap_or_default() as u32, started: started.unwrap_or_default() }
-        }
+        (true, started) => SeenState::Running {
+            pid: state.pid.unwrap_or_default() as u32,
+            started: started.unwrap_or_default(),
+        },
         (false, None) => SeenState::Made,
         (false, Some(_)) => {
             SeenState::Ended { exit: exit_of(state.exit_code.unwrap_or_default()), at: finished }

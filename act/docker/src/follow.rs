@@ -150,7 +150,10 @@ async fn copy(inner: &Inner, id: &InstanceId, container: &str) -> Result<Copied,
             None => {}
             Some(Said::DockerResponseServerError { status_code: 404, .. }) => return Ok(Copied::All),
             Some(error) if is_unreadable(&error) => {
-                note(&mut log, "its logging driver keeps nothing that can be read: see where it sends its lines");
+                note(
+                    &mut log,
+                    "its logging driver keeps nothing that can be read: see where it sends its lines",
+                );
                 return Ok(Copied::All);
             }
             Some(error) => return Err(error.to_string()),

@@ -1,9 +1,9 @@
 //! What a container mounts, in the engine's words.
 
+use crate::Launch;
 use crate::engine::Found;
 use crate::error::Error;
 use crate::find::{HOME, STACK};
-use crate::Launch;
 use bollard::models::{
     Mount, MountBindOptions, MountBindOptionsPropagationEnum as Propagation, MountImageOptions,
     MountTmpfsOptions, MountType, MountVolumeOptions, VolumeCreateRequest,

@@ -119,11 +119,8 @@ async fn used_by(engine: &Found, network: &str) -> Result<usize, Error> {
 
 /// What a service is on for which the file names no network.
 fn default_network(launch: &Launch) -> Attachment {
-    let network = Network {
-        name: format!("{}_default", launch.stack),
-        key: "default".into(),
-        ..Network::default()
-    };
+    let network =
+        Network { name: format!("{}_default", launch.stack), key: "default".into(), ..Network::default() };
     Attachment { network, ..Attachment::default() }
 }
 
@@ -159,8 +156,7 @@ async fn ensure(engine: &Found, home: &str, launch: &Launch, network: &Network) 
         Err(_) => {}
     }
     let mut labels = map(&network.labels).unwrap_or_default();
-    let own =
-        [(HOME, home.to_owned()), (STACK, launch.stack.to_string()), (KEY, network.key.clone())];
+    let own = [(HOME, home.to_owned()), (STACK, launch.stack.to_string()), (KEY, network.key.clone())];
     labels.extend(own.map(|(label, value)| (label.to_owned(), value)));
     let request = NetworkCreateRequest {
         name: name.clone(),

@@ -32,7 +32,9 @@ pub(crate) async fn watch(inner: Arc<Inner>) {
         let began = tokio::time::Instant::now();
         match round(&inner).await {
             Ok(()) => tracing::debug!("the container engine's events ended"),
-            Err(error) if error.is_away() => tracing::warn!(%error, "containers are not watched until it does"),
+            Err(error) if error.is_away() => {
+                tracing::warn!(%error, "containers are not watched until it does")
+            }
             Err(error) => tracing::error!(%error, "containers cannot be watched"),
         }
         // Events had come for a while: this is a new break.
@@ -80,21 +82,32 @@ async fn round(inner: &Arc<Inner>) -> Result<(), Error> {
 async fn heard(inner: &Arc<Inner>, engine: &Found, event: EventMessage) -> Result<(), Error> {
     let labels = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
     match labels.get(INSTANCE) {
-        Some(id) => look_at(inner, engine, &InstanceId::from(id.as_str())).await,
+        Some(id) => {
+            let id = InstanceId::from(id.as_str());
+            match inner.run_of(&id).map(|run| (run.number, run.container)) {
+                Some((run, Some(container))) => look_at(inner, engine, &id, run, &container).await,
+                Some((_, None)) => look_at_all(inner, engine).await,
+                None => Ok(()),
+            }
+        }
         // An engine that does not say whose it was.
         None => look_at_all(inner, engine).await,
     }
 }
 
-async fn look_at(inner: &Arc<Inner>, engine: &Found, id: &InstanceId) -> Result<(), Error> {
-    let Some(run) = inner.run_of(id) else { return Ok(()) };
-    let Some(container) = run.container else { return look_at_all(inner, engine).await };
-    let (exit, at) = match look(engine, &container).await?.map(|seen| seen.state) {
+async fn look_at(
+    inner: &Inner,
+    engine: &Found,
+    id: &InstanceId,
+    run: u64,
+    container: &str,
+) -> Result<(), Error> {
+    let (exit, at) = match look(engine, container).await?.map(|seen| seen.state) {
         Some(SeenState::Running { .. }) => return Ok(()),
         Some(SeenState::Ended { exit, at }) => (exit, at),
         Some(SeenState::Made) | None => (Exit::Unknown, None),
     };
-    inner.tell_end(id, run.number, exit, at).await;
+    inner.tell_end(id, run, exit, at).await;
     Ok(())
 }
 
@@ -113,14 +126,16 @@ async fn look_at_all(inner: &Arc<Inner>, engine: &Found) -> Result<(), Error> {
     for (id, run) in runs {
         match listed.get(&(id.clone(), run.number)) {
             Some(ours) if run.container.is_none() => {
-                if let Some(known) = locked(&inner.runs).get_mut(&id).filter(|known| known.number == run.number) {
+                if let Some(known) =
+                    locked(&inner.runs).get_mut(&id).filter(|known| known.number == run.number)
+                {
                     known.container = Some(ours.container.clone());
                 }
                 inner.copy_output(&id, &ours.container);
-                look_at(inner, engine, &id).await?;
+                look_at(inner, engine, &id, run.number, &ours.container).await?;
             }
             Some(ours) if ours.is_running => {}
-            Some(_) => look_at(inner, engine, &id).await?,
+            Some(ours) => look_at(inner, engine, &id, run.number, &ours.container).await?,
             None => inner.tell_end(&id, run.number, Exit::Unknown, None).await,
         }
     }
