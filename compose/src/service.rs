@@ -60,6 +60,7 @@ pub(crate) fn service(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_
         work: work_policy(reader, own.and_then(|own| own.get("work"))),
         singleton,
         policy,
+        direct: reader.truth("x-naru.direct", own.and_then(|own| own.get("direct"))).unwrap_or(false),
         published,
         template,
     }

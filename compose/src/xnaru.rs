@@ -243,7 +243,11 @@ pub const KEYS: &[Key] = &[
     later("scale.max", Takes::Whole, "The most."),
     later("scale.per_instance", Takes::Whole, "Requests in progress that one instance is for."),
     later("allow_from", Takes::Texts, "Services that may reach this one."),
-    later("direct", Takes::Truth, "Reached without the edge."),
+    key(
+        "direct",
+        Takes::Truth,
+        "Containers find its instances by the engine, not at the edge; false if missing.",
+    ),
 ];
 
 /// The JSON Schema of what Naru takes of a Compose file beside the specification, for editors and for `naru schema`.

@@ -15,6 +15,7 @@ mod admit;
 mod draft;
 mod estimate;
 mod incident;
+mod names;
 mod observe;
 mod plan;
 mod reconcile;

@@ -1,7 +1,7 @@
 //! Given records and observations: what is to be written next?
 
 use crate::draft::Draft;
-use crate::{World, Write, incident, retire, rollout, route};
+use crate::{World, Write, incident, names, retire, rollout, route};
 use naru_model::{
     Duty, Ending, NodeId, Operation, OperationId, OperationKind, OperationPhase, Reason, StackName, Time,
 };
@@ -30,6 +30,7 @@ pub fn reconcile(world: &World, node: &NodeId, now: Time) -> Decision {
     let mut draft = Draft::new(world, node, now);
     incident::replace_edges(&mut draft);
     incident::notice_losses(&mut draft);
+    names::note(&mut draft);
     for stack in world.stacks.keys() {
         rollout::steer(&mut draft, stack);
         retire::advance(&mut draft, stack);

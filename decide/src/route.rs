@@ -314,12 +314,20 @@ impl<'a> Serving<'a> {
         for target in definitions.into_iter().chain(own).flat_map(|service| &service.template.targets) {
             targets.insert(target.port, target.protocol);
         }
-        let listener = |(target, protocol)| {
-            let port = record.addresses.get(&target)?;
+        let on_loopback = |(target, protocol): (&u16, &Protocol)| {
+            let port = record.addresses.get(target)?;
             let suffix = format!(":{target}@internal");
-            Some(self.listener(&suffix, format!("127.0.0.1:{port}"), protocol, target))
+            Some(self.listener(&suffix, format!("127.0.0.1:{port}"), *protocol, *target))
         };
-        targets.into_iter().filter_map(listener).collect()
+        let mut all: Vec<_> = targets.iter().filter_map(on_loopback).collect();
+        for (node, ip) in &record.host_addresses {
+            let for_containers = |(target, protocol): (&u16, &Protocol)| {
+                let suffix = format!(":{target}@containers.{node}");
+                self.listener(&suffix, address(ip, *target), *protocol, *target)
+            };
+            all.extend(targets.iter().map(for_containers));
+        }
+        all
     }
 
     fn preview(&self) -> Option<Listener> {

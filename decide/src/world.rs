@@ -4,10 +4,11 @@
 //! decision's writes in one guarded transaction, and then applies here. Observations are the newest report
 //! of each agent and edge; they are soft: lost when the server restarts, and reported again.
 
+use crate::names;
 use naru_model::{
     AgentReport, Desired, DesiredInstance, EdgeId, EdgeReport, Generation, InstanceId, InstanceRecord,
     InstanceStatus, NodeId, Operation, OperationId, Release, ReleaseNo, RouteTable, Service, ServiceName,
-    StackName, StackRecord,
+    StackName, StackRecord, TargetPort,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -151,41 +152,48 @@ impl World {
     }
 
     fn desired_instance(&self, record: &InstanceRecord) -> Option<DesiredInstance> {
+        let hosts = names::hosts(self, record);
         Some(DesiredInstance {
             stack: record.stack.clone(),
             service: record.service.clone(),
             release: record.release,
             template: self.definition(record)?.template.clone(),
-            environment: self.addresses(&record.stack),
+            environment: self.addresses(record, &hosts),
+            hosts,
             intent: record.intent,
         })
     }
 
-    /// `NARU_URL_<SERVICE>` for each service of a stack that has an address.
-    fn addresses(&self, stack: &StackName) -> BTreeMap<String, String> {
+    /// `NARU_URL_<SERVICE>` for each service of the instance's stack that has an address: on loopback, which a container
+    /// does not reach; there it is the service's name, for those among `hosts`.
+    fn addresses(
+        &self,
+        record: &InstanceRecord,
+        hosts: &BTreeMap<String, ServiceName>,
+    ) -> BTreeMap<String, String> {
+        let stack = &record.stack;
+        let is_container =
+            self.definition(record).is_some_and(|service| service.template.run.container().is_some());
         let services = self.stacks.get(stack).into_iter().flat_map(|stack| &stack.services);
         let named = services.filter_map(|(name, record)| {
             let upper = name.as_str().to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-            let address = self.first_address(stack, name, record)?;
-            Some((format!("NARU_URL_{upper}"), address))
+            let target = self.first_target(stack, name)?;
+            let place = match is_container {
+                true => hosts.contains_key(name.as_str()).then(|| format!("{name}:{}", target.port))?,
+                false => format!("127.0.0.1:{}", record.addresses.get(&target.port)?),
+            };
+            Some((format!("NARU_URL_{upper}"), format!("{}://{place}", target.protocol.scheme())))
         });
         named.collect()
     }
 
-    fn first_address(
-        &self,
-        stack: &StackName,
-        name: &ServiceName,
-        record: &naru_model::ServiceRecord,
-    ) -> Option<String> {
+    /// The first port of a service, as the newest release says that has the service.
+    fn first_target(&self, stack: &StackName, name: &ServiceName) -> Option<TargetPort> {
         let newest = self.stacks.get(stack)?.newest;
         let served = (1..=newest.0)
             .rev()
             .find_map(|number| self.release(stack, ReleaseNo(number))?.stack.services.get(name))?;
-        let target = served.template.targets.first()?;
-        let port = record.addresses.get(&target.port)?;
-        let scheme = target.protocol.scheme();
-        Some(format!("{scheme}://127.0.0.1:{port}"))
+        served.template.targets.first().copied()
     }
 }
 

@@ -34,6 +34,10 @@ pub struct DesiredInstance {
     pub template: Template,
     /// Environment that Naru adds, such as `NARU_URL_<SERVICE>`.
     pub environment: BTreeMap<String, String>,
+    /// Names by which it finds services of its stack, each at an address of the node where the edge listens. Only
+    /// containers need them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, ServiceName>,
     /// What it is to do.
     pub intent: Intent,
 }

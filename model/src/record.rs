@@ -61,6 +61,9 @@ pub struct ServiceRecord {
     /// Its stable addresses within the node: target port → port on loopback. `NARU_URL_<SERVICE>` names the
     /// first.
     pub addresses: BTreeMap<u16, u16>,
+    /// Where containers of each node find it: an address of the node, with the targets' own ports.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub host_addresses: BTreeMap<NodeId, String>,
     /// Ports chosen for `ports` without a published number: target port → port.
     pub published: BTreeMap<u16, u16>,
     /// Grows with each `naru restart`: instances of an older one are replaced.

@@ -1,6 +1,9 @@
 //! What agents and edges report: whole states, so that a lost, late or doubled report does no harm.
 
-use crate::{Counts, Durations, EdgeId, Generation, InProgress, InstanceId, InstanceStatus, NodeId, Time};
+use crate::{
+    Counts, Durations, EdgeId, Generation, InProgress, InstanceId, InstanceStatus, NodeId, ServiceName,
+    StackName, Time,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +25,9 @@ pub struct AgentReport {
     /// The zone that its node is in, if it was told of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// Addresses of the node that its containers reach, one for each service that one of them may call.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub host_addresses: BTreeMap<StackName, BTreeMap<ServiceName, String>>,
 }
 
 /// What an edge sees, whole. Counters run since the edge's process began.

@@ -54,6 +54,9 @@ pub struct Service {
     pub work: WorkPolicy,
     /// At most one instance at any time, across releases: replacement is hand-over by stop-first.
     pub singleton: bool,
+    /// Whether containers reach its instances without the edge.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub direct: bool,
     /// How requests to it are treated.
     #[serde(default, skip_serializing_if = "Policy::is_default")]
     pub policy: Policy,

@@ -164,6 +164,7 @@ impl Agent {
             applied: disk.applied,
             instances: instances.clone(),
             zone: None,
+            host_addresses: BTreeMap::new(),
         };
         reporting.last = instances;
         self.report_soon(ground, node, SEND_AGAIN);

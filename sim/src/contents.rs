@@ -236,6 +236,7 @@ fn policies(kind: Kind, number: u16, dice: &mut Dice) -> Service {
         },
         singleton: kind == Kind::Base,
         policy: Policy { sticky, ..Policy::default() },
+        direct: false,
         published: Default::default(),
     }
 }

@@ -48,6 +48,7 @@ fn desired(template: Template) -> DesiredInstance {
         release: ReleaseNo(1),
         template,
         environment: BTreeMap::new(),
+        hosts: BTreeMap::new(),
         intent: Intent::Run,
     }
 }

@@ -118,6 +118,7 @@ impl Bench {
             }
             ["wait", seconds] => self.wait(seconds.parse::<u64>().unwrap() * 1000),
             ["ps"] => self.ps(),
+            ["hosts", id] => self.hosts(id),
             ["receipt", id] => self.receipt(OperationId(id.parse().unwrap())),
             other => panic!("not a command: {other:?}"),
         }
@@ -188,6 +189,7 @@ impl Bench {
         self.seq += 1;
         let desired = self.world.desired(&self.node);
         let mut statuses = BTreeMap::new();
+        let names = desired.instances.values().flat_map(|one| one.hosts.values().cloned()).collect();
         for (id, wanted) in desired.instances {
             let status = self.status(&id, &wanted);
             statuses.insert(id, status);
@@ -200,6 +202,7 @@ impl Bench {
             applied: desired.generation,
             instances: statuses,
             zone: None,
+            host_addresses: self.host_addresses(&names),
         });
         if !self.edge_holds {
             self.acked = self.world.routes.generation;
@@ -226,6 +229,28 @@ impl Bench {
             instances,
             faults: vec![],
         });
+    }
+
+    /// An address of the node's for each service that containers call.
+    fn host_addresses(
+        &self,
+        names: &BTreeSet<ServiceName>,
+    ) -> BTreeMap<StackName, BTreeMap<ServiceName, String>> {
+        let address = |name: &ServiceName| (name.clone(), format!("10.231.0.{}", name.as_str().len()));
+        let all: BTreeMap<_, _> = names.iter().map(address).collect();
+        if all.is_empty() { BTreeMap::new() } else { [("s".into(), all)].into() }
+    }
+
+    /// By which names an instance finds others, and what its environment says of them.
+    fn hosts(&mut self, id: &str) {
+        let desired = self.world.desired(&self.node);
+        let Some(one) = desired.instances.get(&InstanceId::from(id)) else { return };
+        for (name, service) in &one.hosts {
+            writeln!(self.out, "  {name} → {service}").unwrap();
+        }
+        for (name, value) in &one.environment {
+            writeln!(self.out, "  {name}={value}").unwrap();
+        }
     }
 
     fn status(&self, id: &InstanceId, wanted: &DesiredInstance) -> InstanceStatus {
@@ -342,6 +367,21 @@ fn service(spec: &str) -> Service {
                 let sticky = Sticky { to, cookie: "v".into(), header: None, max_age: None, keep };
                 service.policy.sticky = Some(sticky);
             }
+            "image" => service.template.run = Run::Container(Container::of(value).into()),
+            "nets" => {
+                let Run::Container(container) = &mut service.template.run else { panic!("no image") };
+                let attach = |name: &str| Attachment {
+                    network: Network {
+                        name: name.into(),
+                        internal: name.starts_with("inner"),
+                        ..Network::default()
+                    },
+                    aliases: vec![format!("alias-of-{}", value.len())],
+                    ..Attachment::default()
+                };
+                container.connection = Connection::Networks(value.split('+').map(attach).collect());
+            }
+            "direct" => service.direct = true,
             "manual" => rollout.promote_auto = false,
             "pause" => rollout.update.failure_action = FailureAction::Pause,
             "noport" => service.template.targets.clear(),
@@ -423,6 +463,7 @@ fn plain(version: &str) -> Service {
         work: WorkPolicy { postpone_max: None, at_limit: AtLimit::Wait },
         singleton: false,
         policy: Default::default(),
+        direct: false,
         published: Default::default(),
     }
 }

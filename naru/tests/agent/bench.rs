@@ -55,6 +55,7 @@ impl Bench {
             release: ReleaseNo(1),
             template,
             environment,
+            hosts: BTreeMap::new(),
             intent: Intent::Run,
         };
         self.wanted.insert(id.into(), wanted);

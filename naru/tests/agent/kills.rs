@@ -124,6 +124,7 @@ fn desired(generation: u64, books: &Path, intent: Intent) -> Desired {
             release: ReleaseNo(1),
             template: busy_worker(&books),
             environment: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             intent,
         };
         (InstanceId::new(&"shop".into(), &"web".into(), ReleaseNo(1), n), instance)

@@ -336,6 +336,7 @@ impl Role {
             applied,
             instances: self.statuses.clone(),
             zone: self.zone.clone(),
+            host_addresses: BTreeMap::new(),
         }));
     }
 }

@@ -142,7 +142,15 @@ async fn it_is_ready_once_agent_and_edge_have_reported() {
         () = half => {}
     }
     let (applied, instances) = (Generation(0), BTreeMap::new());
-    let report = AgentReport { node, incarnation: 1, seq: 1, applied, instances, zone: None };
+    let report = AgentReport {
+        node,
+        incarnation: 1,
+        seq: 1,
+        applied,
+        instances,
+        zone: None,
+        host_addresses: Default::default(),
+    };
     let (status, _) = tokio::join!(ready, server.api.agent_report(report));
     assert_eq!((status.unwrap().agents, server.api.status().await.unwrap().edges), (1, 1));
 }
