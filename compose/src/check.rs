@@ -150,8 +150,8 @@ impl Service<'_> {
         let runs = ["image", "build", "provider"].iter().any(|key| self.get(key).is_some());
         let process = self.service.at(&["x-naru", "process"]).is_some();
         if !runs && !process {
-            let advice = "add image, build, or x-naru.process";
-            self.say(report, self.service.key, "has neither an image nor anything to build", advice);
+            let what = format!("services.{} has neither an image nor anything to build", self.name);
+            report.unfit(self.service.key, what, "add image, build, or x-naru.process");
         }
         if let Some(build) = self.get("build")
             && let (Some(inline), Some(_)) = (build.get("dockerfile_inline"), build.get("dockerfile"))
@@ -224,7 +224,7 @@ impl Service<'_> {
             return;
         }
         let names = known.into_iter().flat_map(Node::entries).map(|(name, _)| name.as_str());
-        let advice = crate::schema::nearest(name, names)
+        let advice = naru_yaml::nearest(name, names)
             .unwrap_or_else(|| format!("define it under the top-level {kind}, as \"{name}:\""));
         let what = format!("refers to {kind}.{name}, which is not defined");
         self.say(report, node.pos, what, &advice);
@@ -246,7 +246,7 @@ impl Service<'_> {
                 }
                 (None, _) => {
                     let names = services.into_iter().flat_map(Node::entries).map(|(name, _)| name.as_str());
-                    let nearest = crate::schema::nearest(name, names);
+                    let nearest = naru_yaml::nearest(name, names);
                     let advice = nearest.unwrap_or_else(|| "name a service of this file".into());
                     let what = format!("depends on \"{name}\", which is not defined");
                     self.say(report, dependency.key, what, &advice);

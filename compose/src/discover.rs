@@ -4,9 +4,8 @@ use crate::dotenv;
 use crate::files::{Files, STDIN, advice, why};
 use crate::interpolate::{Need, Variables, substitute};
 use crate::load::Options;
-use crate::unix_path;
 use naru_yaml as yaml;
-use naru_yaml::{Pos, Report};
+use naru_yaml::{Pos, Report, unix_path};
 
 /// What loading starts from.
 #[derive(Clone, Debug)]

@@ -6,9 +6,8 @@ use crate::merge;
 use crate::normalize::{self, Surroundings};
 use crate::short::lengthen;
 use crate::unique::enforce;
-use crate::unix_path;
 use naru_yaml as yaml;
-use naru_yaml::{Map, Node, Path, Value};
+use naru_yaml::{Map, Node, Path, Value, unix_path};
 use std::collections::BTreeMap;
 
 /// Replaces every service of `layer` that extends another by the merged one.
@@ -97,8 +96,7 @@ impl Extender<'_, '_, '_> {
         let scope = other.as_ref().unwrap_or(scope);
         if !scope.services.contains_key(wanted) {
             let names = scope.services.keys().map(String::as_str);
-            let advice =
-                crate::schema::nearest(wanted, names).unwrap_or("name a service of that file".into());
+            let advice = naru_yaml::nearest(wanted, names).unwrap_or("name a service of that file".into());
             let file = self.loader.report.name_of(&scope.file);
             let message = format!("services.{name} extends \"{wanted}\", which is not in {file}");
             self.loader.report.error_in(&path, extends.pos, message, advice);

@@ -25,15 +25,22 @@ const LARGEST: u64 = 1 << 20;
 impl Files {
     /// The text of a file. Errors: it is not there, not readable, too large, or not UTF-8.
     pub fn read(&self, path: &str) -> io::Result<String> {
-        let text = match self {
-            Files::Memory(texts) => return texts.get(path).cloned().ok_or(io::ErrorKind::NotFound.into()),
+        String::from_utf8(self.read_bytes(path)?).map_err(|_| io::ErrorKind::InvalidData.into())
+    }
+
+    /// What is in a file. Errors: it is not there, not readable, or too large.
+    pub fn read_bytes(&self, path: &str) -> io::Result<Vec<u8>> {
+        let bytes = match self {
+            Files::Memory(texts) => {
+                texts.get(path).map(|text| text.clone().into_bytes()).ok_or(io::ErrorKind::NotFound)?
+            }
             Files::Disk(stdin) if path == STDIN => stdin.read()?,
             Files::Disk(_) => bounded(File::open(path)?)?,
         };
-        if text.len() as u64 > LARGEST {
-            return Err(io::ErrorKind::FileTooLarge.into());
+        match bytes.len() as u64 > LARGEST {
+            true => Err(io::ErrorKind::FileTooLarge.into()),
+            false => Ok(bytes),
         }
-        String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
     /// Whether there is such a file.

@@ -12,10 +12,9 @@ use crate::normalize::{self, Surroundings};
 use crate::schema::{self, Check, Unknown};
 use crate::short::lengthen;
 use crate::unique::enforce;
-use crate::unix_path;
-use crate::{check, extends, xnaru};
+use crate::{check, extends};
 use naru_yaml as yaml;
-use naru_yaml::{Map, Node, Path, Pos, Report, Value};
+use naru_yaml::{Map, Node, Path, Pos, Report, Value, unix_path};
 
 /// What loading works with.
 pub(crate) struct Loader<'a> {
@@ -124,7 +123,7 @@ impl Loader<'_> {
     }
 
     fn check_own(&mut self, root: &Node) {
-        let schema = &*xnaru::SCHEMA;
+        let schema = &*naru_meaning::SCHEMA;
         for (name, service) in root.get("services").into_iter().flat_map(Node::entries) {
             let Some(own) = service.get("x-naru") else { continue };
             let path = Path::of(&["services", name, "x-naru"]);

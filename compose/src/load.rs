@@ -1,16 +1,13 @@
 //! The way from files to a stack.
 
-use crate::canonical::{self, Project};
+use crate::canonical;
 use crate::discover::{LONGEST_NAME, Start, discover};
 use crate::files::{Files, STDIN, Stdin};
 use crate::layers::Loader;
 use crate::normalize::Surroundings;
-use crate::read::{Lacks, Reader};
 use crate::schema::Unknown;
-use crate::service::{Setting, service};
-use crate::support::Teller;
-use naru_model::{Protocol, Service, ServiceName, Stack};
-use naru_routing::Traffic;
+use naru_meaning::{Contents, Meant, Unsupported};
+use naru_model::Stack;
 use naru_yaml::{Diagnostic, Errors, Node, Pos, Report};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,32 +31,36 @@ pub struct Options {
     pub unsupported: Unsupported,
 }
 
-/// What follows when a key is known and has no effect yet, or is not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Unsupported {
-    /// No effect: a warning. Not known: an error.
-    #[default]
-    Warn,
-    /// Both are errors.
-    Strict,
-    /// No effect: a warning. Not known: ignored.
-    Loose,
-}
-
 /// What the files say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
     /// The stack, every default filled in.
     pub stack: Stack,
+    /// What is in its secrets and configs, of which the stack has only digests. Not to be shown.
+    pub contents: Contents,
     /// The canonical form: what `docker compose config --format json` prints, with `x-naru` kept.
     pub canonical: serde_json::Value,
     /// What has no effect or may surprise, in the order of the files and lines.
     pub warnings: Vec<Diagnostic>,
+    /// Why the stack cannot be run here and now, though the files are right: each is an error for whoever wants
+    /// to run it, and none for whoever looks at it.
+    pub unfit: Vec<Diagnostic>,
     /// The files that were merged, absolute (or `-`), without included and extended ones.
     pub files: Vec<String>,
 }
 
 impl Loaded {
+    /// The same, if the stack can be run here and now.
+    ///
+    /// # Errors
+    /// All that keeps it from being run.
+    pub fn runnable(self) -> Result<Loaded, Errors> {
+        match self.unfit.is_empty() {
+            true => Ok(self),
+            false => Err(Errors { errors: self.unfit, warnings: self.warnings }),
+        }
+    }
+
     /// The canonical form as YAML, to be read as a Compose file again.
     pub fn yaml(&self) -> String {
         naru_yaml::to_yaml(&self.canonical)
@@ -91,9 +92,10 @@ fn load_from(files: &Files, options: &Options, current: &str) -> Result<Loaded, 
     let loaded = discover(&mut report, files, options, current)
         .and_then(|start| load_start(&mut report, files, options, start));
     let failed = report.error_count() > 0;
+    let unfit = report.take_unfit();
     let (errors, warnings) = report.finish();
     match loaded {
-        Some(loaded) if !failed => Ok(Loaded { warnings, ..loaded }),
+        Some(loaded) if !failed => Ok(Loaded { warnings, unfit, ..loaded }),
         _ => Err(Errors { errors, warnings }),
     }
 }
@@ -119,58 +121,34 @@ fn load_start(report: &mut Report, files: &Files, options: &Options, start: Star
         }
         return None;
     }
-    Teller { report: &mut *loader.report, unsupported: options.unsupported }.file(&root);
+    naru_meaning::tell_file(loader.report, &root, options.unsupported);
     let project = canonical::project(&mut loader, root, &start)?;
     let canonical = canonical::to_json(&project.root);
-    let stack = stack(report, &project, &start, options.unsupported);
-    Some(Loaded { stack, canonical, warnings: Vec::new(), files: start.files })
-}
-
-fn stack(report: &mut Report, project: &Project, start: &Start, unsupported: Unsupported) -> Stack {
-    let mut services = BTreeMap::new();
-    for (name, node) in project.root.get("services").into_iter().flat_map(Node::entries) {
-        let contents = project.contents.get(name).map(Vec::as_slice).unwrap_or_default();
-        let setting = Setting { root: &project.root, folder: &start.folder, stack: &start.name, contents };
-        let mut reader = Reader { report: &mut *report, service: name, lacks: Lacks::Tell };
-        services.insert(name.as_str().into(), service(&mut reader, node, &setting));
-        Teller { report: &mut *report, unsupported }.service(name, node);
-    }
-    for (name, node) in &project.broken {
-        let setting =
-            Setting { root: &project.root, folder: &start.folder, stack: &start.name, contents: &[] };
-        service(&mut Reader { report: &mut *report, service: name, lacks: Lacks::Hide }, node, &setting);
-    }
-    Teller { report: &mut *report, unsupported }.resources(&project.root);
+    let Meant { stack, contents } = meaning(report, files, options, &start, &project);
     published_once(report, &project.root);
     short_names(report, &project.root);
     distinct_addresses(report, &project.root);
-    let traffic = traffic(report, &project.root, &start.folder, &services);
-    Stack {
-        name: start.name.as_str().into(),
-        project_dir: start.folder.clone(),
-        services,
-        listeners: traffic.listeners,
-        routes: traffic.routes,
-    }
+    Some(Loaded { stack, contents, canonical, warnings: vec![], unfit: vec![], files: start.files })
 }
 
-fn traffic(
+fn meaning(
     report: &mut Report,
-    root: &Node,
-    folder: &str,
-    services: &BTreeMap<ServiceName, Service>,
-) -> Traffic {
-    let ports = |is: fn(Protocol) -> bool| {
-        let of = move |service: &Service| {
-            let spoken = service.template.targets.iter().filter(|target| is(target.protocol));
-            spoken.map(|target| target.port).collect::<Vec<u16>>()
-        };
-        services.iter().map(|(name, service)| (name.clone(), of(service))).collect()
+    files: &Files,
+    options: &Options,
+    start: &Start,
+    project: &canonical::Project,
+) -> Meant {
+    let project = naru_meaning::Project {
+        root: &project.root,
+        broken: &project.broken,
+        texts: &project.contents,
+        name: &start.name,
+        folder: &start.folder,
+        variables: &start.variables,
+        read: &|path| files.read_bytes(path),
+        unsupported: options.unsupported,
     };
-    let (http, tcp) = (ports(Protocol::is_http), ports(|protocol| protocol == Protocol::Tcp));
-    let udp = ports(|protocol| protocol == Protocol::Udp);
-    let setting = naru_routing::Setting { folder, services: &http, tcp: &tcp, udp: &udp };
-    naru_routing::traffic(report, root, &setting)
+    naru_meaning::stack(report, &project)
 }
 
 fn short_names(report: &mut Report, root: &Node) {

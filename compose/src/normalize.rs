@@ -2,8 +2,7 @@
 //! dependencies, names of resources, variables taken from outside.
 
 use crate::interpolate::Variables;
-use crate::unix_path;
-use naru_yaml::{Map, Node, Value};
+use naru_yaml::{Map, Node, Value, unix_path};
 
 /// What paths and variables are resolved against.
 pub(crate) struct Surroundings<'a> {

@@ -1,5 +1,6 @@
 //! Ports in Compose's short form: `80`, `8080:80`, `127.0.0.1:8080:80/udp`, `3000-3005:3000-3005`.
 
+use naru_yaml::units::port_range;
 use std::net::IpAddr;
 
 /// A port of the short form; a range gives several.
@@ -24,8 +25,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<ShortPort>, String> {
     if !host_ip.is_empty() && host_ip.parse::<IpAddr>().is_err() {
         return Err(format!("\"{host_ip}\" is not an IP address"));
     }
-    let (first, last) = range(target)?;
-    let outside = if published.is_empty() { None } else { Some(range(published)?) };
+    let (first, last) = port_range(target)?;
+    let outside = if published.is_empty() { None } else { Some(port_range(published)?) };
     let published = published_for(first, last, outside)?;
     let port = |(target, published): (u16, String)| ShortPort {
         host_ip: host_ip.to_string(),
@@ -75,22 +76,6 @@ fn split(text: &str) -> (&str, &str, &str) {
     match rest.rsplit_once(':') {
         Some((host_ip, published)) => (host_ip, published, target),
         None => ("", rest, target),
-    }
-}
-
-/// The first and last port of `A` or `A-B`.
-pub(crate) fn range(text: &str) -> Result<(u16, u16), String> {
-    let port = |text: &str| {
-        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let parsed = if digits { text.parse::<u16>().ok() } else { None };
-        parsed.ok_or_else(|| format!("\"{text}\" is not a port: 1 to 65535 are"))
-    };
-    match text.split_once('-') {
-        None => port(text).map(|port| (port, port)),
-        Some((first, last)) => match (port(first)?, port(last)?) {
-            (first, last) if first <= last => Ok((first, last)),
-            _ => Err(format!("the range {text} ends before it begins")),
-        },
     }
 }
 

@@ -4,7 +4,7 @@
 //! or value, with the nearest known key, and for a choice of shapes, by the shape that was meant.
 
 use crate::encode::to_json;
-use naru_yaml::{Node, Path, Pos, Report, Value};
+use naru_yaml::{Node, Path, Pos, Report, Value, nearest};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -324,20 +324,6 @@ fn unknown_key(schema: &Json, key: &str, value: &Node, path: &Path, of: &str) ->
     });
     let message = format!("{path} is not a key that {of} knows");
     Misfit { path: path.clone(), pos: value.key, message, advice }
-}
-
-/// "did you mean …", where a known word is near enough, or has the written one as its end or beginning.
-pub(crate) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<String> {
-    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], "");
-    let mine = plain(word);
-    let known: Vec<&str> = known.collect();
-    let distance = |name: &str| strsim::damerau_levenshtein(&mine, &plain(name));
-    let near = known.iter().map(|name| (distance(name), name)).min_by_key(|(distance, _)| *distance);
-    let near = near.filter(|(distance, _)| *distance <= (word.chars().count() / 3).max(1));
-    let part =
-        |name: &&&str| mine.len() >= 4 && (plain(name).ends_with(&mine) || plain(name).starts_with(&mine));
-    let found = near.map(|(_, name)| name).or_else(|| known.iter().find(part));
-    found.map(|name| format!("did you mean {name}?"))
 }
 
 /// The patterns that the schemas use. Each is spelled out, since a regular expression engine for seven

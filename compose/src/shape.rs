@@ -422,3 +422,36 @@ const FILE_OBJECT: &[Field] = &[
     omit("driver_opts", Pairs),
     omit("template_driver", Text),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::{Field, Kind, PROJECT, SERVICE};
+    use naru_meaning::SERVICE_KEYS;
+
+    fn below<'f>(fields: &'f [Field], key: &str) -> &'f [Field] {
+        match fields.iter().find(|field| field.key == key).map(|field| &field.kind) {
+            Some(Kind::Struct(fields)) => fields,
+            _ => panic!("{key} is no mapping"),
+        }
+    }
+
+    #[test]
+    fn every_key_of_a_service_has_a_row_that_says_what_becomes_of_it() {
+        assert!(PROJECT.iter().any(|field| field.key == "services"));
+        let known = |path: &str| {
+            let inside = format!("{path}.");
+            SERVICE_KEYS.iter().any(|key| key.path == path || key.path.starts_with(&inside))
+        };
+        let own = SERVICE.iter().filter(|field| field.key != "x-naru");
+        let mut paths: Vec<String> = own.map(|field| field.key.to_string()).collect();
+        let deploy = below(SERVICE, "deploy");
+        paths.extend(deploy.iter().map(|field| format!("deploy.{}", field.key)));
+        for path in &paths {
+            assert!(known(path), "{path} has no row in SERVICE_KEYS");
+        }
+        for key in SERVICE_KEYS {
+            let first: Vec<&str> = key.path.split('.').take(2).collect();
+            assert!(paths.contains(&first.join(".")), "{} is no key of a service", key.path);
+        }
+    }
+}

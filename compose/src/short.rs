@@ -4,8 +4,7 @@
 
 use crate::merge::started;
 use crate::ports;
-use crate::unix_path;
-use naru_yaml::{Map, Node, Path, Report, Value};
+use naru_yaml::{Map, Node, Path, Report, Value, unix_path};
 
 /// Rewrites every short form below `node`.
 pub(crate) fn lengthen(report: &mut Report, node: &mut Node, path: &Path) {

@@ -23,7 +23,7 @@ fn told(yaml: String) -> String {
         ..Options::default()
     };
     let texts = BTreeMap::from([("/compose.yaml".to_string(), yaml)]);
-    let errors = load_texts(texts, &options).expect_err("it is broken");
+    let errors = load_texts(texts, &options).and_then(|loaded| loaded.runnable()).expect_err("it is broken");
     errors.render(Style::Plain)
 }
 

@@ -2,8 +2,8 @@
 
 use naru_compose::{Diagnostic, Loaded, Options, Unsupported, load_texts};
 use naru_model::{
-    Action, AtLimit, Check, Container, FailureAction, HttpCall, Mode, Order, Process, Protocol, QuietCall,
-    RestartPolicy, Run, Service, Span, Strategy,
+    Action, AtLimit, Attachment, Check, Connection, Container, FailureAction, HttpCall, Mode, Network, Order,
+    Process, Protocol, QuietCall, RestartPolicy, Run, Service, Span, Strategy,
 };
 use std::collections::BTreeMap;
 
@@ -35,12 +35,18 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
     loaded.warnings.iter().map(|warning| format!("{}: {}", line(warning), warning.message)).collect()
 }
 
+fn on_default(container: Container) -> Container {
+    let network = Network { name: "shop_default".into(), key: "default".into(), ..Network::default() };
+    let attachment = Attachment { network, ..Attachment::default() };
+    Container { connection: Connection::Networks(vec![attachment]), ..container }
+}
+
 #[test]
 fn a_file_that_says_nothing_gets_the_safe_defaults() {
     let web = service("");
-    assert_eq!(web.template.run, Run::Container(Container::of("web:1").into()));
+    assert_eq!(web.template.run, Run::Container(on_default(Container::of("web:1")).into()));
     assert_eq!((web.mode, web.replicas, web.singleton), (Mode::Replicated, 1, false));
-    assert_eq!((web.template.stop_signal.as_str(), web.template.stop_grace), ("SIGTERM", Span::secs(10)));
+    assert_eq!((web.template.stop_signal.as_str(), web.template.stop_grace), ("", Span::secs(10)));
     let restart = &web.template.restart;
     assert_eq!((restart.policy, restart.delay), (RestartPolicy::OnFailure, Span(100)));
     assert_eq!((restart.max_attempts, restart.window), (None, Span::secs(10)));
@@ -57,15 +63,15 @@ fn a_file_that_says_nothing_gets_the_safe_defaults() {
 }
 
 #[test]
-fn stop_first_where_two_at_a_time_could_not_be_borne() {
-    let order = |keys: &str| service(keys).rollout.update.order;
-    assert_eq!(order("    volumes: [data:/data]"), Order::StopFirst);
-    assert_eq!(order("    volumes: [data:/data]\n    scale: 2"), Order::StartFirst);
-    assert_eq!(order("    volumes: [./data:/data]"), Order::StartFirst);
-    assert_eq!(order("    container_name: web"), Order::StopFirst);
-    assert_eq!(order("    x-naru: { singleton: true }"), Order::StopFirst);
-    let written = "    volumes: [data:/data]\n    deploy: { update_config: { order: start-first } }";
-    assert_eq!(order(written), Order::StartFirst);
+fn an_order_that_is_written_is_told_from_one_that_is_not() {
+    let order = |keys: &str| {
+        let update = service(keys).rollout.update;
+        (update.order, update.order_stated)
+    };
+    let written = |order: &str| format!("    deploy: {{ update_config: {{ order: {order} }} }}");
+    assert_eq!(order(""), (Order::StartFirst, false));
+    assert_eq!(order(&written("start-first")), (Order::StartFirst, true));
+    assert_eq!(order(&written("stop-first")), (Order::StopFirst, true));
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod reconcile;
 mod retire;
 mod rollout;
 mod route;
+mod share;
 mod stay;
 pub mod view;
 mod want;

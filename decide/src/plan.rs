@@ -4,8 +4,9 @@ mod routes;
 
 use crate::World;
 use crate::admit::{check_runnable, contents};
+use crate::share::{StopFirst, check_sole, stop_first, written_folder, written_volume};
 use naru_model::{
-    FailureAction, Order, Plan, PlanAction, Protocol, Refusal, Release, RestartPolicy, Service, ServiceName,
+    FailureAction, Plan, PlanAction, Protocol, Refusal, Release, RestartPolicy, Service, ServiceName,
     ServicePlan, Span, Stack, StackRecord, Strategy, UpdateConfig, plural,
 };
 use serde::Serialize;
@@ -16,6 +17,7 @@ use std::collections::BTreeSet;
 pub fn plan(world: &World, stack: &Stack, only: &[ServiceName]) -> Result<Plan, Refusal> {
     let new = contents(world, stack, only)?;
     check_runnable(&new.stack)?;
+    check_sole(&new.stack)?;
     let record = world.stacks.get(&stack.name);
     let target = record.and_then(|record| record.target.as_ref());
     let present = target.and_then(|target| world.release(&stack.name, target.release));
@@ -110,7 +112,10 @@ fn differing<T: Serialize>(old: &T, new: &T, keys: &mut Vec<String>) {
 fn how(service: &Service, action: PlanAction, replicas: u32) -> Vec<String> {
     let mut said = Vec::new();
     match action {
-        PlanAction::Replace => said.extend([way(service), failure(&service.rollout.update)]),
+        PlanAction::Replace => {
+            said.extend([way(service), failure(&service.rollout.update)]);
+            said.extend(together(service));
+        }
         PlanAction::Create => said.extend(readiness(service)),
         _ => {}
     }
@@ -136,8 +141,11 @@ fn how(service: &Service, action: PlanAction, replicas: u32) -> Vec<String> {
 
 fn way(service: &Service) -> String {
     let rollout = &service.rollout;
-    if service.singleton || rollout.update.order == Order::StopFirst {
-        let why = if service.singleton { "a singleton" } else { "stop-first" };
+    if let Some(stop_first) = stop_first(service, &rollout.update) {
+        let why = match stop_first {
+            StopFirst::Sole(sole) => sole.to_string(),
+            StopFirst::Asked => "stop-first".into(),
+        };
         return format!("handed over: each old instance ends before the next starts ({why})");
     }
     match rollout.strategy {
@@ -163,6 +171,20 @@ fn way(service: &Service) -> String {
     }
 }
 
+/// What old and new instances both write for a while.
+fn together(service: &Service) -> Option<String> {
+    if service.replicas == 0 || stop_first(service, &service.rollout.update).is_some() {
+        return None;
+    }
+    let meanwhile = "old and new instances may both write";
+    if let Some(volume) = written_volume(service) {
+        return Some(format!("{meanwhile} the volume `{volume}` for a while, as the file has it"));
+    }
+    let folder = written_folder(service)?;
+    let advice = "`:ro` or `deploy.update_config.order: stop-first` forbids it";
+    Some(format!("{meanwhile} {folder} for a while; {advice}"))
+}
+
 fn failure(update: &UpdateConfig) -> String {
     match update.failure_action {
         FailureAction::Rollback => "if it fails, the release before serves again".into(),
@@ -179,4 +201,45 @@ fn readiness(service: &Service) -> Option<String> {
         true => "without a health check and a port, it counts as ready when it has run for a second".into(),
         false => "without a health check, it counts as ready when its port accepts".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PlanAction, how};
+    use crate::share::tests::{service, volume, web};
+    use naru_model::{Container, Mount, MountSource};
+
+    fn first(container: Container) -> String {
+        how(&service(container), PlanAction::Replace, 1).join(" | ")
+    }
+
+    #[test]
+    fn a_plan_says_why_the_old_one_goes_first_or_what_both_write() {
+        let failure = "if it fails, the release before serves again";
+        let rolling = "rolling, 1 instance at a time: a new instance is ready before an old one goes";
+        let handed = "handed over: each old instance ends before the next starts";
+        assert_eq!(first(web()), format!("{rolling} | {failure}"));
+        let named = Container { name: Some("db".into()), ..web() };
+        assert_eq!(first(named), format!("{handed} (`container_name: db` is a name for one) | {failure}"));
+        let mut held = service(Container { mounts: vec![volume(false)], ..web() });
+        let said = how(&held, PlanAction::Replace, 1).remove(0);
+        let lets = "`deploy.update_config.order: start-first` lets them";
+        assert_eq!(said, format!("{handed} (two would write the volume `data`; {lets})"));
+        held.rollout.update.order_stated = true;
+        let said = how(&held, PlanAction::Replace, 1).remove(2);
+        assert_eq!(
+            said,
+            "old and new instances may both write the volume `data` for a while, as the file has it"
+        );
+        let source = MountSource::Bind {
+            path: "/srv/data".into(),
+            create_host_path: true,
+            propagation: None,
+            selinux: None,
+            recursive: None,
+        };
+        let bound = Mount { source, target: "/data".into(), read_only: false };
+        let said = first(Container { mounts: vec![bound], ..web() });
+        assert!(said.contains("may both write /srv/data for a while"), "{said}");
+    }
 }

@@ -8,9 +8,8 @@
 use crate::World;
 use crate::draft::Draft;
 use crate::retire::is_cut;
-use naru_model::{
-    Duty, InstanceRecord, Intent, OperationKind, Order, Reason, Service, Span, Split, StickyTo, Time,
-};
+use crate::share::stop_first;
+use naru_model::{Duty, InstanceRecord, Intent, OperationKind, Reason, Service, Span, Split, StickyTo, Time};
 
 /// Whether an instance is to be named for those that began on it.
 pub(crate) fn is_kept(draft: &Draft, one: &InstanceRecord) -> bool {
@@ -47,7 +46,7 @@ fn may_be_kept(draft: &Draft, one: &InstanceRecord) -> Option<Span> {
 fn keep_of(service: &Service) -> Option<Span> {
     let sticky = service.policy.sticky.as_ref().filter(|sticky| sticky.to == StickyTo::Version)?;
     let is_asked_for = service.template.targets.iter().any(|target| target.protocol.is_http());
-    let side_by_side = !service.singleton && service.rollout.update.order != Order::StopFirst;
+    let side_by_side = stop_first(service, &service.rollout.update).is_none();
     (is_asked_for && side_by_side).then_some(sticky.keep)
 }
 

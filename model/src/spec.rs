@@ -395,8 +395,11 @@ pub struct UpdateConfig {
     pub monitor: Span,
     /// The share of failed instances that is borne, in thousandths.
     pub max_failure_permille: u32,
-    /// Which comes first.
+    /// Which comes first, where nothing forbids it.
     pub order: Order,
+    /// Whether `order` is written in the file: then two instances may share a volume meanwhile.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub order_stated: bool,
 }
 
 /// What follows a failed rollout.

@@ -323,5 +323,6 @@ fn update_config(dice: &mut Dice) -> UpdateConfig {
         monitor: if dice.hits(500) { Span::ZERO } else { span(dice) },
         max_failure_permille: *dice.pick(&[0, 0, 300]),
         order: if dice.hits(150) { Order::StopFirst } else { Order::StartFirst },
+        order_stated: true,
     }
 }

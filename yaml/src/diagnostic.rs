@@ -159,6 +159,7 @@ pub struct Report {
     sources: Vec<Source>,
     found: Vec<(Pos, Diagnostic)>,
     broken: BTreeSet<String>,
+    unfit: Vec<Diagnostic>,
     folder: String,
 }
 
@@ -195,6 +196,20 @@ impl Report {
     pub fn error_in(&mut self, path: &Path, pos: Pos, message: impl Into<String>, advice: impl Into<String>) {
         self.broken.extend(path.service().map(str::to_string));
         self.error_advised(pos, message, advice);
+    }
+
+    /// What keeps the files from being put to use here and now, though nothing is wrong with them.
+    pub fn unfit(&mut self, pos: Pos, message: impl Into<String>, advice: impl Into<String>) {
+        let (place, advice) = (self.place(pos), Some(advice.into()));
+        let found = Diagnostic { severity: Severity::Error, place, message: message.into(), advice };
+        if !self.unfit.contains(&found) && self.unfit.len() < MOST_FOUND {
+            self.unfit.push(found);
+        }
+    }
+
+    /// All that [`Report::unfit`] was told.
+    pub fn take_unfit(&mut self) -> Vec<Diagnostic> {
+        std::mem::take(&mut self.unfit)
     }
 
     /// Services in which something is wrong.

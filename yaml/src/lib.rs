@@ -9,9 +9,12 @@ mod parse;
 mod scalar;
 mod tree;
 pub mod units;
+pub mod unix_path;
+mod words;
 
 pub use diagnostic::{Diagnostic, Errors, Place, Pos, Report, Severity, Style};
 pub use emit::to_yaml;
 pub use parse::{Document, parse};
 pub use scalar::{boolean, print_float};
 pub use tree::{Map, Node, Origin, Path, Tag, Value};
+pub use words::nearest;

@@ -234,6 +234,22 @@ pub fn is_signal(text: &str) -> bool {
     is_real_time || SIGNALS.contains(&bare)
 }
 
+/// The first and last port of `A` or `A-B`. `Err` says what is wrong.
+pub fn port_range(text: &str) -> Result<(u16, u16), String> {
+    let port = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let parsed = if digits { text.parse::<u16>().ok() } else { None };
+        parsed.ok_or_else(|| format!("\"{text}\" is not a port: 1 to 65535 are"))
+    };
+    match text.split_once('-') {
+        None => port(text).map(|port| (port, port)),
+        Some((first, last)) => match (port(first)?, port(last)?) {
+            (first, last) if first <= last => Ok((first, last)),
+            _ => Err(format!("the range {text} ends before it begins")),
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{bytes, duration, print_duration, split_words};

@@ -1,6 +1,7 @@
 //! New releases: a deploy's contents, their checks and their addresses; and rollbacks.
 
 use super::{Admission, Answer, check_count, unchanged};
+use crate::share::{self, check_sole};
 use crate::{World, Write};
 use naru_model::{
     OperationId, OperationKind, Protocol, Refusal, Release, ReleaseNo, Run, ServiceName, ServiceRecord,
@@ -17,7 +18,9 @@ impl Admission<'_> {
         }
         let new = contents(self.world, stack, only)?;
         check_runnable(&new.stack)?;
+        check_sole(&new.stack)?;
         self.check_addresses(&new.stack)?;
+        self.check_names(&new.stack)?;
         let record = self.world.stacks.get(self.name());
         let present = record.and_then(|record| record.target.as_ref());
         if present.is_some_and(|present| self.is_same(present, &new)) {
@@ -99,6 +102,25 @@ impl Admission<'_> {
         Ok((admitted, writes))
     }
 
+    /// No two services, of this or another stack, give their containers the same name.
+    fn check_names(&self, stack: &Stack) -> Result<(), Refusal> {
+        let mut taken: BTreeMap<String, String> = BTreeMap::new();
+        for other in self.world.stacks.values().filter(|other| other.name != *self.name()) {
+            let Some(target) = &other.target else { continue };
+            let Some(release) = self.world.release(&other.name, target.release) else { continue };
+            let whose = |(name, service)| (name, format!("service `{service}` of stack `{}`", other.name));
+            taken.extend(names(&release.stack).map(whose));
+        }
+        for (name, service) in names(stack) {
+            let whose = format!("service `{service}`");
+            if let Some(other) = taken.insert(name.clone(), whose) {
+                let error = format!("`container_name: {name}` of service `{service}` is {other}'s too");
+                return Err(Refusal::new(error, "give one of them another, or none"));
+            }
+        }
+        Ok(())
+    }
+
     /// No two services, of this or another stack, publish the same address.
     fn check_addresses(&self, stack: &Stack) -> Result<(), Refusal> {
         let mut taken: BTreeMap<(u16, &str), Vec<(String, String)>> = BTreeMap::new();
@@ -141,9 +163,22 @@ struct Published {
     port: (u16, &'static str),
 }
 
+/// The names that services give their containers.
+fn names(stack: &Stack) -> impl Iterator<Item = (String, &ServiceName)> {
+    stack.services.iter().filter_map(|(service, definition)| {
+        Some((definition.template.run.container()?.name.clone()?, service))
+    })
+}
+
 fn published(stack: &Stack) -> Vec<Published> {
     let mut all = Vec::new();
     for (name, service) in &stack.services {
+        let own = share::host_ports(service).into_iter();
+        all.extend(own.map(|(host_ip, number, transport)| Published {
+            whose: format!("service `{name}`"),
+            host_ip,
+            port: (number, transport),
+        }));
         let fixed = service.ports.iter().filter_map(|port| Some((port, port.published?)));
         all.extend(fixed.map(|(port, number)| Published {
             whose: format!("service `{name}`"),

@@ -1,7 +1,7 @@
 //! Changes that bring no release: how many, whether at all, and how an open rollout goes on.
 
 use super::{Admission, Answer, check_count, unchanged};
-use crate::Write;
+use crate::{Write, share};
 use naru_model::{
     Admitted, Duty, Ending, Mode, Operation, OperationKind, OperationOutcome, OperationPhase, Reason,
     Refusal, ServiceName, StackRecord, Stage, Target,
@@ -44,11 +44,7 @@ impl<'a> Admission<'a> {
             let error = format!("`{service}` has `mode: global`: one instance on each node");
             return Err(Refusal::new(error, "change `deploy.mode` in the file to scale it"));
         }
-        if definition.singleton && wanted > 1 {
-            let error = format!("`{service}` is a singleton: at most one instance at any time");
-            return Err(Refusal::new(error, "change `x-naru.singleton` in the file to scale it"));
-        }
-        Ok(())
+        share::check_count(service, definition, wanted)
     }
 
     pub(super) fn stop(&self, named: &[ServiceName]) -> Answer {

@@ -14,11 +14,12 @@ mod switch;
 use crate::draft::Draft;
 use crate::observe::Acked;
 use crate::retire::{has_callers, retire};
+use crate::share::stop_first;
 use crate::stay::{is_kept, is_named_for_them_alone};
 use crew::Crew;
 use naru_model::{
-    Condition, Duty, OperationId, OperationOutcome, OperationPhase, Order, Reason, ServiceName,
-    ServiceProgress, Span, StackName, Stage, Strategy, UpdateConfig,
+    Condition, Duty, OperationId, OperationOutcome, OperationPhase, Reason, ServiceName, ServiceProgress,
+    Span, StackName, Stage, Strategy, UpdateConfig,
 };
 
 /// A surplus instance with work in progress may come back within this time; then it is told to be quiet, so
@@ -122,7 +123,7 @@ impl Crew {
         };
         let config = config(draft, id, &definition.rollout.update, &definition.rollout.rollback);
         match definition.rollout.strategy {
-            _ if definition.singleton || config.order == Order::StopFirst => Way::HandOver,
+            _ if stop_first(definition, config).is_some() => Way::HandOver,
             Strategy::BlueGreen | Strategy::Canary if !self.stale.is_empty() => Way::Switch,
             _ => Way::Rolling,
         }

@@ -418,6 +418,7 @@ fn plain(version: &str) -> Service {
         monitor: Span::secs(5),
         max_failure_permille: 0,
         order: Order::StartFirst,
+        order_stated: false,
     };
     Service {
         build: None,

@@ -40,6 +40,15 @@ pub fn load(settings: &Settings, printer: &Printer, unsupported: Unsupported) ->
     Ok(loaded)
 }
 
+/// The same, where the stack is to be run: what it needs has to be there.
+///
+/// # Errors
+/// The files cannot be used, or the stack cannot be run here and now; why has been shown.
+pub fn runnable(settings: &Settings, printer: &Printer, unsupported: Unsupported) -> Result<Loaded, Fail> {
+    let loaded = load(settings, printer, unsupported)?;
+    loaded.runnable().map_err(|errors| broken(printer, &Errors { warnings: vec![], ..errors }))
+}
+
 /// The name of the stack that the files describe; `None` where there are no files.
 ///
 /// # Errors

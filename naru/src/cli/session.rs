@@ -42,6 +42,14 @@ impl Session {
         load::load(&self.settings, &self.printer, unsupported)
     }
 
+    /// The same, where the stack is to be run.
+    ///
+    /// # Errors
+    /// The files cannot be used, or the stack cannot be run here and now; why was shown.
+    pub fn runnable(&self, unsupported: Unsupported) -> Result<Loaded, Fail> {
+        load::runnable(&self.settings, &self.printer, unsupported)
+    }
+
     /// The stack that a question is about: `-p`, or what the files say. `None`, where there is neither: all.
     ///
     /// # Errors

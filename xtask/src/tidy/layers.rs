@@ -12,8 +12,9 @@ use super::{Finding, Tree};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("yaml", &[]),
-    ("compose", &["model", "yaml", "routing"]),
+    ("compose", &["model", "yaml", "routing", "meaning"]),
     ("routing", &["model", "yaml", "traffic"]),
+    ("meaning", &["model", "yaml", "routing"]),
     ("decide", &["model"]),
     ("supervise", &["model"]),
     ("wire", &["model"]),
@@ -67,6 +68,7 @@ const EVERYTHING_BELOW: &[&str] = &[
     "model",
     "yaml",
     "routing",
+    "meaning",
     "compose",
     "decide",
     "supervise",

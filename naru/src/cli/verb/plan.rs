@@ -35,7 +35,7 @@ impl PlanArgs {
     /// # Errors
     /// The files cannot be used, or the server would refuse the order.
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
-        let stack = scaled(session.load(self.strict.unsupported())?.stack, &self.scale)?;
+        let stack = scaled(session.runnable(self.strict.unsupported())?.stack, &self.scale)?;
         let only = names(&stack, &self.services)?;
         let plan = session.ensured().await?.plan(&PlanRequest { stack, only }).await?;
         if self.json {

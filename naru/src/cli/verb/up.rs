@@ -36,7 +36,7 @@ impl Up {
     /// # Errors
     /// The files cannot be used, the order was refused, or the deploy failed.
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
-        let stack = scaled(session.load(self.strict.unsupported())?.stack, &self.scale)?;
+        let stack = scaled(session.runnable(self.strict.unsupported())?.stack, &self.scale)?;
         let only = names(&stack, &self.services)?;
         let client = session.ensured().await?;
         let affects = match self.order.cut {

@@ -267,7 +267,7 @@ pub fn schema() -> Value {
 }
 
 /// The schema of a service's `x-naru`, made once.
-pub(crate) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let mut root = naru_routing::schema(KEYS, "");
     root["description"] = json!("What holds for the service.");
     root

@@ -16,15 +16,10 @@ pub(crate) fn rollout(
     reader: &mut Reader<'_>,
     node: &Node,
     health: Option<&Health>,
-    replicas: u32,
     together: Together,
 ) -> Rollout {
     let own = node.at(&["x-naru", "rollout"]);
     let get = |key: &str| own.and_then(|own| own.get(key));
-    let order = match together {
-        Together::Never => Order::StopFirst,
-        Together::Allowed => natural_order(node, replicas),
-    };
     let strategies =
         [("rolling", Strategy::Rolling), ("blue-green", Strategy::BlueGreen), ("canary", Strategy::Canary)];
     let strategy =
@@ -34,8 +29,8 @@ pub(crate) fn rollout(
     let healthy_within = reader.span("x-naru.rollout.healthy_within", get("healthy_within"));
     let rollout = Rollout {
         strategy,
-        update: update(reader, node, "update_config", FailureAction::Rollback, order),
-        rollback: update(reader, node, "rollback_config", FailureAction::Pause, order),
+        update: update(reader, node, "update_config", FailureAction::Rollback),
+        rollback: update(reader, node, "rollback_config", FailureAction::Pause),
         soak: reader.span("x-naru.rollout.soak", get("soak")).unwrap_or(Span::ZERO),
         promote_auto: promote.unwrap_or(true),
         preview: reader.port("x-naru.rollout.preview", get("preview")),
@@ -75,16 +70,6 @@ fn agree(reader: &mut Reader<'_>, own: Option<&Node>, rollout: &Rollout, togethe
     }
 }
 
-/// Start first, unless two at a time could not be borne.
-fn natural_order(node: &Node, replicas: u32) -> Order {
-    let volumes = node.get("volumes").map(Node::items).unwrap_or_default();
-    let named = volumes
-        .iter()
-        .any(|volume| volume.get_str("type") == Some("volume") && volume.get("source").is_some());
-    let bound = (named && replicas <= 1) || node.get("container_name").is_some();
-    if bound { Order::StopFirst } else { Order::StartFirst }
-}
-
 /// Two minutes, or as long as the health check takes to give up.
 fn patience(health: Option<&Health>) -> Span {
     let own = health.map(|health| {
@@ -93,13 +78,7 @@ fn patience(health: Option<&Health>) -> Span {
     own.unwrap_or_default().max(Span::secs(120))
 }
 
-fn update(
-    reader: &mut Reader<'_>,
-    node: &Node,
-    group: &str,
-    natural_action: FailureAction,
-    natural_order: Order,
-) -> UpdateConfig {
+fn update(reader: &mut Reader<'_>, node: &Node, group: &str, natural_action: FailureAction) -> UpdateConfig {
     let written = node.at(&["deploy", group]);
     let get = |key: &str| written.and_then(|written| written.get(key));
     let key = |name: &str| format!("deploy.{group}.{name}");
@@ -113,6 +92,7 @@ fn update(
         _ => &[("continue", FailureAction::Continue), ("pause", FailureAction::Pause)],
     };
     let orders = [("start-first", Order::StartFirst), ("stop-first", Order::StopFirst)];
+    let order = reader.word(&key("order"), get("order"), &orders);
     let parallelism = reader.whole(&key("parallelism"), get("parallelism"), 0, u64::from(u32::MAX));
     UpdateConfig {
         parallelism: parallelism.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
@@ -124,7 +104,8 @@ fn update(
         max_failure_permille: reader
             .permille(&key("max_failure_ratio"), get("max_failure_ratio"))
             .unwrap_or(0),
-        order: reader.word(&key("order"), get("order"), &orders).unwrap_or(natural_order),
+        order: order.unwrap_or(Order::StartFirst),
+        order_stated: order.is_some(),
     }
 }
 

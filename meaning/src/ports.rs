@@ -1,39 +1,91 @@
 //! Ports of a service: which ones an instance listens on, and which are published.
 
-use crate::ports::range;
+use crate::container::is_on_host;
 use crate::read::Reader;
-use crate::schema::nearest;
-use naru_model::{Port, Protocol, TargetPort};
-use naru_yaml::Node;
+use crate::service::Runs;
+use naru_model::{EnginePort, Port, Protocol, TargetPort, Transport};
+use naru_yaml::{Node, nearest, units::port_range};
 
-/// What an instance of the service is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Runs {
-    Process,
-    Container,
+/// The ports of a service.
+#[derive(Default)]
+pub(crate) struct Ports {
+    /// Published by the edge.
+    pub published: Vec<Port>,
+    /// Published by the container engine, past the edge.
+    pub engine: Vec<EnginePort>,
+    /// All that an instance listens on: those of `ports` first, then of `expose`.
+    pub targets: Vec<TargetPort>,
 }
 
-/// Published ports, and all targets: those of `ports` first, then `expose`.
-pub(crate) fn ports(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> (Vec<Port>, Vec<TargetPort>) {
-    let (mut ports, mut targets) = (Vec::new(), Vec::<TargetPort>::new());
-    for written in node.get("ports").map(Node::items).unwrap_or_default() {
-        let Some(port) = port(reader, written, runs) else { continue };
-        match targets.iter_mut().find(|target| target.port == port.target) {
+impl Ports {
+    fn target(&mut self, port: u16, protocol: Protocol) {
+        match self.targets.iter_mut().find(|target| target.port == port) {
             // Of one number for both it is TCP that says whether the instance is there.
-            Some(target) if target.protocol == Protocol::Udp => target.protocol = port.protocol,
+            Some(target) if target.protocol == Protocol::Udp => target.protocol = protocol,
             Some(_) => {}
-            None => targets.push(TargetPort { port: port.target, protocol: port.protocol }),
+            None => self.targets.push(TargetPort { port, protocol }),
         }
-        ports.push(port);
     }
-    for written in node.get("expose").map(Node::items).unwrap_or_default() {
-        for port in exposed(reader, written) {
-            if targets.iter().all(|target| target.port != port) {
-                targets.push(TargetPort { port, protocol: Protocol::Http });
+}
+
+/// Published ports, and all targets.
+pub(crate) fn ports(reader: &mut Reader<'_>, node: &Node) -> Ports {
+    let (runs, mut found) = (Runs::of(node), Ports::default());
+    for written in node.get("ports").map(Node::items).unwrap_or_default() {
+        let is_engines =
+            written.get_str("mode") == Some("host") || written.get_str("protocol") == Some("sctp");
+        if runs == Runs::Container && is_engines && !is_on_host(node) {
+            engine_port(reader, written, &mut found);
+        } else if let Some(port) = port(reader, written, runs) {
+            found.target(port.target, port.protocol);
+            match is_on_host(node) {
+                true => on_host(reader, written, &port),
+                false => found.published.push(port),
             }
         }
     }
-    (ports, targets)
+    for written in node.get("expose").map(Node::items).unwrap_or_default() {
+        for port in exposed(reader, written) {
+            if found.targets.iter().all(|target| target.port != port) {
+                found.target(port, Protocol::Http);
+            }
+        }
+    }
+    found
+}
+
+/// On the host's network a container listens on the host's ports itself, and nobody else publishes them.
+fn on_host(reader: &mut Reader<'_>, node: &Node, port: &Port) {
+    if let Some(published) = port.published.filter(|published| *published != port.target) {
+        let at = node.get("published").map_or(node.pos, |published| published.pos);
+        let what = format!(
+            "ports publishes {published}, and with network_mode: host the container listens on {} itself",
+            port.target
+        );
+        reader.warn(at, what, "publish the port that it listens on, or remove network_mode");
+    }
+}
+
+/// A port that the engine publishes: `mode: host` asks for it, and SCTP is nothing that the edge speaks.
+fn engine_port(reader: &mut Reader<'_>, node: &Node, found: &mut Ports) {
+    let Some(target) = reader.port("ports.target", node.get("target")) else { return };
+    let Some(published) = published(reader, node) else { return };
+    let transport = match node.get_str("protocol") {
+        Some("udp") => Transport::Udp,
+        Some("sctp") => Transport::Sctp,
+        _ => Transport::Tcp,
+    };
+    let host_ip = node.get_str("host_ip").unwrap_or("0.0.0.0").to_string();
+    found.engine.push(EnginePort { host_ip, published, target, transport });
+    match transport {
+        Transport::Tcp => {
+            if let Some(protocol) = protocol(reader, node, Runs::Container) {
+                found.target(target, protocol.unwrap_or(Protocol::Http));
+            }
+        }
+        Transport::Udp => found.target(target, Protocol::Udp),
+        Transport::Sctp => {}
+    }
 }
 
 fn port(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> Option<Port> {
@@ -46,11 +98,11 @@ fn port(reader: &mut Reader<'_>, node: &Node, runs: Runs) -> Option<Port> {
     };
     let protocol = protocol(reader, node, runs)?;
     let published = published(reader, node)?;
-    if let Some(mode) = node.get("mode").filter(|mode| mode.str() == Some("host")) {
+    if let Some(mode) = node.get("mode").filter(|mode| mode.str() == Some("host") && runs == Runs::Process) {
         reader.warn(
             mode.pos,
-            "ports.mode host is not supported yet, ignored",
-            "ports are published by the edge",
+            "ports.mode host has no effect on a process, ignored",
+            "its ports are published by the edge",
         );
     }
     Some(Port {
@@ -112,7 +164,7 @@ fn refuse(reader: &mut Reader<'_>, node: &Node, what: &str, runs: Runs) -> Optio
 /// `Some(None)` where the file leaves the choice; `None` where what it says is no port.
 fn published(reader: &mut Reader<'_>, node: &Node) -> Option<Option<u16>> {
     let Some(written) = node.get("published") else { return Some(None) };
-    match range(written.str().unwrap_or_default()) {
+    match port_range(written.str().unwrap_or_default()) {
         Ok((0, 0)) => Some(None),
         Ok((first, last)) if first == last => Some(Some(first)),
         Ok((first, _)) => {
@@ -136,7 +188,7 @@ fn exposed(reader: &mut Reader<'_>, node: &Node) -> Vec<u16> {
         reader.warn(node.pos, what, "expose tcp ports, and list udp ports in ports");
         return Vec::new();
     }
-    match range(numbers) {
+    match port_range(numbers) {
         Ok((first, last)) if first > 0 && last - first < MOST_EXPOSED => (first..=last).collect(),
         Ok(_) => {
             let what = format!("expose: {} has too many ports", node.shown());

@@ -1,7 +1,7 @@
 //! Paths as the reference resolves them: by their text, without asking the file system.
 
 /// The shortest path with the same meaning: no `.`, no `..` that can be taken back, no doubled slashes.
-pub(crate) fn clean(path: &str) -> String {
+pub fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -21,7 +21,7 @@ pub(crate) fn clean(path: &str) -> String {
 }
 
 /// `path` as seen from the folder `base`; `~` is `home`.
-pub(crate) fn absolute(base: &str, path: &str, home: Option<&str>) -> String {
+pub fn absolute(base: &str, path: &str, home: Option<&str>) -> String {
     if let (Some(rest), Some(home)) = (path.strip_prefix('~'), home) {
         return clean(&format!("{home}/{rest}"));
     }
@@ -37,7 +37,7 @@ fn is_windows(path: &str) -> bool {
 }
 
 /// The folder that a path lies in.
-pub(crate) fn folder(path: &str) -> String {
+pub fn folder(path: &str) -> String {
     match path.rsplit_once('/') {
         Some(("", _)) => "/".into(),
         Some((folder, _)) => folder.into(),

@@ -33,6 +33,13 @@ impl Reader<'_> {
         }
     }
 
+    /// What keeps the service from being run here and now, at `pos`.
+    pub fn unfit(&mut self, pos: Pos, what: impl std::fmt::Display, advice: impl Into<String>) {
+        if self.lacks == Lacks::Tell {
+            self.report.unfit(pos, format!("services.{}.{what}", self.service), advice);
+        }
+    }
+
     /// A surprise in the service, at `pos`.
     pub fn warn(&mut self, pos: Pos, what: impl std::fmt::Display, advice: impl Into<String>) {
         self.report.warn_advised(pos, format!("services.{}.{what}", self.service), advice);
@@ -106,7 +113,7 @@ impl Reader<'_> {
         if found.is_none() {
             let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             let what = format!("{key}: {} is not one of {}", node.shown(), all.join(", "));
-            let nearest = crate::schema::nearest(node.str().unwrap_or_default(), all.iter().copied());
+            let nearest = naru_yaml::nearest(node.str().unwrap_or_default(), all.iter().copied());
             self.error(node.pos, what, nearest.unwrap_or_else(|| "write one of them".into()));
         }
         found.map(|(_, value)| *value)

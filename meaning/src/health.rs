@@ -1,8 +1,8 @@
 //! How one knows that an instance can serve: `x-naru.health`, else the specification's `healthcheck`.
 
-use crate::network;
+use crate::ports;
 use crate::read::Reader;
-use crate::service::http_call;
+use crate::work::http_call;
 use naru_model::{Check, Health, Process, Span, TargetPort};
 use naru_yaml::{Node, Value};
 
@@ -76,7 +76,7 @@ fn own_check(reader: &mut Reader<'_>, node: &Node, targets: &[TargetPort]) -> Op
         return reader.command("x-naru.health.command", command).map(Check::Command);
     }
     if let Some(tcp) = node.get("tcp") {
-        let port = network::target(reader, "x-naru.health.tcp", Some(tcp), targets)?;
+        let port = ports::target(reader, "x-naru.health.tcp", Some(tcp), targets)?;
         return Some(Check::Tcp { port: Some(port) });
     }
     http_call(reader, "x-naru.health", node, targets).map(Check::Http)
