@@ -1,11 +1,12 @@
 //! What the API asks of the server.
 
 use crate::{LogLine, LogQuery, PlanRequest, Refused, ShutdownOrder, Snapshot, Status, Taken};
+use axum::body::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
 use naru_model::{
-    Admitted, AgentReport, Demand, Desired, EdgeReport, InstanceView, NodeId, Operation, OperationId, Plan,
-    Release, RouteTable, StackName, StackView, WorkView,
+    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, InstanceView, NodeId, Operation,
+    OperationId, Plan, Release, RouteTable, StackName, StackView, WorkView,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub trait Core: Send + Sync + 'static {
     fn routes(&self) -> Answer<'_, RouteTable>;
     /// What a deploy would change.
     fn plan(&self, request: PlanRequest) -> Answer<'_, Plan>;
+    /// Keeps what is in a secret or config, for a stack that names it to be ordered next.
+    fn keep_content(&self, content: Bytes) -> Answer<'_, ContentId>;
     /// Takes an order, whose actor is set.
     fn demand(&self, demand: Demand) -> Answer<'_, Admitted>;
     /// Ends the background processes; refused while instances run, unless they are to be cut.

@@ -26,4 +26,4 @@ pub use message::{
     DemandAnswer, LogLine, LogQuery, LogSource, PlanRequest, ShutdownOrder, Snapshot, Status, Taken,
     WatchEvent, WatchQuery,
 };
-pub use server::{BODY_MAX, CONNECTIONS_MAX, openapi, serve};
+pub use server::{BODY_MAX, CONNECTIONS_MAX, CONTENT_MAX, openapi, serve};

@@ -3,7 +3,9 @@
 mod recall;
 
 use naru_api::{Client, ClientError, Ground, LogQuery, PlanRequest, ShutdownOrder, WatchEvent, WatchQuery};
-use naru_model::{Change, Demand, Ending, Listener, NodeId, OperationId, RouteTable, Stack, StackName};
+use naru_model::{
+    Change, ContentId, Demand, Ending, Listener, NodeId, OperationId, RouteTable, Stack, StackName,
+};
 use recall::{Served, desired, edge_report, operation};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -59,6 +61,12 @@ async fn questions_and_orders_come_through_whole() {
     assert!(client.operations(Some(&StackName::from("other")), 10).await.unwrap().is_empty());
     let plan = client.plan(&PlanRequest { stack: stack("shop"), only: vec![] }).await.unwrap();
     assert_eq!(plan.stack, "shop".into());
+    let content = [0u8, 255, b'x'];
+    assert_eq!(
+        client.keep_content(&content).await.unwrap(),
+        ContentId::of(&content),
+        "as it is, not as text"
+    );
     let admitted = client.demand(&demand("shop")).await.unwrap();
     assert_eq!(admitted.operation, Some(OperationId(1)));
     let mut seen = served.core.demands();
@@ -84,6 +92,11 @@ async fn a_refusal_keeps_its_ground_and_its_words() {
         panic!("instances run")
     };
     assert_eq!(refused.ground, Ground::Conflict);
+    let large = vec![b'x'; naru_api::CONTENT_MAX + 1];
+    let Err(ClientError::Refused(refused)) = client.keep_content(&large).await else {
+        panic!("it is too large")
+    };
+    assert_eq!(refused.ground, Ground::TooLarge);
     client.shutdown(ShutdownOrder { ending: Ending::Cut }).await.unwrap();
 }
 
@@ -137,7 +150,7 @@ async fn every_documented_route_answers_and_every_other_is_refused_with_words() 
             assert!(!body.contains("there is no route") && status != 405, "{verb} {path}: {status} {body}");
         }
     }
-    assert_eq!(routes, 18);
+    assert_eq!(routes, 19);
     for (method, path, want) in
         [("GET", "/v1/nothing", 404), ("GET", "/", 404), ("DELETE", "/v1/stacks", 405)]
     {

@@ -1,17 +1,20 @@
 //! The API's questions and orders, each passed to the desk.
 
+use super::contents::{self, Contents};
 use super::desk::{Handle, Message};
 use super::logs;
 use crate::keeper;
+use hyper::body::Bytes;
 use naru_api::{
     Answer, Core, Ground, LogQuery, LogStream, PlanRequest, Refused, ShutdownOrder, Snapshot, Status, Taken,
 };
 use naru_decide::{World, plan, view};
 use naru_home::Home;
 use naru_model::{
-    Admitted, AgentReport, Change, Demand, Desired, EdgeReport, Ending, InstanceView, NodeId, Operation,
-    OperationId, Plan, Release, RouteTable, Span, StackName, StackView, Time, WorkView,
+    Admitted, AgentReport, Change, ContentId, Demand, Desired, EdgeReport, Ending, InstanceView, NodeId,
+    Operation, OperationId, Plan, Release, RouteTable, Span, StackName, StackView, Time, WorkView,
 };
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
@@ -23,13 +26,14 @@ const READY_WITHIN: Duration = Duration::from_secs(25);
 pub struct Api {
     desk: Handle,
     home: Home,
+    contents: Contents,
     began: Instant,
 }
 
 impl Api {
     /// Asks this desk.
     pub fn new(desk: Handle, home: Home) -> Api {
-        Api { desk, home, began: Instant::now() }
+        Api { desk, contents: Contents::of(&home), home, began: Instant::now() }
     }
 
     /// What `look` finds in the world.
@@ -69,6 +73,30 @@ impl Api {
 
     async fn order(&self, demand: Demand) -> Result<Admitted, Refused> {
         self.ask(|answer| Message::Demand(Box::new(demand), answer)).await?
+    }
+
+    /// What a deploy names was handed over before.
+    fn check_contents(&self, demand: &Demand) -> Result<(), Refused> {
+        let Change::Deploy { stack, .. } = &demand.change else { return Ok(()) };
+        let missing = self.contents.missing(stack);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let error = format!("what is in a secret or config was not handed over: {}", missing.join(", "));
+        Err(Refused::new(Ground::Invalid, error, "`naru up` hands it over; or POST it to /v1/contents first"))
+    }
+
+    /// Forgets contents that no release names any more. What cannot be removed now is removed another time.
+    async fn sweep(&self) {
+        let named = |world: &World, _| {
+            world.releases.values().flat_map(|release| contents::named(&release.stack)).collect()
+        };
+        let Ok(named) = self.read(named).await else { return };
+        let contents = self.contents.clone();
+        let swept = tokio::task::spawn_blocking(move || contents.sweep(&named)).await;
+        if let Err(error) = swept.map_err(io::Error::other).flatten() {
+            tracing::warn!(%error, "contents of old secrets and configs are not removed");
+        }
     }
 
     /// Takes every stack down, work and all, and waits until no instance is left.
@@ -171,8 +199,24 @@ impl Core for Api {
         })
     }
 
+    fn keep_content(&self, content: Bytes) -> Answer<'_, ContentId> {
+        Box::pin(async move {
+            let (contents, home) = (self.contents.clone(), self.home.clone());
+            let kept = tokio::task::spawn_blocking(move || contents.keep(&home, &content)).await;
+            kept.map_err(io::Error::other).flatten().map_err(|error| {
+                let hint = "see to the disk of NARU_HOME";
+                Refused::new(Ground::Unavailable, format!("a secret or config cannot be kept: {error}"), hint)
+            })
+        })
+    }
+
     fn demand(&self, demand: Demand) -> Answer<'_, Admitted> {
-        Box::pin(self.order(demand))
+        Box::pin(async move {
+            self.check_contents(&demand)?;
+            let admitted = self.order(demand).await?;
+            self.sweep().await;
+            Ok(admitted)
+        })
     }
 
     fn shutdown(&self, order: ShutdownOrder, actor: String) -> Answer<'_, ()> {

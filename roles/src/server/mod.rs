@@ -6,6 +6,7 @@
 //! or when another server wrote, the world is loaded anew; observations come again by themselves.
 
 mod books;
+mod contents;
 mod core;
 mod desk;
 mod ledger;

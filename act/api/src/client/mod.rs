@@ -14,8 +14,8 @@ use crate::{
 use connection::Connection;
 use hyper::Method;
 use naru_model::{
-    Admitted, AgentReport, Demand, Desired, EdgeReport, InstanceView, NodeId, Operation, OperationId, Plan,
-    Release, RouteTable, StackName, StackView, WorkView,
+    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, InstanceView, NodeId, Operation,
+    OperationId, Plan, Release, RouteTable, StackName, StackView, WorkView,
 };
 use path::Target;
 use serde::Serialize;
@@ -127,6 +127,15 @@ impl Client {
     /// As every question.
     pub async fn plan(&self, request: &PlanRequest) -> Result<Plan, ClientError> {
         self.tell(Target::new("/v1/plan"), request).await
+    }
+
+    /// Hands over what is in a secret or config, before a stack is ordered that names it.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn keep_content(&self, content: &[u8]) -> Result<ContentId, ClientError> {
+        let body = hyper::body::Bytes::copy_from_slice(content);
+        self.exchange(Method::POST, Target::new("/v1/contents"), body).await
     }
 
     /// Orders a change.

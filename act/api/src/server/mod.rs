@@ -33,6 +33,9 @@ use tower_service::Service;
 /// The most bytes of a request's body: a merged Compose file with all its contents, many times over.
 pub const BODY_MAX: usize = 16 << 20;
 
+/// The largest secret or config, 1 MiB, as for any file that belongs to a Compose file.
+pub const CONTENT_MAX: usize = 1 << 20;
+
 /// The most connections at a time: the roles' few, and some hundred people and scripts that watch. More
 /// wait in the kernel until one goes.
 pub const CONNECTIONS_MAX: usize = 512;

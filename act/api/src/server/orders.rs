@@ -1,13 +1,15 @@
 //! Routes through which people change things, and the one that says what a change would do.
 
+use super::CONTENT_MAX;
 use super::extract::Json;
 use super::peer::Peer;
 use super::router::Shared;
-use crate::{PlanRequest, Refused, ShutdownOrder};
+use crate::{Ground, PlanRequest, Refused, ShutdownOrder};
 use axum::Extension;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use naru_model::{Admitted, Demand, Plan, Refusal};
+use naru_model::{Admitted, ContentId, Demand, Plan, Refusal};
 
 /// What a deploy would change, and why. Changes nothing.
 #[utoipa::path(post, path = "/v1/plan", request_body = PlanRequest,
@@ -17,6 +19,20 @@ pub(super) async fn plan(
     Json(request): Json<PlanRequest>,
 ) -> Result<axum::Json<Plan>, Refused> {
     core.plan(request).await.map(axum::Json)
+}
+
+/// Keeps what is in a secret or config, by its digest. What no release names is forgotten after an hour.
+#[utoipa::path(post, path = "/v1/contents",
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, body = ContentId),
+        (status = 413, body = Refusal, description = "It is too large."),
+        (status = "default", body = Refusal)))]
+pub(super) async fn content(State(core): Shared, body: Body) -> Result<axum::Json<ContentId>, Refused> {
+    let content = axum::body::to_bytes(body, CONTENT_MAX).await.map_err(|_| {
+        let error = format!("a secret or config is over {} KiB, or was broken off", CONTENT_MAX >> 10);
+        Refused::new(Ground::TooLarge, error, "mount large files as volumes")
+    })?;
+    core.keep_content(content).await.map(axum::Json)
 }
 
 /// Orders a change. Its actor is the user of the connection, whatever the body says.

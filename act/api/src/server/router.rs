@@ -47,6 +47,7 @@ fn documented() -> OpenApiRouter<Arc<dyn Core>> {
         .routes(routes!(questions::watch))
         .routes(routes!(logs::logs))
         .routes(routes!(orders::plan))
+        .routes(routes!(orders::content))
         .routes(routes!(orders::demand))
         .routes(routes!(orders::shutdown))
         .routes(routes!(roles::desired))

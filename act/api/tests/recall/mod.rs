@@ -6,8 +6,8 @@ use naru_api::{
     Snapshot, Status, Taken,
 };
 use naru_model::{
-    Admitted, AgentReport, Demand, Desired, EdgeReport, Ending, Generation, InstanceView, NodeId, Operation,
-    OperationId, Plan, Release, RouteTable, Span, StackName, StackView, Time, WorkView,
+    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, Ending, Generation, InstanceView, NodeId,
+    Operation, OperationId, Plan, Release, RouteTable, Span, StackName, StackView, Time, WorkView,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -165,6 +165,10 @@ impl Core for Recall {
             routes: vec![],
             notes: vec![],
         }))
+    }
+
+    fn keep_content(&self, content: axum::body::Bytes) -> Answer<'_, ContentId> {
+        now(Ok(ContentId::of(&content)))
     }
 
     fn demand(&self, demand: Demand) -> Answer<'_, Admitted> {

@@ -36,9 +36,13 @@ impl Up {
     /// # Errors
     /// The files cannot be used, the order was refused, or the deploy failed.
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
-        let stack = scaled(session.runnable(self.strict.unsupported())?.stack, &self.scale)?;
+        let loaded = session.runnable(self.strict.unsupported())?;
+        let stack = scaled(loaded.stack, &self.scale)?;
         let only = names(&stack, &self.services)?;
         let client = session.ensured().await?;
+        for content in loaded.contents.0.values() {
+            client.keep_content(content).await?;
+        }
         let affects = match self.order.cut {
             true => Some(replaced(&client, &stack, &only).await?),
             false => None,

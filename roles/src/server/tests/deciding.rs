@@ -6,7 +6,10 @@ use crate::server::desk::Desk;
 use crate::server::ledger::Ledger;
 use naru_api::{Core, Ground, LogQuery, ShutdownOrder};
 use naru_home::Home;
-use naru_model::{AgentReport, Change, Demand, EdgeReport, Generation, NodeId, OperationId, Time};
+use naru_model::{
+    AgentReport, Change, Container, ContentFile, ContentId, ContentKind, Demand, EdgeReport, Generation,
+    NodeId, OperationId, Run, Time,
+};
 use naru_store::{LoseAnswer, Options, Sqlite};
 use std::collections::BTreeMap;
 use tokio::task::JoinHandle;
@@ -79,6 +82,30 @@ async fn a_demand_becomes_records_that_outlive_the_server() {
     assert_eq!(server.api.instances(None).await.unwrap()[0].id, instances[0].id);
     let again = server.api.desired(server.node()).await.unwrap().borrow().generation;
     assert!(again >= desired.borrow().generation, "an agent refuses an older generation");
+}
+
+#[tokio::test]
+async fn what_is_in_a_secret_is_handed_over_before_it_is_named() {
+    let server = Server::start().await;
+    let mut demand = deploy("shop", "web:1");
+    let Change::Deploy { stack, .. } = &mut demand.change else { panic!("it is one") };
+    let file = ContentFile {
+        kind: ContentKind::Secret,
+        name: "token".into(),
+        target: "/run/secrets/token".into(),
+        mode: 0o444,
+        uid: None,
+        gid: None,
+        content: ContentId::of(b"hunter2"),
+    };
+    let web = stack.services.values_mut().next().unwrap();
+    web.template.run = Run::Container(Container { files: vec![file], ..Container::of("web:1") }.into());
+    let refused = server.api.demand(demand.clone()).await.unwrap_err();
+    assert_eq!(refused.ground, Ground::Invalid);
+    assert!(refused.refusal.error.ends_with("was not handed over: secret `token` of web"), "{refused:?}");
+    server.api.keep_content(b"hunter2".to_vec().into()).await.unwrap();
+    let grounds = server.api.demand(demand).await.err().map(|refused| refused.ground);
+    assert_ne!(grounds, Some(Ground::Invalid));
 }
 
 #[tokio::test]
