@@ -3,7 +3,7 @@
 mod routes;
 
 use crate::World;
-use crate::admit::{check_runnable, contents};
+use crate::admit::contents;
 use crate::share::{StopFirst, check_sole, stop_first, written_folder, written_volume};
 use naru_model::{
     FailureAction, Plan, PlanAction, Protocol, Refusal, Release, RestartPolicy, Service, ServiceName,
@@ -16,7 +16,6 @@ use std::collections::BTreeSet;
 /// change.
 pub fn plan(world: &World, stack: &Stack, only: &[ServiceName]) -> Result<Plan, Refusal> {
     let new = contents(world, stack, only)?;
-    check_runnable(&new.stack)?;
     check_sole(&new.stack)?;
     let record = world.stacks.get(&stack.name);
     let target = record.and_then(|record| record.target.as_ref());

@@ -421,8 +421,7 @@ impl<'a> Serving<'a> {
         let Some(status) = self.world().status(&one.id) else {
             return self.known_backend(one, listener).cloned();
         };
-        let port = status.ports.get(&target)?;
-        let address = format!("127.0.0.1:{port}");
+        let address = status.socket(target)?;
         let version = self.version(one).filter(|version| *version != one.release);
         let asked = self.policy().zone.and_then(|_| self.world().agents.get(&one.node));
         let zone = asked.and_then(|agent| agent.zone.clone());

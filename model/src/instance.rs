@@ -126,6 +126,16 @@ impl Exit {
     }
 }
 
+/// The image that a container is made from, whatever its reference means by now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UsedImage {
+    /// The engine's id of it: the same content has the same id.
+    pub id: String,
+    /// By which a registry has it, as `NAME@sha256:…`; `None`: it was made on the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -149,8 +159,14 @@ pub struct InstanceStatus {
     pub started: Option<Time>,
     /// Its process.
     pub pid: Option<u32>,
-    /// Target port → port on the host's loopback.
+    /// Where its ports are; `None`: on the host's loopback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Target port → port there.
     pub ports: BTreeMap<u16, u16>,
+    /// What its present container is made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<UsedImage>,
     /// How often it was started again after it ended by itself, in all.
     pub restarts: u32,
     /// How it ended last.
@@ -173,4 +189,12 @@ pub struct InstanceStatus {
     pub ended_badly: Vec<crate::JobRecord>,
     /// How long until the next restart, when one is due.
     pub restart_in: Option<Span>,
+}
+
+impl InstanceStatus {
+    /// Where a target port answers on its node, as `127.0.0.1:20000`; `None`: it has no such port.
+    pub fn socket(&self, target: u16) -> Option<String> {
+        let port = self.ports.get(&target)?;
+        Some(format!("{}:{port}", self.address.as_deref().unwrap_or("127.0.0.1")))
+    }
 }

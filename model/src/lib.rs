@@ -31,7 +31,7 @@ pub use container::{Container, ImageHealth, Logging, Prelude, PreludeRuns, PullP
 pub use count::{Counts, Durations, InProgress};
 pub use engine::{Device, DeviceRequest, Hardware, Limits, Namespace, Namespaces, Privileges, Ulimit};
 pub use id::{EdgeId, Generation, InstanceId, NodeId, OperationId, ReleaseNo, ServiceName, StackName};
-pub use instance::{Desired, DesiredInstance, Exit, InstanceStatus, Intent, Phase};
+pub use instance::{Desired, DesiredInstance, Exit, InstanceStatus, Intent, Phase, UsedImage};
 pub use latency::Latencies;
 pub use mount::{ContentFile, ContentId, ContentKind, Mount, MountSource, Volume};
 pub use network::{AddressPool, Attachment, Connection, Dns, EnginePort, ExtraHost, Network, Transport};

@@ -68,7 +68,8 @@ impl Sim {
         }
         let ports = process.ports.clone();
         let after = Span(self.ground.fate.within(2, 60));
-        self.answer(node, id, after, Input::Started { run, pid, ports, warnings: vec![] });
+        let started = Input::Started { run, pid, address: None, ports, image: None, warnings: vec![] };
+        self.answer(node, id, after, started);
     }
 
     fn probe(&mut self, node: usize, id: &InstanceId, run: u64, check: Option<&Check>, timeout: Span) {

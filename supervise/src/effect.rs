@@ -1,7 +1,7 @@
 //! What goes into the machine and what comes out of it.
 
 use crate::lease::Death;
-use naru_model::{Action, Check, Exit, HookCommand, Intent, QuietCall, Span};
+use naru_model::{Action, Check, Exit, HookCommand, Intent, QuietCall, Span, UsedImage};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -17,10 +17,21 @@ pub enum Input {
         run: u64,
         /// The main process.
         pid: u32,
-        /// Target port → port on loopback.
+        /// Where its ports are; `None`: on loopback.
+        address: Option<String>,
+        /// Target port → port there.
         ports: BTreeMap<u16, u16>,
+        /// What its container is made from.
+        image: Option<UsedImage>,
         /// What was asked for and could not be given.
         warnings: Vec<String>,
+    },
+    /// [`Effect::Launch`] is under way, and takes its time.
+    StartWaits {
+        /// Which start.
+        run: u64,
+        /// For what.
+        what: String,
     },
     /// [`Effect::Launch`] failed.
     StartFailed {

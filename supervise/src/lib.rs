@@ -44,6 +44,3 @@ pub const BUSY_TIMEOUT: Span = Span::secs(10);
 pub const QUIET_TIMEOUT: Span = Span::secs(30);
 /// A hook that takes longer is ended: it holds up a rollout or a stop.
 pub const HOOK_TIMEOUT: Span = Span::mins(10);
-/// What a container instance is told until Naru runs them.
-pub const NO_CONTAINERS: &str =
-    "containers are not supported yet: give the service `x-naru.process.command` to run it as a host process";

@@ -1,6 +1,6 @@
 //! The part of an instance that outlives the agent.
 
-use naru_model::{DesiredInstance, Exit, InstanceId, Phase, Time};
+use naru_model::{DesiredInstance, Exit, InstanceId, Phase, Time, UsedImage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -34,8 +34,14 @@ pub struct Life {
     pub run: u64,
     /// The process of that start, while there is one.
     pub running: Option<Running>,
+    /// Where those of its last start are; `None`: on loopback.
+    #[serde(default)]
+    pub address: Option<String>,
     /// The ports that it was started with last.
     pub ports: BTreeMap<u16, u16>,
+    /// What its container was made from last: the next one is made from the same.
+    #[serde(default)]
+    pub image: Option<UsedImage>,
     /// How often it was started again, in all.
     pub restarts: u32,
     /// How often in a row.
@@ -157,7 +163,9 @@ impl Life {
             since: now,
             run: 0,
             running: None,
+            address: None,
             ports: BTreeMap::new(),
+            image: None,
             restarts: 0,
             row: 0,
             last_exit: None,

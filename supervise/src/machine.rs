@@ -1,12 +1,12 @@
 //! The machine's outside: inputs in, effects and the next waking out.
 
+use super::CONNECT_TIMEOUT;
 use super::effect::{Effect, Hook, Input, Probed, Wait};
 use super::life::{Found, Life, Memory, Running, Stage};
 use super::notes::{Notes, Subject};
 use super::probing::{FIRST_SECOND, Past, Probing, Verdict};
 use super::retiring::{Busy, Pace, Telling};
-use super::{CONNECT_TIMEOUT, NO_CONTAINERS};
-use naru_model::{DesiredInstance, Exit, InstanceId, Intent, Protocol, Run, Time};
+use naru_model::{DesiredInstance, Exit, InstanceId, Intent, Protocol, Time};
 use std::collections::VecDeque;
 
 /// One instance on its node.
@@ -49,8 +49,11 @@ impl Supervisor {
             Input::Leases(open) => self.leases_changed(open),
             Input::LedgerClosed => self.ledger_closed(now),
             Input::LedgerRefused(open) => self.ledger_refused(now, open),
-            Input::Started { run, pid, ports, warnings } if self.awaits_start(run) => {
-                self.life_mut().ports = ports;
+            Input::StartWaits { run, what } if self.awaits_start(run) => self.notes.say(Subject::Fetch, what),
+            Input::Started { run, pid, address, ports, image, warnings } if self.awaits_start(run) => {
+                self.notes.drop(Subject::Fetch);
+                (self.life_mut().address, self.life_mut().ports) = (address, ports);
+                self.life_mut().image = image;
                 warnings.into_iter().for_each(|warning| self.notes.say(Subject::Limits, warning));
                 self.started(now, Running { pid, started: now, served: None });
             }
@@ -212,12 +215,6 @@ impl Supervisor {
     }
 
     fn begin(&mut self, now: Time) {
-        if matches!(self.template().run, Run::Container(_)) {
-            let exit = Exit::NotStarted(NO_CONTAINERS.into());
-            self.notes.say(Subject::Start, exit.to_string());
-            self.life_mut().last_exit = Some(exit);
-            return self.enter(now, Stage::Over);
-        }
         if self.life().run > 0 {
             self.life_mut().restarts += 1;
         }

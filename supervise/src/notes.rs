@@ -9,6 +9,7 @@ pub(super) enum Subject {
     Stop,
     Quiet,
     Busy,
+    Fetch,
     Start,
     Health,
     Limits,

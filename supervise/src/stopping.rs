@@ -179,7 +179,11 @@ impl Supervisor {
 
     pub(super) fn drive_grace(&mut self, now: Time) {
         if self.wake().is_some_and(|(at, _)| at <= now) {
-            let ignored = format!("its stop signal ({}) was ignored: killed", self.template().stop_signal);
+            let signal = match self.template().stop_signal.as_str() {
+                "" => "its image's",
+                signal => signal,
+            };
+            let ignored = format!("its stop signal ({signal}) was ignored: killed");
             self.notes.say(Subject::Stop, ignored);
             self.effects.push_back(Effect::Kill);
             self.enter(now, Stage::Killed(now));

@@ -102,7 +102,15 @@ impl Rig {
         Some(match words[0] {
             "begin" => return None,
             "tick" => Input::Tick,
-            "started" => Input::Started { run, pid: 7, ports: [(80, 20_000)].into(), warnings: vec![] },
+            "started" => Input::Started {
+                run,
+                pid: 7,
+                address: None,
+                ports: [(80, 20_000)].into(),
+                image: None,
+                warnings: vec![],
+            },
+            "waits" => Input::StartWaits { run, what: rest() },
             "not-started" => Input::StartFailed { run, why: rest() },
             "exited" => Input::Exited { run, exit: Exit::Status(words[1].parse().unwrap()) },
             "stale-exit" => Input::Exited { run: run - 1, exit: Exit::Status(1) },

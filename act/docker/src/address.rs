@@ -91,7 +91,11 @@ async fn make(engine: &Found, home: &str, name: &str, subnet: Subnet) -> Result<
 }
 
 fn network_of(home: &str, name: &str) -> String {
-    let fits = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
+    let fits = |c: char| match c {
+        '/' => '.',
+        c if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') => c,
+        _ => '_',
+    };
     format!("naru-{}-{}", &home[..home.len().min(6)], name.chars().map(fits).collect::<String>())
 }
 
@@ -114,7 +118,7 @@ fn check(engine: &Found, name: &str, address: Ipv4Addr) -> Result<Ipv4Addr, Erro
     }
     let kind = match engine.kind {
         Kind::Docker => "an engine without root, or in another machine",
-        Kind::Podman => "Podman makes a bridge only with its first container",
+        Kind::Podman { .. } => "Podman makes a bridge only with its first container",
     };
     Err(Error::Unstartable(format!(
         "the container engine gave this host no address for {name} ({address}): {kind}"

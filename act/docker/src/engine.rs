@@ -78,7 +78,7 @@ pub(crate) struct Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Docker,
-    Podman,
+    Podman { rootless: bool },
 }
 
 impl Found {
@@ -122,7 +122,12 @@ impl Engine {
                 Err(why) => tried.push(format!("{}: {why}", socket.display())),
             }
         }
-        Err(Error::NoEngine { tried: tried.join("; ") })
+        // An engine that was there before comes back.
+        let known = locked(&self.record).socket.clone();
+        match known.filter(|known| self.sockets.as_ref().is_ok_and(|sockets| sockets.contains(known))) {
+            Some(socket) => Err(Error::Away { socket, why: tried.join("; ") }),
+            None => Err(Error::NoEngine { tried: tried.join("; ") }),
+        }
     }
 
     /// The engine that containers of an earlier agent are in. It is known to exist: if it does not answer, it is away.
@@ -135,6 +140,12 @@ impl Engine {
             Ok(found) => self.keep(found),
             Err(why) => Err(Error::Away { socket, why }),
         }
+    }
+
+    /// What there is to say of an engine that has not answered within that time.
+    pub(crate) fn silent(&self, limit: Duration) -> Error {
+        let socket = locked(&self.record).socket.clone().unwrap_or_default();
+        Error::Away { socket, why: format!("no answer within {} s", limit.as_secs()) }
     }
 
     fn keep(&self, found: Found) -> Result<Found, Error> {
@@ -161,19 +172,24 @@ async fn greet(socket: &Path) -> Result<Found, String> {
         };
     let docker =
         Docker::connect_with_unix(&socket.to_string_lossy(), ANSWER, API_DEFAULT_VERSION).map_err(said)?;
-    let asked = async {
-        let docker = docker.negotiate_version().await?;
-        let version = docker.version().await?;
-        Ok((docker, version))
-    };
-    let (docker, version) = match tokio::time::timeout(GREETING, asked).await {
+    // Whether it is there is answered at once, or not at all. Podman looks up what it is made of before it tells.
+    match tokio::time::timeout(GREETING, docker.ping()).await {
         Ok(answer) => answer.map_err(said)?,
         Err(_) => return Err(format!("no answer within {} s", GREETING.as_secs())),
     };
-    let names = version.components.into_iter().flatten().map(|component| component.name);
-    let kind =
-        if names.into_iter().any(|name| name.contains("Podman")) { Kind::Podman } else { Kind::Docker };
+    let docker = docker.negotiate_version().await.map_err(said)?;
+    let kind = kind_of(&docker).await.map_err(said)?;
     Ok(Found { docker, socket: socket.to_owned(), kind })
+}
+
+async fn kind_of(docker: &Docker) -> Result<Kind, bollard::errors::Error> {
+    let version = docker.version().await?;
+    let mut names = version.components.into_iter().flatten().map(|component| component.name);
+    if !names.any(|name| name.contains("Podman")) {
+        return Ok(Kind::Docker);
+    }
+    let options = docker.info().await?.security_options.unwrap_or_default();
+    Ok(Kind::Podman { rootless: options.iter().any(|option| option.contains("rootless")) })
 }
 
 /// Whole and on disk: a home that forgets its name loses sight of its containers.

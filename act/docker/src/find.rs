@@ -40,6 +40,7 @@ pub(crate) struct Seen {
     pub(crate) address: Option<Ipv4Addr>,
     pub(crate) published: PortMap,
     pub(crate) image: String,
+    pub(crate) stop_signal: Option<String>,
 }
 
 /// Whether it runs.
@@ -101,6 +102,7 @@ fn seen(container: &str, said: ContainerInspectResponse) -> Seen {
         address,
         published: published.collect(),
         image: said.image.unwrap_or_default(),
+        stop_signal: said.config.and_then(|config| config.stop_signal).filter(|signal| !signal.is_empty()),
     }
 }
 

@@ -56,12 +56,13 @@ pub(crate) async fn ensure(
 ) -> Result<Image, Error> {
     let named = &launch.container.image;
     if let Some(pinned) = &launch.pinned {
-        return match find(engine, pinned).await? {
-            Some(image) => Ok(image),
+        return match (find(engine, &pinned.id).await?, &pinned.digest) {
+            (Some(image), _) => Ok(image),
             // Only a digest of a registry names a content that can be had again.
-            None if pinned.contains('@') => pull(engine, launch, pinned, &mut told).await,
-            None => Err(Error::Image(format!(
-                "the image that this release is made from ({named}, {pinned}) is not there any more: deploy again"
+            (None, Some(digest)) => pull(engine, launch, digest, &mut told).await,
+            (None, None) => Err(Error::Image(format!(
+                "the image that this instance is made from ({named}, {}) is not there any more: deploy again",
+                pinned.id
             ))),
         };
     }

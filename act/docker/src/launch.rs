@@ -1,5 +1,6 @@
 //! What a container is started with: what the file says, and what this node knows.
 
+use crate::Image;
 use naru_model::{Container, ContentFile, Resources, ServiceName, StackName};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -17,9 +18,9 @@ pub struct Launch {
     pub service: ServiceName,
     /// What the file says.
     pub container: Container,
-    /// The image to use instead of the one that the reference names now, by id or digest: an earlier start's, so that
-    /// all instances of a release are made from the same one.
-    pub pinned: Option<String>,
+    /// The image to use instead of the one that the reference names now: an earlier start's, so that an instance that
+    /// starts again is the same.
+    pub pinned: Option<Image>,
     /// Variables beside the image's own. May hold secrets.
     pub environment: BTreeMap<String, String>,
     /// Instead of the image's working folder; empty: the image's.

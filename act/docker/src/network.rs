@@ -195,10 +195,7 @@ pub(crate) async fn inspect(engine: &Found, name: &str) -> Result<NetworkInspect
 /// Whether this host reaches addresses on a network: a bridge of this machine has its gateway here. Podman, as root,
 /// makes the bridge only with the first container, and always on this machine.
 async fn reach_of(engine: &Found, name: &str) -> Result<Reach, Error> {
-    if engine.kind == Kind::Podman {
-        let info = engine.ask(engine.docker.info(), || "about itself".into()).await?;
-        let options = info.security_options.unwrap_or_default();
-        let rootless = options.iter().any(|option| option.contains("rootless"));
+    if let Kind::Podman { rootless } = engine.kind {
         return Ok(if rootless { Reach::Published } else { Reach::Direct });
     }
     let gateways = gateways(&inspect(engine, name).await?);

@@ -21,6 +21,8 @@ use tokio::sync::{Notify, mpsc, watch as signal};
 const MAX_EVENTS: usize = 1024;
 /// After SIGKILL the engine tells the end within this time, or the process is stuck in the kernel.
 const KILL_LIMIT: Duration = Duration::from_secs(12);
+/// An agent that begins does not wait longer than this for what became of its containers.
+const ADOPT_LIMIT: Duration = Duration::from_secs(20);
 /// An engine that is away is asked again after this time.
 const AGAIN: Duration = Duration::from_millis(500);
 /// The last words of a container are copied within this time before it is removed, or given up.
@@ -211,7 +213,10 @@ impl Runtime {
             return vec![];
         }
         locked(&self.inner.known).extend(known.iter().map(|one| one.id.clone()));
-        let found = self.find_known(known).await;
+        let found = match tokio::time::timeout(ADOPT_LIMIT, self.find_known(known)).await {
+            Ok(found) => found,
+            Err(_) => Err(self.inner.engine.silent(ADOPT_LIMIT)),
+        };
         if let Err(error) = &found {
             tracing::warn!(%error, "containers of the agent before are taken to run on until the engine answers");
         }
@@ -229,6 +234,12 @@ impl Runtime {
             Adopted { id: one.id.clone(), run: one.run, state }
         };
         known.iter().map(adopt).collect()
+    }
+
+    /// Has the containers of an instance left alone, whatever became of them: it is about to be started again, or to be
+    /// removed.
+    pub fn know(&self, id: &InstanceId) {
+        locked(&self.inner.known).insert(id.clone());
     }
 
     async fn find_known(
@@ -296,7 +307,8 @@ impl Runtime {
         whole.await.map_err(own)?
     }
 
-    /// Sends a signal, by name or number, to the main process. Waits for an engine that is away.
+    /// Sends a signal, by name or number, to the main process; with none named, the one that its image asks for. Waits for
+    /// an engine that is away.
     ///
     /// # Errors
     /// It is not running, or the engine refuses.
@@ -312,6 +324,11 @@ impl Runtime {
 
     async fn signal_once(&self, id: &InstanceId, signal: &str) -> Result<(), Error> {
         let (engine, container) = self.container_of(id).await?;
+        let images = match signal {
+            "" => look(&engine, &container).await?.and_then(|seen| seen.stop_signal),
+            _ => None,
+        };
+        let signal = if signal.is_empty() { images.as_deref().unwrap_or("SIGTERM") } else { signal };
         let options = KillContainerOptionsBuilder::default().signal(signal).build();
         let asked = engine.docker.kill_container(&container, Some(options));
         engine.ask(asked, || format!("send {signal} to instance {id}")).await
@@ -383,7 +400,7 @@ impl Runtime {
     async fn remove_containers(&self, id: &InstanceId) -> Result<(), Error> {
         let engine = self.inner.engine.get_again().await?;
         for ours in list(&engine, &self.inner.home, Some(id)).await? {
-            self.inner.discard(&engine, &ours.container).await?;
+            self.inner.discard(&engine, Some(id), &ours.container).await?;
         }
         let _one_at_a_time = self.inner.networks.lock().await;
         remove_unused(&engine, &self.inner.home).await
@@ -475,8 +492,14 @@ impl Inner {
         tasks.spawn(work);
     }
 
-    /// Removes a container that does not run, once its last words are copied.
-    pub(crate) async fn discard(&self, engine: &Found, container: &str) -> Result<(), Error> {
+    /// Removes a container that does not run, once its last words are copied: those of an instance that is known.
+    pub(crate) async fn discard(
+        self: &Arc<Inner>,
+        engine: &Found,
+        id: Option<&InstanceId>,
+        container: &str,
+    ) -> Result<(), Error> {
+        id.into_iter().for_each(|id| self.copy_output(id, container));
         let copied = locked(&self.logs).get(container).cloned();
         if let Some(mut copied) = copied {
             let _ = tokio::time::timeout(LAST_WORDS, copied.wait_for(|done| *done)).await;

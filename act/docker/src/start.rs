@@ -36,7 +36,7 @@ pub(crate) async fn start(inner: &Arc<Inner>, asked: Asked) -> Result<Started, E
             let run = engine.docker.start_container(&container, None::<StartContainerOptions>);
             let run = engine.ask(run, || format!("start instance {}", asked.id)).await;
             if let Err(error @ Error::Refused { .. }) = run {
-                inner.discard(&engine, &container).await?;
+                inner.discard(&engine, Some(&asked.id), &container).await?;
                 return Err(unstartable(error));
             }
             run?;
@@ -49,21 +49,21 @@ pub(crate) async fn start(inner: &Arc<Inner>, asked: Asked) -> Result<Started, E
 }
 
 /// What there is of this run already. What is left of earlier runs is removed.
-async fn begun(inner: &Inner, engine: &Found, asked: &Asked) -> Result<Option<Seen>, Error> {
+async fn begun(inner: &Arc<Inner>, engine: &Found, asked: &Asked) -> Result<Option<Seen>, Error> {
     let mut begun = None;
     for Ours { container, run, .. } in list(engine, &inner.home, Some(&asked.id)).await? {
         let Some(seen) = look(engine, &container).await? else { continue };
         match seen.state {
             SeenState::Running { .. } | SeenState::Ended { .. } if run == asked.run => begun = Some(seen),
             SeenState::Running { .. } => return Err(Error::AlreadyRunning(asked.id.clone())),
-            _ => inner.discard(engine, &container).await?,
+            _ => inner.discard(engine, Some(&asked.id), &container).await?,
         }
     }
     Ok(begun)
 }
 
 async fn make(
-    inner: &Inner,
+    inner: &Arc<Inner>,
     engine: &Found,
     asked: &Asked,
     warnings: &mut Vec<String>,
@@ -106,7 +106,7 @@ async fn make(
     let made = made.map_err(unstartable)?;
     warnings.extend(made.warnings);
     if let Err(error) = connect_others(engine, &joined, &made.id).await {
-        inner.discard(engine, &made.id).await?;
+        inner.discard(engine, Some(&asked.id), &made.id).await?;
         return Err(unstartable(error));
     }
     Ok((made.id, joined))

@@ -143,13 +143,13 @@ async fn look_at_all(inner: &Arc<Inner>, engine: &Found) -> Result<(), Error> {
 }
 
 /// A container of an instance that the agent does not know. It is removed if it has ended; what runs is left alone.
-async fn clear_away(inner: &Inner, engine: &Found, ours: &Ours) -> Result<(), Error> {
+async fn clear_away(inner: &Arc<Inner>, engine: &Found, ours: &Ours) -> Result<(), Error> {
     let Some(seen) = look(engine, &ours.container).await? else { return Ok(()) };
     if matches!(seen.state, SeenState::Running { .. }) {
         tracing::debug!(instance = %ours.id, "runs here and is not known to this agent: left alone");
         return Ok(());
     }
-    match inner.discard(engine, &ours.container).await {
+    match inner.discard(engine, None, &ours.container).await {
         Err(error) if !error.is_away() => {
             tracing::warn!(%error, "what is left of an instance cannot be removed");
             Ok(())

@@ -14,6 +14,7 @@ use naru_model::{InstanceId, Outcome, Time};
 use naru_supervise::lease::{Beat, CUT_BY_ORDER, Death, Entry, Gate, Given, Gone, Ledger, Refusal, Request};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
@@ -93,6 +94,14 @@ impl Book {
     /// # Errors
     /// It cannot be written.
     pub fn admit(&self, id: &InstanceId) -> Result<String, WorkError> {
+        self.admit_at(id, Ipv4Addr::LOCALHOST)
+    }
+
+    /// The same, for an instance that calls the API at another address of this host ([`crate::serve_at`]).
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn admit_at(&self, id: &InstanceId, address: Ipv4Addr) -> Result<String, WorkError> {
         let mut inner = self.inner();
         let token = match inner.accounts.get(id) {
             Some(account) => account.token.clone(),
@@ -106,7 +115,7 @@ impl Book {
                 token
             }
         };
-        Ok(format!("http://127.0.0.1:{}/work/{token}", self.shared.port))
+        Ok(format!("http://{address}:{}/work/{token}", self.shared.port))
     }
 
     /// Looks at a ledger; an empty one where the instance has none.

@@ -27,5 +27,5 @@ pub use clock::now;
 pub use error::WorkError;
 pub use port::{free_port, is_free, seed_after};
 pub use run::{RunConfig, RunError, run};
-pub use server::WorkServer;
+pub use server::{WorkServer, serve_at};
 pub use span::{BadSpan, parse_span};

@@ -21,6 +21,8 @@ const HEADER_TIME: Duration = Duration::from_secs(70);
 const HEAD: usize = 16 << 10;
 /// So long an earlier agent may take to let go of the port.
 const PORT_PATIENCE: Duration = Duration::from_secs(10);
+/// Between one try to serve at a further address and the next.
+const ADDRESS_PAUSE: Duration = Duration::from_millis(500);
 /// Waking so much later than planned means that this process stood still, and heard no heartbeats.
 const STOOD_STILL: Span = Span::secs(2);
 
@@ -52,6 +54,20 @@ impl WorkServer {
     /// Serves until dropped.
     pub async fn run(self) {
         tokio::join!(accept(&self.book, &self.listener), keep_time(&self.book));
+    }
+}
+
+/// Serves the work API at one more address of this host, at the book's port, for as long as the future lives. An address
+/// that is not there yet (its network comes up later), or that somebody else has, is tried again.
+pub async fn serve_at(book: Book, address: Ipv4Addr) {
+    loop {
+        match TcpListener::bind((address, book.port())).await {
+            Ok(listener) => accept(&book, &listener).await,
+            Err(error) => {
+                tracing::debug!(%error, %address, "the work API is not served there yet");
+                tokio::time::sleep(ADDRESS_PAUSE).await;
+            }
+        }
     }
 }
 

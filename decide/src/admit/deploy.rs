@@ -4,8 +4,8 @@ use super::{Admission, Answer, check_count, unchanged};
 use crate::share::{self, check_sole};
 use crate::{World, Write};
 use naru_model::{
-    OperationId, OperationKind, Protocol, Refusal, Release, ReleaseNo, Run, ServiceName, ServiceRecord,
-    Stack, StackName, StackRecord, Target, ips_overlap,
+    OperationId, OperationKind, Protocol, Refusal, Release, ReleaseNo, ServiceName, ServiceRecord, Stack,
+    StackName, StackRecord, Target, ips_overlap,
 };
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,6 @@ impl Admission<'_> {
             return Err(Refusal::new(error, "name the same stack in both"));
         }
         let new = contents(self.world, stack, only)?;
-        check_runnable(&new.stack)?;
         check_sole(&new.stack)?;
         self.check_addresses(&new.stack)?;
         self.check_names(&new.stack)?;
@@ -142,17 +141,6 @@ impl Admission<'_> {
         }
         Ok(())
     }
-}
-
-/// This version runs host processes.
-pub(crate) fn check_runnable(stack: &Stack) -> Result<(), Refusal> {
-    let images = stack.services.iter().filter(|(_, s)| matches!(s.template.run, Run::Container(_)));
-    let names: Vec<_> = images.map(|(name, _)| name.as_str()).collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    let error = format!("containers are not supported yet: {} would run an image", names.join(", "));
-    Err(Refusal::new(error, "give each an `x-naru: { process: { command: … } }` to run as a host process"))
 }
 
 /// A port that a stack wants at an address.

@@ -15,7 +15,7 @@ use naru_model::{
 };
 use std::collections::BTreeMap;
 
-pub(crate) use deploy::{check_runnable, contents};
+pub(crate) use deploy::contents;
 
 /// What admission needs beside the world.
 #[derive(Clone, Debug)]

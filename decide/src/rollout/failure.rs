@@ -54,11 +54,12 @@ fn failures(draft: &mut Draft, crew: &Crew, rollout: &Rollout, id: OperationId) 
         crew.fresh.iter().filter(|one| !known.contains(&one.id)).partition(|one| one.made_by == id);
     let mut news: Vec<_> = old.iter().filter_map(|one| long_unwell(draft, one, rollout, began)).collect();
     for one in &mine {
-        let due = one.made + rollout.healthy_within;
-        match failure_of(draft, one, rollout) {
-            Some(reason) => news.push((one.id.clone(), reason)),
-            None if one.duty == Duty::Warming && !draft.world.is_ready(&one.id) => draft.wake_at(due),
-            None => {}
+        match (failure_of(draft, one, rollout), ready_by(draft, one, rollout)) {
+            (Some(reason), _) => news.push((one.id.clone(), reason)),
+            (None, Some(due)) if one.duty == Duty::Warming && !draft.world.is_ready(&one.id) => {
+                draft.wake_at(due);
+            }
+            (None, _) => {}
         }
     }
     if let (true, Some(first), Some(reason)) =
@@ -101,13 +102,27 @@ fn failure_of(draft: &Draft, one: &InstanceRecord, rollout: &Rollout) -> Option<
         _ if phase.is_over() && is_one_shot && exit().is_success() => None,
         _ if phase.is_over() => Some(Reason::Ended { instance, exit: exit() }),
         Duty::Warming if restarts >= TRIES => Some(Reason::Ended { instance, exit: exit() }),
-        Duty::Warming if phase != Phase::Ready && draft.now >= one.made + within => {
+        Duty::Warming
+            if phase != Phase::Ready && ready_by(draft, one, rollout).is_some_and(|due| draft.now >= due) =>
+        {
             Some(Reason::NotReady { instance, within, note: note() })
         }
         Duty::Serving if restarts > 0 => Some(Reason::Ended { instance, exit: exit() }),
         Duty::Serving if phase == Phase::Unready => Some(Reason::NotReady { instance, within, note: note() }),
         _ => None,
     }
+}
+
+/// Until when a new instance may take to be ready; `None`: its time has not begun. A container's begins when it was started:
+/// before that its image comes, and the agent gives up on one that comes no more.
+fn ready_by(draft: &Draft, one: &InstanceRecord, rollout: &Rollout) -> Option<Time> {
+    let definition = draft.world.definition(one);
+    let is_container = definition.is_some_and(|service| service.template.run.container().is_some());
+    let began = match draft.world.status(&one.id) {
+        Some(status) if is_container && status.phase <= Phase::Starting => one.made.max(status.started?),
+        _ => one.made,
+    };
+    Some(began + rollout.healthy_within)
 }
 
 /// Whether the new instances answer with too many errors.

@@ -43,6 +43,8 @@ pub fn status(phase: Phase) -> InstanceStatus {
         since: Time(61_000),
         started: Some(Time(60_500)),
         pid: Some(4711),
+        address: None,
+        image: None,
         ports: [(80, 40_001)].into(),
         restarts: 0,
         last_exit: None,

@@ -134,7 +134,14 @@ fn begin(dir: &Path, present: Option<Desired>) -> Wires {
     let (desired, orders) = watch::channel(present);
     let (sender, reports) = watch::channel(None);
     let shim = vec![env!("CARGO_BIN_EXE_naru").to_owned(), "shim".to_owned()];
-    let config = Config { dir: dir.join("agent"), node: "here".into(), shim, zone: None };
+    let config = Config {
+        dir: dir.join("agent"),
+        node: "here".into(),
+        shim,
+        engines: Ok(vec!["/no/such/engine.sock".into()]),
+        contents: dir.join("contents"),
+        zone: None,
+    };
     let task = tokio::spawn(async move { run(config, orders, sender).await.unwrap() });
     (desired, reports, task)
 }

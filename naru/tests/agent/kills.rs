@@ -24,7 +24,14 @@ const LIVES: [u64; 20] = [1, 7, 30, 45, 60, 80, 12, 100, 20, 150, 33, 5, 90, 250
 async fn agent_process() {
     let Some(dir) = std::env::var_os(HOME) else { return };
     let shim = vec![env!("CARGO_BIN_EXE_naru").to_owned(), "shim".to_owned()];
-    let config = Config { dir: dir.into(), node: "here".into(), shim, zone: None };
+    let config = Config {
+        dir: dir.into(),
+        node: "here".into(),
+        shim,
+        engines: Ok(vec![]),
+        contents: "/no/such/folder".into(),
+        zone: None,
+    };
     let (orders, desired) = watch::channel(None);
     let (sender, mut reports) = watch::channel(None);
     tokio::task::spawn_blocking(move || {

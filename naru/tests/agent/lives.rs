@@ -76,12 +76,15 @@ async fn what_cannot_be_started_says_why() {
     let Some(Exit::NotStarted(why)) = exited.last_exit else { panic!("{exited:?}") };
     assert!(why.contains("/no/such/program"), "{why}");
     let run = Run::Container(Container::of("nginx").into());
-    bench.want("shop.web.1.2", Template { run, ..sh("") });
+    let restart = Restart { policy: RestartPolicy::No, ..sh("").restart };
+    bench.want("shop.web.1.2", Template { run, restart, ..sh("") });
     let id = InstanceId::from("shop.web.1.2");
     let is_over = |report: &AgentReport| report.instances.get(&id).is_some_and(|s| s.phase == Phase::Exited);
     let refused = bench.report(is_over).await.instances[&id].last_exit.clone();
+    let Some(Exit::NotStarted(why)) = refused else { panic!("{refused:?}") };
     assert!(
-        matches!(refused, Some(Exit::NotStarted(why)) if why.starts_with("containers are not supported yet"))
+        why.starts_with("no container engine answers (tried /no/such/engine.sock: is not there)"),
+        "{why}"
     );
     bench.end().await;
 }

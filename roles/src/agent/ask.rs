@@ -7,8 +7,9 @@ use hyper::body::Bytes;
 use hyper::header::{HOST, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use naru_model::{Action, Check, Exit, HttpCall, InstanceId, Process, QuietCall, Span};
-use naru_process::{ExecEnd, ExecOutput, Launch, Runtime, Signal};
+use naru_docker::ExecRequest;
+use naru_model::{Action, Check, Exit, HookCommand, HttpCall, InstanceId, QuietCall, Span};
+use naru_process::{Launch, Runtime, Signal};
 use naru_supervise::Probed;
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
@@ -24,10 +25,25 @@ const WORDS: usize = 200;
 /// One instance, as one asks it.
 pub(super) struct Subject {
     pub(super) id: InstanceId,
+    pub(super) address: Ipv4Addr,
     pub(super) ports: PortMap,
     pub(super) first: Option<u16>,
-    pub(super) launch: Launch,
-    pub(super) runtime: Runtime,
+    pub(super) beside: Beside,
+}
+
+/// How commands are run beside it.
+pub(super) enum Beside {
+    /// With a process's surroundings.
+    Process { launch: Launch, runtime: Runtime },
+    /// In a container.
+    Container(naru_docker::Runtime),
+}
+
+/// What a command came to.
+struct Ran {
+    /// `None`: it ran past its time.
+    end: Option<Exit>,
+    tail: String,
 }
 
 /// No good answer.
@@ -53,7 +69,9 @@ impl Subject {
             None => within(timeout, self.all_accept()).await,
             Some(Check::Tcp { port }) => within(timeout, async { self.connect(*port).await.map(drop) }).await,
             Some(Check::Http(call)) => within(timeout, self.is_healthy(call)).await,
-            Some(Check::Command(process)) => self.command(process, timeout).await.map_err(Trouble::Other),
+            Some(Check::Command(process)) => {
+                self.command(&process.clone().into(), timeout).await.map_err(Trouble::Other)
+            }
         };
         match result {
             Ok(()) => Probed::Passed,
@@ -67,11 +85,11 @@ impl Subject {
         match action {
             Action::Http(call) => within(timeout, self.jobs(call)).await.map_err(Trouble::said),
             Action::Command(process) => {
-                let output = self.exec(process, timeout).await?;
-                match output.end {
-                    ExecEnd::Exit(Exit::Status(0)) => Ok(1),
-                    ExecEnd::Exit(Exit::Status(status)) if status < 126 => Ok(0),
-                    _ => Err(said_of(&output, timeout)),
+                let ran = self.exec(&process.clone().into(), timeout).await?;
+                match ran.end {
+                    Some(Exit::Status(0)) => Ok(1),
+                    Some(Exit::Status(status)) if status < 126 => Ok(0),
+                    _ => Err(said_of(&ran, timeout)),
                 }
             }
         }
@@ -80,11 +98,8 @@ impl Subject {
     /// Tells it to take no new work.
     pub(super) async fn tell_quiet(&self, call: &QuietCall, timeout: Span) -> Result<(), String> {
         match call {
-            QuietCall::Signal(name) => {
-                let signal: Signal = name.parse().map_err(|error| format!("{error}"))?;
-                self.runtime.signal(&self.id, signal).await.map_err(|error| error.to_string())
-            }
-            QuietCall::Call(Action::Command(process)) => self.command(process, timeout).await,
+            QuietCall::Signal(name) => self.signal(name).await,
+            QuietCall::Call(Action::Command(process)) => self.command(&process.clone().into(), timeout).await,
             QuietCall::Call(Action::Http(call)) => {
                 let told = async {
                     let (status, _) = self.http(Method::POST, call).await?;
@@ -96,15 +111,54 @@ impl Subject {
         }
     }
 
-    /// Runs a command that is to succeed.
-    pub(super) async fn command(&self, process: &Process, timeout: Span) -> Result<(), String> {
-        let output = self.exec(process, timeout).await?;
-        if output.is_success() { Ok(()) } else { Err(said_of(&output, timeout)) }
+    async fn signal(&self, name: &str) -> Result<(), String> {
+        match &self.beside {
+            Beside::Process { runtime, .. } => {
+                let signal: Signal = name.parse().map_err(|error| format!("{error}"))?;
+                runtime.signal(&self.id, signal).await.map_err(|error| error.to_string())
+            }
+            Beside::Container(runtime) => {
+                runtime.signal(&self.id, name).await.map_err(|error| error.to_string())
+            }
+        }
     }
 
-    async fn exec(&self, process: &Process, timeout: Span) -> Result<ExecOutput, String> {
-        let argv = expanded(process, &self.launch)?;
-        self.runtime.exec(&self.id, &argv, timeout.std()).await.map_err(|error| error.to_string())
+    /// Runs a command that is to succeed.
+    pub(super) async fn command(&self, command: &HookCommand, timeout: Span) -> Result<(), String> {
+        let ran = self.exec(command, timeout).await?;
+        if ran.end == Some(Exit::Status(0)) { Ok(()) } else { Err(said_of(&ran, timeout)) }
+    }
+
+    async fn exec(&self, command: &HookCommand, timeout: Span) -> Result<Ran, String> {
+        match &self.beside {
+            Beside::Process { launch, runtime } => {
+                let argv = expanded(&command.process, launch)?;
+                let ran = runtime.exec(&self.id, &argv, timeout.std()).await;
+                let naru_process::ExecOutput { end, tail } = ran.map_err(|error| error.to_string())?;
+                let end = match end {
+                    naru_process::ExecEnd::Exit(exit) => Some(exit),
+                    naru_process::ExecEnd::TimedOut => None,
+                };
+                Ok(Ran { end, tail })
+            }
+            // As it is written: the container's own shell, if the command names one, knows its variables.
+            Beside::Container(runtime) => {
+                let request = ExecRequest {
+                    argv: command.process.command.clone(),
+                    user: command.user.clone(),
+                    working_dir: command.working_dir.clone(),
+                    environment: command.environment.clone(),
+                    privileged: command.privileged,
+                };
+                let ran = runtime.exec(&self.id, &request, timeout.std()).await;
+                let naru_docker::ExecOutput { end, tail } = ran.map_err(|error| error.to_string())?;
+                let end = match end {
+                    naru_docker::ExecEnd::Exit(exit) => Some(exit),
+                    naru_docker::ExecEnd::TimedOut => None,
+                };
+                Ok(Ran { end, tail })
+            }
+        }
     }
 
     async fn all_accept(&self) -> Result<(), Trouble> {
@@ -141,11 +195,15 @@ impl Subject {
         let target = target.or(self.first).ok_or_else(|| Trouble::Other("it has no port".into()))?;
         let no_port = || Trouble::Other(format!("it has no port {target}"));
         let port = *self.ports.get(&target).ok_or_else(no_port)?;
-        match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+        match TcpStream::connect((self.address, port)).await {
             Ok(stream) => Ok((stream, port)),
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Err(Trouble::Refused(format!(
-                "nothing listens on port {port} of 127.0.0.1 (NARU_PORT_{target} in its environment)"
-            ))),
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                let said = format!("nothing listens on port {port} of {}", self.address);
+                Err(Trouble::Refused(match self.beside {
+                    Beside::Process { .. } => format!("{said} (NARU_PORT_{target} in its environment)"),
+                    Beside::Container(_) => said,
+                }))
+            }
             Err(error) => Err(Trouble::Other(format!("port {port}: {error}"))),
         }
     }
@@ -193,12 +251,12 @@ fn unwanted(method: &Method, call: &HttpCall, status: StatusCode) -> Trouble {
 }
 
 /// How a command ended, and its last words.
-fn said_of(output: &ExecOutput, timeout: Span) -> String {
-    let end = match &output.end {
-        ExecEnd::TimedOut => format!("did not end within {timeout}"),
-        ExecEnd::Exit(exit) => exit.to_string(),
+fn said_of(ran: &Ran, timeout: Span) -> String {
+    let end = match &ran.end {
+        None => format!("did not end within {timeout}"),
+        Some(exit) => exit.to_string(),
     };
-    let last = output.tail.trim().lines().next_back().unwrap_or_default();
+    let last = ran.tail.trim().lines().next_back().unwrap_or_default();
     let last: String = last.chars().take(WORDS).collect();
     if last.is_empty() { format!("the command {end}") } else { format!("the command {end}: {last}") }
 }

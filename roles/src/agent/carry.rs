@@ -1,28 +1,39 @@
 //! Carrying out effects, without a choice: each has an answer, which comes back as an input.
 
-use super::ask::Subject;
-use super::ports::{PortMap, Ports};
+use super::ask::{Beside, Subject};
+use super::containers::Containers;
+use super::ports::{NONE_FREE, PortMap, Ports};
 use super::role::Tag;
 use super::surroundings;
-use naru_model::{InstanceId, Protocol};
-use naru_process::{Error, KeepLogs, Runtime, Signal, Started};
+use naru_model::{InstanceId, Protocol, ServiceName, StackName, UsedImage};
+use naru_process::{Error, KeepLogs, RunNo, Runtime, Signal, Started};
 use naru_supervise::{BUSY_TIMEOUT, Effect, HOOK_TIMEOUT, Input, Memory, QUIET_TIMEOUT};
 use naru_work::Book;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+
+/// What a start waits for is told this often at most.
+const TELL_PACE: Duration = Duration::from_secs(1);
+
+/// Where containers find services, as it is reported.
+pub(super) type HostAddresses = BTreeMap<StackName, BTreeMap<ServiceName, String>>;
 
 /// What came of an effect.
 pub(super) enum Happened {
     /// An input of the instance's machine.
     Seen(InstanceId, Input),
-    /// A process was started.
-    Started { id: InstanceId, run: u64, ports: PortMap, started: Started },
+    /// It was started; a process has a number of its runtime's, too.
+    Started { id: InstanceId, run: u64, process: Option<RunNo>, input: Input },
 }
 
 /// Has the means, and the tasks under way. They end with it.
 pub(super) struct Carrier {
     runtime: Runtime,
+    containers: Containers,
     book: Book,
     ports: Arc<Mutex<Ports>>,
     inbox: mpsc::Sender<Happened>,
@@ -30,8 +41,15 @@ pub(super) struct Carrier {
 }
 
 impl Carrier {
-    pub(super) fn new(runtime: Runtime, book: Book, ports: Ports, inbox: mpsc::Sender<Happened>) -> Carrier {
-        Carrier { runtime, book, ports: Arc::new(Mutex::new(ports)), inbox, tasks: JoinSet::new() }
+    pub(super) fn new(
+        runtime: Runtime,
+        containers: Containers,
+        book: Book,
+        ports: Ports,
+        inbox: mpsc::Sender<Happened>,
+    ) -> Carrier {
+        let ports = Arc::new(Mutex::new(ports));
+        Carrier { runtime, containers, book, ports, inbox, tasks: JoinSet::new() }
     }
 
     /// An instance of an earlier agent has these ports.
@@ -44,6 +62,7 @@ impl Carrier {
         while self.tasks.try_join_next().is_some() {}
         let id = &memory.id;
         match effect {
+            Effect::Launch { run, .. } if is_container(memory) => self.launch_container(memory, run),
             Effect::Launch { run, prefer } => self.launch(memory, run, &prefer),
             Effect::QuietLedger => self.told(id, self.book.quiet(id).await),
             Effect::CutLedger => self.told(id, self.book.cut(id).await),
@@ -58,17 +77,43 @@ impl Carrier {
                     }
                 });
             }
+            Effect::Signal { signal } if is_container(memory) => self.signal_container(id, signal),
             Effect::Signal { signal } => self.signal(id, &signal).await,
+            Effect::Kill if is_container(memory) => self.kill_container(id),
             Effect::Kill => self.kill(id),
             question => self.ask(memory, question),
         }
         None
     }
 
-    /// Removes the files of an instance that has ended.
-    pub(super) async fn remove(&mut self, id: &InstanceId, logs: KeepLogs) {
+    /// Forgets an instance that has ended, and keeps its log.
+    pub(super) async fn forget(&mut self, memory: &Memory) {
+        let id = &memory.id;
         locked(&self.ports).free(id);
         self.told(id, self.book.remove(id).await);
+        if !is_container(memory) {
+            return self.remove(id, KeepLogs::Keep).await;
+        }
+        let (runtime, id) = (self.containers.runtime.clone(), id.clone());
+        self.tasks.spawn(async move {
+            if let Err(error) = runtime.remove(&id, naru_docker::KeepLogs::Keep).await {
+                tracing::warn!(instance = %id, %error, "its container is not removed yet");
+            }
+        });
+    }
+
+    /// Nothing of a stack is left here.
+    pub(super) fn forget_stack(&mut self, stack: &StackName) {
+        self.tasks.spawn(self.containers.forget_stack(stack));
+    }
+
+    /// Where this node's containers find services.
+    pub(super) fn host_addresses(&self) -> HostAddresses {
+        self.containers.host_addresses()
+    }
+
+    /// Removes the files of an instance that is forgotten: its log, perhaps.
+    pub(super) async fn remove(&mut self, id: &InstanceId, logs: KeepLogs) {
         if let Err(error) = self.runtime.remove(id, logs).await {
             tracing::error!(instance = %id, %error, "its files could not be removed");
         }
@@ -88,11 +133,63 @@ impl Carrier {
             let id = memory.id.clone();
             let started = match ports {
                 Some(ports) => start(&memory, run, ports, &runtime, &book).await,
-                None => Err("no port from 20000 to 29999 is free on 127.0.0.1".into()),
+                None => Err(NONE_FREE.into()),
             };
             match started {
-                Ok((ports, started)) => Happened::Started { id, run, ports, started },
+                Ok((ports, started)) => {
+                    let Started { pid, warnings, run: number, .. } = started;
+                    let input = Input::Started { run, pid, address: None, ports, image: None, warnings };
+                    Happened::Started { id, run, process: Some(number), input }
+                }
                 Err(why) => Happened::Seen(id, Input::StartFailed { run, why }),
+            }
+        });
+    }
+
+    fn launch_container(&mut self, memory: &Memory, run: u64) {
+        let (memory, containers, ports) = (memory.clone(), self.containers.clone(), self.ports.clone());
+        let inbox = self.inbox.clone();
+        self.spawn(async move {
+            let id = memory.id.clone();
+            let mut last = None;
+            let told = |what: String| {
+                // A pull tells more often than anybody reads.
+                let due = last.is_none_or(|last: Instant| last.elapsed() >= TELL_PACE);
+                if due {
+                    last = Some(Instant::now());
+                    let _ = inbox.try_send(Happened::Seen(id.clone(), Input::StartWaits { run, what }));
+                }
+            };
+            match containers.start(&memory, run, &ports, told).await {
+                Ok(started) => {
+                    let naru_docker::Started { pid, address, ports, image, warnings, .. } = started;
+                    let address = address.map(|address| address.to_string());
+                    let image = Some(UsedImage { id: image.id, digest: image.digest });
+                    let input = Input::Started { run, pid, address, ports, image, warnings };
+                    Happened::Started { id, run, process: None, input }
+                }
+                Err(why) => Happened::Seen(id, Input::StartFailed { run, why }),
+            }
+        });
+    }
+
+    /// Waits, apart from the loop, for an engine that is away.
+    fn signal_container(&mut self, id: &InstanceId, signal: String) {
+        let (runtime, id) = (self.containers.runtime.clone(), id.clone());
+        self.tasks.spawn(async move {
+            match runtime.signal(&id, &signal).await {
+                Ok(()) | Err(naru_docker::Error::NotRunning(_)) => {}
+                Err(error) => tracing::error!(instance = %id, %error, "no stop signal"),
+            }
+        });
+    }
+
+    fn kill_container(&mut self, id: &InstanceId) {
+        let (runtime, id) = (self.containers.runtime.clone(), id.clone());
+        self.tasks.spawn(async move {
+            match runtime.kill(&id).await {
+                Ok(()) | Err(naru_docker::Error::NotRunning(_)) => {}
+                Err(error) => tracing::error!(instance = %id, %error, "not killed"),
             }
         });
     }
@@ -120,10 +217,11 @@ impl Carrier {
     }
 
     fn ask(&mut self, memory: &Memory, question: Effect) {
-        let (memory, runtime, book) = (memory.clone(), self.runtime.clone(), self.book.clone());
+        let (memory, book) = (memory.clone(), self.book.clone());
+        let (runtime, containers) = (self.runtime.clone(), self.containers.runtime.clone());
         self.spawn(async move {
             let id = memory.id.clone();
-            let input = match subject(&memory, runtime, &book).await {
+            let input = match subject(&memory, runtime, containers, &book).await {
                 Ok(subject) => answer(&subject, question).await,
                 Err(why) => unanswered(question, why),
             };
@@ -155,13 +253,24 @@ async fn start(
     Ok((ports, started))
 }
 
-async fn subject(memory: &Memory, runtime: Runtime, book: &Book) -> Result<Subject, String> {
-    let url = book.admit(&memory.id).map_err(|error| error.to_string())?;
+async fn subject(
+    memory: &Memory,
+    runtime: Runtime,
+    containers: naru_docker::Runtime,
+    book: &Book,
+) -> Result<Subject, String> {
     let ports = memory.life.ports.clone();
-    let launch = surroundings::launch(memory, &ports, &url)?;
+    let beside = if is_container(memory) {
+        Beside::Container(containers)
+    } else {
+        let url = book.admit(&memory.id).map_err(|error| error.to_string())?;
+        Beside::Process { launch: surroundings::launch(memory, &ports, &url)?, runtime }
+    };
+    let address = memory.life.address.as_deref().and_then(|text| text.parse().ok());
+    let address = address.unwrap_or(Ipv4Addr::LOCALHOST);
     let mut accepting = memory.desired.template.targets.iter().filter(|one| one.protocol != Protocol::Udp);
     let first = accepting.next().map(|target| target.port);
-    Ok(Subject { id: memory.id.clone(), ports, first, launch, runtime })
+    Ok(Subject { id: memory.id.clone(), address, ports, first, beside })
 }
 
 async fn answer(subject: &Subject, question: Effect) -> Input {
@@ -170,7 +279,7 @@ async fn answer(subject: &Subject, question: Effect) -> Input {
             Input::Probed { run, seen: subject.probe(check.as_ref(), timeout).await }
         }
         Effect::RunHook { run, hook, command } => {
-            Input::HookEnded { run, hook, result: subject.command(&command.process, HOOK_TIMEOUT).await }
+            Input::HookEnded { run, hook, result: subject.command(&command, HOOK_TIMEOUT).await }
         }
         Effect::TellQuiet { run, call } => {
             Input::QuietTold { run, result: subject.tell_quiet(&call, QUIET_TIMEOUT).await }
@@ -194,6 +303,11 @@ fn unanswered(question: Effect, why: String) -> Input {
     }
 }
 
-fn locked(ports: &Mutex<Ports>) -> std::sync::MutexGuard<'_, Ports> {
-    ports.lock().expect("nothing panics while it holds the ports")
+fn is_container(memory: &Memory) -> bool {
+    memory.desired.template.run.container().is_some()
+}
+
+/// Nothing panics while it holds one of the agent's locks.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -115,7 +115,8 @@ pub(super) async fn lock(dir: &Path, patience: Duration) -> Result<File, AgentEr
     }
 }
 
-fn make_folder(path: &Path) -> Result<(), AgentError> {
+/// Makes a folder that only its owner enters.
+pub(super) fn make_folder(path: &Path) -> Result<(), AgentError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(disk(path))
 }
 

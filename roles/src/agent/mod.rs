@@ -6,12 +6,14 @@
 //! instance's machine; its memory is written down; its effects are carried out; and what can be seen from
 //! outside is reported, whole, at each change.
 //!
-//! The agent may die at any moment. Instances run under shims of `naru-process`, the ledger's address is
-//! kept, and each machine goes on from its memory; nothing of an instance changes. An instance that is not named
+//! The agent may die at any moment. Instances run under shims of `naru-process` or in containers of an engine, the
+//! ledger's address is kept, and each machine goes on from its memory; nothing of an instance changes. An instance that is not named
 //! by the server, and that was not told to end, is left alone: only one that has ended is forgotten.
 
+mod adopt;
 mod ask;
 mod carry;
+mod containers;
 mod keep;
 mod ports;
 mod role;
@@ -34,6 +36,11 @@ pub struct Config {
     pub node: NodeId,
     /// The command that leads to [`naru_process::shim_main`], such as `["/proc/self/exe", "shim"]`.
     pub shim: Vec<String>,
+    /// Where container engines are sought, in this order; see [`naru_docker::sockets`]. Sought only when a container is
+    /// to be started.
+    pub engines: Result<Vec<PathBuf>, String>,
+    /// Where the contents of secrets and configs are, by their ids.
+    pub contents: PathBuf,
     /// The node's zone, if it was told of one.
     pub zone: Option<String>,
 }
@@ -52,6 +59,8 @@ pub enum AgentError {
     },
     /// Instances could not be taken over.
     Process(naru_process::Error),
+    /// Containers could not be taken over.
+    Container(naru_docker::Error),
     /// The work ledger could not be opened or served.
     Work(naru_work::WorkError),
 }
@@ -64,6 +73,7 @@ impl std::fmt::Display for AgentError {
             }
             AgentError::Disk { path, source } => write!(f, "{}: {source}", path.display()),
             AgentError::Process(error) => write!(f, "{error}"),
+            AgentError::Container(error) => write!(f, "{error}"),
             AgentError::Work(error) => write!(f, "{error}"),
         }
     }

@@ -14,6 +14,9 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 /// Target port → port on loopback.
 pub(super) type PortMap = BTreeMap<u16, u16>;
 
+/// What is said where no port is left.
+pub(super) const NONE_FREE: &str = "no port from 20000 to 29999 is free on 127.0.0.1";
+
 /// Which instance has which ports.
 pub(super) struct Ports {
     given: BTreeMap<InstanceId, PortMap>,

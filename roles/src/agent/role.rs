@@ -1,11 +1,12 @@
 //! The loop: what happened in, effects out, a report of what changed.
 
-use super::carry::{Carrier, Happened};
+use super::adopt::{adopt_containers, as_found, open_containers};
+use super::carry::{Carrier, Happened, HostAddresses};
 use super::keep::Keep;
 use super::ports::Ports;
 use super::{AgentError, Config};
-use naru_model::{AgentReport, Desired, Exit, Generation, InstanceId, InstanceStatus, NodeId, Time};
-use naru_process::{Adopted, AdoptedState, Ended, Events, KeepLogs, RunNo, Runtime};
+use naru_model::{AgentReport, Desired, Generation, InstanceId, InstanceStatus, NodeId, Time};
+use naru_process::{Ended, Events, KeepLogs, RunNo, Runtime};
 use naru_supervise::{Found, Input, Memory, Stage, Supervisor};
 use naru_work::{Book, WorkServer, now};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ pub(super) struct Tag {
 pub(super) struct Inlets {
     happened: mpsc::Receiver<Happened>,
     ended: Events,
+    containers: naru_docker::Events,
     ledgers: watch::Receiver<u64>,
     beats: watch::Receiver<u64>,
 }
@@ -45,8 +47,21 @@ struct Instance {
     /// The runtime's number of the machine's present start.
     run: Option<(RunNo, u64)>,
     /// An end that came before the answer of the start that it is about.
-    early: Option<Ended>,
+    early: Option<End>,
     leases: u64,
+}
+
+/// What was reported last.
+struct Reported {
+    applied: Generation,
+    statuses: BTreeMap<InstanceId, InstanceStatus>,
+    host_addresses: HostAddresses,
+}
+
+/// An end, as a runtime tells it.
+enum End {
+    Process(Ended),
+    Container(naru_docker::Ended),
 }
 
 /// The agent's state.
@@ -63,7 +78,7 @@ pub(super) struct Role {
     statuses: BTreeMap<InstanceId, InstanceStatus>,
     incarnation: u64,
     seq: u64,
-    reported: Option<(Generation, BTreeMap<InstanceId, InstanceStatus>)>,
+    reported: Option<Reported>,
     reports: watch::Sender<Option<AgentReport>>,
 }
 
@@ -78,14 +93,22 @@ impl Role {
         let server = WorkServer::bind(&book).await.map_err(AgentError::Work)?;
         let opened = Runtime::open(&config.dir.join("instances"), &config.shim).await;
         let (runtime, adopted, ended) = opened.map_err(AgentError::Process)?;
+        let (containers, containers_ended) = open_containers(config, &book).await?;
+        let found = adopt_containers(&containers.runtime, &memories).await;
         let (inbox, happened) = mpsc::channel(INBOX);
-        let inlets = Inlets { happened, ended, ledgers: book.changed(), beats: book.beats() };
+        let inlets = Inlets {
+            happened,
+            ended,
+            containers: containers_ended,
+            ledgers: book.changed(),
+            beats: book.beats(),
+        };
         let incarnation = keep.begin(now())?;
         let ports = Ports::new([book.port()].into(), incarnation);
         let mut role = Role {
             node: config.node.clone(),
             keep,
-            carrier: Carrier::new(runtime, book.clone(), ports, inbox),
+            carrier: Carrier::new(runtime, containers, book.clone(), ports, inbox),
             book,
             instances: BTreeMap::new(),
             named: None,
@@ -97,7 +120,7 @@ impl Role {
             reported: None,
             reports,
         };
-        role.adopt(memories, adopted);
+        role.adopt(memories, adopted, found);
         role.settle().await;
         Ok((role, inlets, server))
     }
@@ -116,7 +139,8 @@ impl Role {
                     wanted.into_iter().for_each(|wanted| self.apply(wanted));
                 }
                 Some(happened) = inlets.happened.recv() => self.happened(happened),
-                Some(ended) = inlets.ended.next() => self.ended(ended),
+                Some(ended) = inlets.ended.next() => self.ended(End::Process(ended)),
+                Some(ended) = inlets.containers.next() => self.ended(End::Container(ended)),
                 Ok(()) = inlets.ledgers.changed() => self.ledgers_changed(),
                 Ok(()) = inlets.beats.changed(), if beats_due.is_none() => {
                     beats_due = Some(tokio::time::Instant::now() + BEATS_PACE);
@@ -135,17 +159,26 @@ impl Role {
         }
     }
 
-    fn adopt(&mut self, memories: Vec<Memory>, adopted: Vec<Adopted>) {
-        let mut found: BTreeMap<InstanceId, Adopted> =
+    fn adopt(
+        &mut self,
+        memories: Vec<Memory>,
+        adopted: Vec<naru_process::Adopted>,
+        mut containers: BTreeMap<InstanceId, Found>,
+    ) {
+        let mut found: BTreeMap<InstanceId, naru_process::Adopted> =
             adopted.into_iter().map(|adopted| (adopted.id.clone(), adopted)).collect();
         for memory in memories {
             let id = memory.id.clone();
-            let (found, run) = match found.remove(&id) {
-                Some(adopted) => as_found(adopted),
-                None => (Found::Nothing, None),
+            let (found, run) = match (containers.remove(&id), found.remove(&id)) {
+                (Some(found), _) => (found, None),
+                (None, Some(adopted)) => as_found(adopted),
+                (None, None) => (Found::Nothing, None),
             };
             let ports = if let Found::Running { ports, .. } = &found { ports } else { &memory.life.ports };
-            self.carrier.adopt_ports(&id, ports.clone());
+            // Ports at an address of its own are nobody else's.
+            if memory.life.address.is_none() {
+                self.carrier.adopt_ports(&id, ports.clone());
+            }
             let leases = self.book.read(&id, |ledger| ledger.open());
             let machine = Supervisor::adopt(now(), memory.clone(), leases, found);
             self.enter(id, Instance { machine, saved: Some(memory), run, early: None, leases });
@@ -193,26 +226,33 @@ impl Role {
     fn happened(&mut self, happened: Happened) {
         match happened {
             Happened::Seen(id, input) => self.input(&id, input),
-            Happened::Started { id, run, ports, started } => {
+            Happened::Started { id, run, process, input } => {
                 let early = self.instances.get_mut(&id).and_then(|instance| {
-                    instance.run = Some((started.run, run));
+                    instance.run = process.map(|process| (process, run));
                     instance.early.take()
                 });
-                let (pid, warnings) = (started.pid, started.warnings);
-                self.input(&id, Input::Started { run, pid, ports, warnings });
+                self.input(&id, input);
                 early.into_iter().for_each(|ended| self.ended(ended));
             }
         }
     }
 
-    fn ended(&mut self, ended: Ended) {
-        let Some(instance) = self.instances.get_mut(&ended.id) else { return };
-        match instance.run {
-            Some((known, run)) if known == ended.run => {
-                let id = ended.id.clone();
-                self.input(&id, Input::Exited { run, exit: ended.exit });
+    fn ended(&mut self, end: End) {
+        let (End::Process(Ended { id, .. }) | End::Container(naru_docker::Ended { id, .. })) = &end;
+        let id = id.clone();
+        let Some(instance) = self.instances.get_mut(&id) else { return };
+        let life = instance.machine.life();
+        let known = match (&end, instance.run) {
+            (End::Process(ended), Some((known, run))) if known == ended.run => {
+                Some((run, ended.exit.clone()))
             }
-            _ => instance.early = Some(ended),
+            (End::Process(_), _) => None,
+            (End::Container(ended), _) if life.stage == Stage::Launching && life.run == ended.run => None,
+            (End::Container(ended), _) => Some((ended.run, ended.exit.clone())),
+        };
+        match known {
+            Some((run, exit)) => self.input(&id, Input::Exited { run, exit }),
+            None => instance.early = Some(end),
         }
     }
 
@@ -313,7 +353,11 @@ impl Role {
             tracing::error!(instance = %id, %error, "could not be forgotten");
             vec![]
         });
-        self.carrier.remove(id, KeepLogs::Keep).await;
+        self.carrier.forget(instance.machine.memory()).await;
+        let stack = &instance.machine.memory().desired.stack;
+        if !self.instances.values().any(|one| one.machine.memory().desired.stack == *stack) {
+            self.carrier.forget_stack(stack);
+        }
         for surplus in forgotten {
             self.carrier.remove(&surplus, KeepLogs::Delete).await;
         }
@@ -321,14 +365,18 @@ impl Role {
 
     fn report(&mut self) {
         let applied = self.keep.general.applied;
-        let same = |(generation, statuses): &(Generation, BTreeMap<InstanceId, InstanceStatus>)| {
-            *generation == applied && *statuses == self.statuses
+        let host_addresses = self.carrier.host_addresses();
+        let same = |reported: &Reported| {
+            reported.applied == applied
+                && reported.statuses == self.statuses
+                && reported.host_addresses == host_addresses
         };
         if self.reported.as_ref().is_some_and(same) {
             return;
         }
         self.seq += 1;
-        self.reported = Some((applied, self.statuses.clone()));
+        let (statuses, addresses) = (self.statuses.clone(), host_addresses.clone());
+        self.reported = Some(Reported { applied, statuses, host_addresses: addresses });
         self.reports.send_replace(Some(AgentReport {
             node: self.node.clone(),
             incarnation: self.incarnation,
@@ -336,21 +384,8 @@ impl Role {
             applied,
             instances: self.statuses.clone(),
             zone: self.zone.clone(),
-            host_addresses: BTreeMap::new(),
+            host_addresses,
         }));
-    }
-}
-
-fn as_found(adopted: Adopted) -> (Found, Option<(RunNo, u64)>) {
-    let Ok(tag) = serde_json::from_slice::<Tag>(&adopted.metadata) else { return (Found::Nothing, None) };
-    let known = Some((adopted.run, tag.run));
-    match adopted.state {
-        AdoptedState::Running { pid, started } => {
-            (Found::Running { run: tag.run, pid, started, ports: tag.ports }, known)
-        }
-        // A start that was cut short did not happen.
-        AdoptedState::Ended { exit: Exit::NotStarted(_), .. } => (Found::Nothing, None),
-        AdoptedState::Ended { exit, .. } => (Found::Ended { run: tag.run, exit }, known),
     }
 }
 

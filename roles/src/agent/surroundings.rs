@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub(super) fn launch(memory: &Memory, ports: &PortMap, work_url: &str) -> Result<Launch, String> {
     let desired = &memory.desired;
     let Run::Process(process) = &desired.template.run else {
-        return Err(naru_supervise::NO_CONTAINERS.into());
+        return Err("it is a container".into());
     };
     let mut launch = Launch {
         argv: vec![],

@@ -13,6 +13,9 @@ use tokio::sync::watch;
 /// none.
 const REPORT_EVERY: Duration = Duration::from_secs(2);
 
+/// The folder of a home in which the contents of secrets and configs lie, by their ids.
+pub const CONTENTS: &str = "contents";
+
 /// The agent's own folder.
 fn folder(home: &Home) -> PathBuf {
     home.path("agent")
@@ -33,7 +36,14 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     let (told, desired) = watch::channel(None);
     let (sees, reports) = watch::channel(None);
     let shim = vec!["/proc/self/exe".to_string(), "shim".to_string()];
-    let config = Config { dir: folder(home), node: node.clone(), shim, zone: naru_home::zone()? };
+    let config = Config {
+        dir: folder(home),
+        node: node.clone(),
+        shim,
+        engines: naru_docker::sockets(),
+        contents: home.path(CONTENTS),
+        zone: naru_home::zone()?,
+    };
     tokio::select! {
         ended = run_agent(config, desired, sees) => {
             ended?;

@@ -1,7 +1,6 @@
 //! From the start to ready, and between ready and unready.
 
 use super::*;
-use naru_model::Container;
 
 fn checked(retries: u32, start_period: Span) -> Template {
     let health = Health {
@@ -101,8 +100,13 @@ fn post_start_comes_before_the_first_probe() {
 }
 
 #[test]
-fn containers_are_refused_with_what_to_do() {
-    let run = Run::Container(Container::of("nginx").into());
-    let rig = check(Template { run, ..template() }, "0 begin => exited |");
-    assert_eq!(rig.status(0).last_exit, Some(Exit::NotStarted(crate::NO_CONTAINERS.into())));
+fn a_start_that_waits_says_for_what_until_it_has_started() {
+    check(
+        template(),
+        "0 begin => starting; launch 1 {} |
+         1 waits pulling nginx => starting |
+         1 begin => note: pulling nginx
+         2 started => starting; connect |
+         2 begin => note: ",
+    );
 }

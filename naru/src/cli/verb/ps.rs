@@ -121,7 +121,14 @@ fn render(views: &[InstanceView], detail: Detail, now: Time) -> String {
 }
 
 fn process(status: &InstanceStatus) -> (String, String) {
-    let ports: Vec<String> = status.ports.iter().map(|(target, host)| format!("{target}→{host}")).collect();
+    let ports: Vec<String> = status
+        .ports
+        .iter()
+        .map(|(target, host)| match &status.address {
+            Some(address) => format!("{target}→{address}:{host}"),
+            None => format!("{target}→{host}"),
+        })
+        .collect();
     (status.pid.map(|pid| pid.to_string()).unwrap_or_default(), ports.join(" "))
 }
 
