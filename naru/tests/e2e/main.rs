@@ -3,6 +3,9 @@
 //! These are the measurements of `bench/` with small numbers, the demo, and the example. Each has a
 //! `NARU_HOME` and ports of its own, and ends all that it started.
 
+mod containers;
+#[path = "../../../act/docker/tests/engine/mod.rs"]
+mod engine;
 mod example;
 mod handover;
 mod observed;
