@@ -245,6 +245,7 @@ fn keys() -> String {
         let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
         let _ = writeln!(out, "- `{kind}`: {}", keys.join(", "));
     }
-    out += "\nTop-level `jobs` and `models` are accepted with a warning.\n";
+    out += "\nTop-level `models` are accepted with a warning, and each of `jobs` with one that names its times: it is not run yet. \
+            Of a service's `networks`, `interface_name` is not yet honoured.\n";
     out
 }

@@ -217,6 +217,19 @@ fn what_has_no_effect_is_named_once_or_refused() {
 }
 
 #[test]
+fn a_job_that_nobody_runs_is_named_with_its_times() {
+    let text = "services: { web: { image: web } }\njobs:\n  migrate: { image: m }\n  \
+                backup: { image: b, triggers: { schedule: [{ cron: '0 3 * * *' }, { cron: '@hourly' }] } }\n";
+    let loaded = load(text, Unsupported::Warn).unwrap_or_else(|errors| panic!("{errors}"));
+    let want = [
+        "3: not supported yet: jobs.migrate: it is not run, ignored",
+        "4: not supported yet: jobs.backup: it is not run, at 0 3 * * * and @hourly or otherwise, ignored",
+    ];
+    assert_eq!(warnings(&loaded), want);
+    assert!(load(text, Unsupported::Strict).is_err());
+}
+
+#[test]
 fn the_canonical_form_reads_as_the_same_stack() {
     let first =
         load(include_str!("whole.yaml"), Unsupported::Warn).unwrap_or_else(|errors| panic!("{errors}"));

@@ -35,10 +35,21 @@ impl Teller<'_> {
 
     /// Top-level keys of the merged file.
     pub fn file(&mut self, root: &Node) {
-        for key in ["jobs", "models"] {
-            if let Some(node) = root.get(key).filter(|node| is_written(node)) {
-                self.not_yet(key, node.key);
-            }
+        if let Some(models) = root.get("models").filter(|node| is_written(node)) {
+            self.not_yet("models", models.key);
+        }
+        // Each by itself: a job that nobody runs is missed at its time, and not before.
+        for (name, job) in root.get("jobs").into_iter().flat_map(Node::entries) {
+            let schedule = job.at(&["triggers", "schedule"]);
+            let times: Vec<String> = match schedule.map(Node::items).unwrap_or_default() {
+                [] => schedule.and_then(Node::scalar).into_iter().collect(),
+                items => items.iter().filter_map(|item| item.get("cron")?.scalar()).collect(),
+            };
+            let when = match times.as_slice() {
+                [] => "it is not run".to_string(),
+                times => format!("it is not run, at {} or otherwise", times.join(" and ")),
+            };
+            self.not_yet(format_args!("jobs.{name}: {when}"), job.key);
         }
     }
 
@@ -69,6 +80,12 @@ impl Teller<'_> {
                 key.path == "networks"
                     && node.entries().all(|(name, node)| name == "default" && node.is_null())
             };
+            if key.path == "networks" && runs == Runs::Container {
+                let own = node.entries().filter_map(|(_, network)| network.get("interface_name"));
+                own.for_each(|own| {
+                    self.not_yet(format_args!("services.{name}.networks.interface_name"), own.key)
+                });
+            }
             match effect {
                 Effect::NotYet => self.not_yet(format_args!("services.{name}.{}", key.path), node.key),
                 Effect::NoEffect if !implicit() => {
