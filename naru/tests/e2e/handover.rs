@@ -5,6 +5,7 @@ use naru_bench::handover::{Handover, small_load};
 use naru_demo::client::{Client, Load};
 use naru_demo::rig::{Rig, Shape};
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -38,7 +39,7 @@ async fn what_an_old_edge_carries_outlives_the_edge_that_replaced_it() {
 
 /// How far a successor comes before it dies.
 #[derive(Clone, Copy)]
-enum Stage {
+pub(crate) enum Stage {
     Called,
     Offered,
     Prepared,
@@ -70,9 +71,9 @@ async fn deaths(rig: &Rig) -> io::Result<(Vec<String>, Vec<String>)> {
     rig.naru(&["up", "--progress", "quiet"]).await?;
     let client = Client::start(Load { url: rig.url(), talks: 0, ..small_load() }).await?;
     for stage in [Stage::Called, Stage::Offered, Stage::Prepared].repeat(4) {
-        die(rig, stage).await?;
+        die(&rig.home(), stage).await?;
     }
-    let refused = call(rig, r#"{"TakeOver":{"version":4000}}"#).await?.1;
+    let refused = call(&rig.home(), r#"{"TakeOver":{"version":4000}}"#).await?.1;
     assert!(refused.contains("hands over in version"), "{refused}");
     // After all that, the real one still comes through.
     rig.naru(&["upgrade", "--edge"]).await?;
@@ -81,12 +82,13 @@ async fn deaths(rig: &Rig) -> io::Result<(Vec<String>, Vec<String>)> {
     Ok((books.failed, books.cut))
 }
 
-async fn die(rig: &Rig, stage: Stage) -> io::Result<()> {
+/// A successor that comes so far, and dies.
+pub(crate) async fn die(home: &Path, stage: Stage) -> io::Result<()> {
     if let Stage::Called = stage {
-        let mut stream = UnixStream::connect(rig.home().join("edge.sock")).await?;
+        let mut stream = UnixStream::connect(home.join("edge.sock")).await?;
         return say(&mut stream, r#"{"TakeOver":{"version":1}}"#).await;
     }
-    let (mut stream, offer) = call(rig, r#"{"TakeOver":{"version":1}}"#).await?;
+    let (mut stream, offer) = call(home, r#"{"TakeOver":{"version":1}}"#).await?;
     assert!(offer.contains("Ready") && offer.contains("keys"), "{offer}");
     if let Stage::Prepared = stage {
         say(&mut stream, r#""Prepared""#).await?;
@@ -98,8 +100,8 @@ async fn die(rig: &Rig, stage: Stage) -> io::Result<()> {
     Ok(())
 }
 
-async fn call(rig: &Rig, word: &str) -> io::Result<(UnixStream, String)> {
-    let mut stream = UnixStream::connect(rig.home().join("edge.sock")).await?;
+async fn call(home: &Path, word: &str) -> io::Result<(UnixStream, String)> {
+    let mut stream = UnixStream::connect(home.join("edge.sock")).await?;
     say(&mut stream, word).await?;
     let length = stream.read_u32().await?;
     let mut answer = vec![0; length as usize];

@@ -7,6 +7,7 @@ mod containers;
 #[path = "../../../act/docker/tests/engine/mod.rs"]
 mod engine;
 mod example;
+mod flows;
 mod handover;
 mod observed;
 mod published;
@@ -29,6 +30,16 @@ pub static TURN: Mutex<()> = Mutex::const_new(());
 /// The binary under test.
 pub fn naru() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_naru"))
+}
+
+/// What a command in a folder, with a home of its own there, says; if it fails, its errors.
+pub fn command(folder: &Path, args: &[&str]) -> Result<String, String> {
+    let mut command = Command::new(naru());
+    command.args(args).current_dir(folder).env("NARU_HOME", folder.join("home"));
+    let output = command.output().map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let error = || format!("{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.status.success().then_some(text).ok_or_else(error)
 }
 
 fn kills(deploys: u32) -> Kills {

@@ -1,20 +1,11 @@
 //! What a service's file says of those who come in at its published port: who they are, by the PROXY protocol, and how
 //! much each may ask.
 
+use crate::command;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
-
-fn naru(folder: &Path, args: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(crate::naru());
-    command.args(args).current_dir(folder).env("NARU_HOME", folder.join("home"));
-    let output = command.output().map_err(|error| error.to_string())?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let error = || format!("{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.status.success().then_some(text).ok_or_else(error)
-}
 
 /// The status of the answer to a request that begins with these words.
 fn ask(address: &str, before: &str) -> std::io::Result<String> {
@@ -26,8 +17,8 @@ fn ask(address: &str, before: &str) -> std::io::Result<String> {
 }
 
 fn play(folder: &Path) -> Result<(), String> {
-    naru(folder, &["up"])?;
-    let table = naru(folder, &["routes", "--json"])?;
+    command(folder, &["up"])?;
+    let table = command(folder, &["routes", "--json"])?;
     let table: Value = serde_json::from_str(&table).map_err(|error| error.to_string())?;
     let address = |of: &str| {
         let mut listeners = table["listeners"].as_array().into_iter().flatten();
@@ -58,7 +49,7 @@ fn play(folder: &Path) -> Result<(), String> {
             "from within it is as ever"
         );
     }
-    let metrics = naru(folder, &["metrics"])?;
+    let metrics = command(folder, &["metrics"])?;
     assert!(metrics.contains("rule=\"published\"") && metrics.contains("status=\"429\""), "{metrics}");
     Ok(())
 }
@@ -77,7 +68,7 @@ fn a_published_port_knows_its_clients_and_their_rates() {
     );
     std::fs::write(folder.path().join("compose.yaml"), file).unwrap();
     let played = std::panic::catch_unwind(|| play(folder.path()));
-    let ended = naru(folder.path(), &["down"]).and_then(|_| naru(folder.path(), &["shutdown"]));
+    let ended = command(folder.path(), &["down"]).and_then(|_| command(folder.path(), &["shutdown"]));
     match played {
         Ok(played) => played.unwrap(),
         Err(failed) => std::panic::resume_unwind(failed),

@@ -1,20 +1,11 @@
 //! Clients stay on the release that they began with, by cookie or by header, as the next ones come.
 
+use crate::command;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 
 /// What the commands wrote is in the message where one fails.
-fn naru(folder: &Path, args: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(crate::naru());
-    command.args(args).current_dir(folder).env("NARU_HOME", folder.join("home"));
-    let output = command.output().map_err(|error| error.to_string())?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let error = || format!("{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.status.success().then_some(text).ok_or_else(error)
-}
-
 /// Deploys a version of the service, in this way.
 fn deploy(folder: &Path, version: u32, rollout: &str, replicas: u32) -> Result<(), String> {
     let exe = crate::naru().display();
@@ -27,7 +18,7 @@ fn deploy(folder: &Path, version: u32, rollout: &str, replicas: u32) -> Result<(
          traffic: {{ sticky: {{ to: version, cookie: v, header: X-Version, keep: 30m }} }}\n"
     );
     std::fs::write(folder.join("compose.yaml"), file).map_err(|error| error.to_string())?;
-    naru(folder, &["up"]).map(drop)
+    command(folder, &["up"]).map(drop)
 }
 
 /// A client: what it sends to say where it began, and what it is told.
@@ -38,7 +29,7 @@ struct Client {
 
 impl Client {
     fn new(folder: &Path) -> Result<Client, String> {
-        let table = naru(folder, &["routes", "--json"])?;
+        let table = command(folder, &["routes", "--json"])?;
         let table: serde_json::Value = serde_json::from_str(&table).map_err(|error| error.to_string())?;
         let listeners = table["listeners"].as_array().into_iter().flatten();
         let mut published = listeners.filter(|one| !one["name"].to_string().contains("@internal"));
@@ -90,15 +81,15 @@ fn play(folder: &Path) -> Result<(), String> {
     }
     deploy(folder, 3, "rolling", 2)?;
     // A server that was started anew goes on with it, and so does a new edge.
-    naru(folder, &["upgrade"])?;
-    let retiring = naru(folder, &["ps"])?;
+    command(folder, &["upgrade"])?;
+    let retiring = command(folder, &["ps"])?;
     assert_eq!(retiring.matches("goes on for clients that began there").count(), 3 + 1, "{retiring}");
     for _ in 0..20 {
         assert_eq!((first.by_cookie(), by_header.by_header()), ("1".into(), "1".into()));
         assert_eq!((second.by_cookie(), Client::new(folder)?.by_cookie()), ("2".into(), "3".into()));
     }
     // Nobody stays on what people went back from, and what they went back to is started anew.
-    naru(folder, &["rollback"])?;
+    command(folder, &["rollback"])?;
     assert_eq!((second.by_cookie(), first.by_cookie()), ("2".into(), "1".into()));
     assert_eq!(Client::new(folder)?.by_cookie(), "2");
     Ok(())
@@ -110,7 +101,7 @@ fn clients_stay_on_the_release_that_they_began_with() {
     let folder = tempfile::tempdir().unwrap();
     let played = std::panic::catch_unwind(|| play(folder.path()));
     // What is kept for clients is in nobody's way here.
-    let ended = naru(folder.path(), &["down"]).and_then(|_| naru(folder.path(), &["shutdown"]));
+    let ended = command(folder.path(), &["down"]).and_then(|_| command(folder.path(), &["shutdown"]));
     match played {
         Ok(played) => played.unwrap(),
         Err(failed) => std::panic::resume_unwind(failed),
