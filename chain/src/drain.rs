@@ -136,6 +136,7 @@ async fn hear_all(from: &mut OwnedReadHalf, member: &Member) -> io::Result<End> 
                     tracing::warn!(%refused, "a table is refused");
                 }
             }
+            Told::Release => member.edge.release(),
             Told::Gone(seq, gone) => member.edge.confirm(seq, &gone),
             Told::Finish => member.edge.hasten(),
             Told::Cut => return Ok(End::Cut),

@@ -13,7 +13,7 @@
 use crate::links::DRAINING_MAX;
 use crate::serve::{Phase, Shared};
 use crate::wire::{Hello, Link, Offer, Standing, Step, VERSION, lent};
-use crate::{Chain, Identity, Keep, Member, join};
+use crate::{Chain, Identity, Keep, Member, Sockets, join};
 use naru_edge::Edge;
 use naru_home::{Home, Lock};
 use naru_model::{NodeId, RouteTable};
@@ -223,7 +223,8 @@ async fn take_over(home: &Home, node: NodeId, link: &mut Link) -> Result<Success
         true => (Some(Lock::passed(estate.lock).map_err(text)?), Part::Serves(listen(home).map_err(text)?)),
         false => (None, Part::Drains),
     };
-    Ok(Succession { member: Member { keep, chain, place, lock: Mutex::new(lock), edge }, part })
+    let sockets = Sockets::Inherited;
+    Ok(Succession { member: Member { keep, chain, place, sockets, lock: Mutex::new(lock), edge }, part })
 }
 
 async fn receive(link: &mut Link, node: NodeId) -> Result<Estate, String> {

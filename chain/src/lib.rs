@@ -59,6 +59,7 @@ struct Member {
     keep: Keep,
     chain: Chain,
     place: Place,
+    sockets: Sockets,
     /// The role's, until a successor has it.
     lock: Mutex<Option<Lock>>,
     edge: Edge,
@@ -89,6 +90,15 @@ pub async fn run(home: &Home, node: NodeId, start: Start) -> Result<(), Failure>
     }
 }
 
+/// Where the sockets are from that a process of the chain listens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sockets {
+    /// It opens them itself: the edge before it was gone.
+    Own,
+    /// The edge before it handed them over, and those that drain have them too.
+    Inherited,
+}
+
 impl Member {
     fn alone(home: &Home, node: NodeId, lock: Lock) -> Result<Member, Failure> {
         let keep = Keep::open(home)?;
@@ -102,7 +112,7 @@ impl Member {
         {
             tracing::warn!(%refused, "the table of the edge before is of no use");
         }
-        Ok(Member { keep, chain, place, lock: Mutex::new(Some(lock)), edge })
+        Ok(Member { keep, chain, place, sockets: Sockets::Own, lock: Mutex::new(Some(lock)), edge })
     }
 
     /// The role's lock for a successor, while this one has it too.

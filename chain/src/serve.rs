@@ -1,11 +1,11 @@
 //! The process that serves: it takes tables, reports for the whole chain, and listens for those that drain
 //! and for a successor.
 
-use crate::Member;
 use crate::admin::{self, Admin, LookedAt};
 use crate::handover::{self, Handed};
 use crate::links::{Changed, Links};
 use crate::wire::{self, Carried, Hello, Link, Standing, Told};
+use crate::{Member, Sockets};
 use naru_api::{Client, ClientError, Taken};
 use naru_home::{EndSignals, Home, Rest, wall};
 use naru_model::{EdgeReport, EdgeSnapshot, RouteTable};
@@ -349,6 +349,9 @@ impl Shared {
         }
         // It missed what was told while it was not connected.
         let _ = to.send(Told::Table(Arc::new(self.table())));
+        if self.member.sockets == Sockets::Own {
+            let _ = to.send(Told::Release);
+        }
         let (mut reads, mut writes) = link.split();
         let tell = async {
             while let Some(told) = told.recv().await {

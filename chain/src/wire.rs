@@ -108,6 +108,8 @@ pub enum Told {
     Table(Arc<RouteTable>),
     /// Its report of that number was taken, and these instances are gone.
     Gone(u64, Vec<InstanceId>),
+    /// Whoever serves has not taken over these sockets, and opens the addresses anew.
+    Release,
     /// The edge as a whole ends: idle connections need not be kept.
     Finish,
     /// What is in progress is to be cut.

@@ -51,6 +51,8 @@ pub(crate) enum Stage {
     Leaving,
     /// Each closes once its work is done; one that is idle, now.
     Closed,
+    /// All end now: somebody else is about to open the address.
+    Released,
 }
 
 impl Route {
@@ -107,6 +109,12 @@ impl Route {
         self.leaving.notify_waiters();
         self.closing.notify_waiters();
         self.waits.close();
+    }
+
+    /// What still holds the address ends now.
+    pub(crate) fn release(&self) {
+        self.stage.set(Stage::Released);
+        self.closing.notify_waiters();
     }
 
     /// No more connections come here, since a successor takes them: each closes with its next answer.

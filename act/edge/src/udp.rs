@@ -251,6 +251,7 @@ impl Flows {
                 () = self.all_ended() => {}
             }
         }
+        let linger_time = if route.stage() == Stage::Released { Duration::ZERO } else { linger_time };
         if tokio::time::timeout(linger_time, self.all_ended()).await.is_err() {
             let all: Vec<Rc<Flow>> = self.each.borrow().values().cloned().collect();
             all.iter().for_each(|flow| flow.over.notify_one());

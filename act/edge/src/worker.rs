@@ -469,7 +469,7 @@ impl Worker {
     fn release(&self) {
         if self.phase.get() == Phase::Leaving {
             let routes = self.routes.borrow();
-            routes.values().filter(|route| route.protocol == Protocol::Udp).for_each(|route| route.finish());
+            routes.values().filter(|route| route.protocol == Protocol::Udp).for_each(|route| route.release());
         }
     }
 

@@ -328,7 +328,7 @@ async fn a_successor_on_the_same_sockets_chooses_the_same_instances() {
     let servers =
         [Server::new("s.dns.1.1").await, Server::new("s.dns.1.2").await, Server::new("s.dns.1.3").await];
     let servers: Vec<&Server> = servers.iter().collect();
-    let mut lab = Lab::new();
+    let mut lab = Lab::with(|config| config.linger_time = std::time::Duration::from_secs(3_600));
     lab.route(vec![dns(&servers)]).await;
     let mut clients = Vec::new();
     for _ in 0..40 {
