@@ -25,8 +25,11 @@ const TRIES: usize = 16;
 
 /// The address of a name, made if it is not there yet.
 pub(crate) async fn host_address(engine: &Found, home: &str, name: &str) -> Result<Ipv4Addr, Error> {
+    if matches!(engine.kind, Kind::Podman { .. }) {
+        return Err(none(name, "Podman makes a bridge only with its first container"));
+    }
     if let Some(address) = host_addresses(engine, home).await?.get(name) {
-        return check(engine, name, *address);
+        return check(name, *address);
     }
     let listed = engine.docker.list_networks(None::<bollard::query_parameters::ListNetworksOptions>);
     let others = engine.ask(listed, || "list networks".into()).await?;
@@ -37,7 +40,13 @@ pub(crate) async fn host_address(engine: &Found, home: &str, name: &str) -> Resu
     let mut refused = Error::Unstartable(format!("no network is free in {POOL} for an address of this host"));
     for subnet in free.take(TRIES) {
         match make(engine, home, name, subnet).await {
-            Ok(()) => return check(engine, name, subnet.gateway()),
+            Ok(()) => {
+                let checked = check(name, subnet.gateway());
+                if checked.is_err() {
+                    remove_host_address(engine, home, name).await?;
+                }
+                return checked;
+            }
             Err(error @ Error::Refused { .. }) => refused = error,
             Err(error) => return Err(error),
         }
@@ -112,15 +121,11 @@ fn start(home: &str, name: &str) -> u32 {
         .fold(2_166_136_261, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619))
 }
 
-fn check(engine: &Found, name: &str, address: Ipv4Addr) -> Result<Ipv4Addr, Error> {
-    if is_here(address) {
-        return Ok(address);
-    }
-    let kind = match engine.kind {
-        Kind::Docker => "an engine without root, or in another machine",
-        Kind::Podman { .. } => "Podman makes a bridge only with its first container",
-    };
-    Err(Error::Unstartable(format!(
-        "the container engine gave this host no address for {name} ({address}): {kind}"
-    )))
+fn check(name: &str, address: Ipv4Addr) -> Result<Ipv4Addr, Error> {
+    let elsewhere = "it runs without root, or in another machine";
+    if is_here(address) { Ok(address) } else { Err(none(name, elsewhere)) }
+}
+
+fn none(name: &str, why: &str) -> Error {
+    Error::Unstartable(format!("the container engine gives this host no address for {name}: {why}"))
 }

@@ -162,8 +162,8 @@ fn get(port: u16, path: &str) -> Result<String, String> {
     if answer.starts_with("HTTP/1.1 200") { Ok(body) } else { Err(answer) }
 }
 
-fn stack() -> Option<Stack> {
-    let engine = Engine::start(Kind::Docker)?;
+fn stack(kind: Kind) -> Option<Stack> {
+    let engine = Engine::start(kind)?;
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     Some(Stack { engine, folder: tempfile::tempdir().unwrap(), port })
 }
@@ -171,7 +171,7 @@ fn stack() -> Option<Stack> {
 #[test]
 fn images_run_and_change_without_a_failed_request() {
     let _turn = crate::TURN.blocking_lock();
-    let Some(stack) = stack() else { return };
+    let Some(stack) = stack(Kind::Docker) else { return };
     stack.up("1");
     assert_eq!(ask(stack.port).as_deref(), Ok("1"));
     a_service_is_found_by_its_name(&stack);
@@ -193,6 +193,22 @@ fn images_run_and_change_without_a_failed_request() {
     });
     stack.until("no network of the stack is left", || {
         (!stack.engine.networks().iter().any(|name| name.starts_with("shop"))).then_some(())
+    });
+}
+
+#[test]
+fn podman_runs_and_changes_them_too() {
+    let _turn = crate::TURN.blocking_lock();
+    let Some(stack) = stack(Kind::Podman) else { return };
+    stack.up("1");
+    let client = Client::begin(stack.port);
+    stack.up("2");
+    assert_eq!(ask(stack.port).as_deref(), Ok("2"));
+    let (asked, failed) = client.end();
+    assert!(failed.is_empty(), "of {asked} requests {} failed: {:?}", failed.len(), failed.first());
+    stack.said(&["down"]);
+    stack.until("nothing is left of the stack", || {
+        (stack.engine.containers("naru.instance").is_empty()).then_some(())
     });
 }
 
@@ -244,7 +260,7 @@ fn a_container_is_removed_by_hand(stack: &Stack) {
 #[test]
 fn an_engine_that_is_killed_in_the_middle_of_a_rollout_comes_back_to_a_true_receipt() {
     let _turn = crate::TURN.blocking_lock();
-    let Some(mut stack) = stack() else { return };
+    let Some(mut stack) = stack(Kind::Docker) else { return };
     stack.up("1");
     stack.write("2");
     stack.said(&["up", "--detach"]);
