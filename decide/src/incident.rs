@@ -6,7 +6,7 @@ use crate::{EdgeRecord, World};
 use naru_model::{
     Counts, Duty, EdgeId, EdgeReport, Ending, Exit, InProgress, InstanceId, InstanceReceipt, InstanceRecord,
     InstanceStatus, NodeId, Operation, OperationId, OperationKind, OperationOutcome, OperationPhase, Phase,
-    Reason, Receipt, Span, StackName, Time,
+    Reason, Receipt, RestartPolicy, Service, Span, StackName, Time,
 };
 use std::collections::BTreeMap;
 
@@ -143,7 +143,8 @@ fn deaths(status: &InstanceStatus) -> u32 {
 fn tell(draft: &mut Draft, one: &InstanceRecord, deaths: u32, losses: Counts) {
     let news = losses - one.on_incidents;
     let died = deaths > one.restarts_told;
-    let is_noise = one.duty == Duty::Warming && news.lost() == 0 && one.incident.is_none();
+    let is_told = one.duty == Duty::Warming || is_failed_step(draft, one);
+    let is_noise = is_told && news.lost() == 0 && one.incident.is_none();
     let id = match one.incident {
         Some(id) => Some(id),
         None if is_noise => None,
@@ -162,6 +163,14 @@ fn tell(draft: &mut Draft, one: &InstanceRecord, deaths: u32, losses: Counts) {
     if let Some(id) = id {
         calm(draft, one, id);
     }
+}
+
+/// Whether it runs to its end as a step of the open rollout, which then says by itself that the step has failed.
+fn is_failed_step(draft: &Draft, one: &InstanceRecord) -> bool {
+    let opens = draft.steering(&one.stack).is_some_and(|operation| operation.cut_over.is_none());
+    let is_fresh = draft.fingerprint(&one.stack, &one.service).as_ref() == Some(&one.fingerprint);
+    let runs_once = |service: &Service| service.template.restart.policy == RestartPolicy::No;
+    opens && is_fresh && draft.wanted_definition(&one.stack, &one.service).is_some_and(runs_once)
 }
 
 fn say(draft: &mut Draft, one: &InstanceRecord, id: OperationId, died: Option<u32>, news: Counts) {
