@@ -233,7 +233,7 @@ mod tests {
     const MODEL: (&str, &str) = ("model/Cargo.toml", "[package]\n[dependencies]\nserde.workspace = true\n");
 
     fn wrong(manifest: (&str, &str)) -> Vec<(usize, String)> {
-        let tree = Tree::of(&[MODEL, manifest, STORE, ("decide/Cargo.toml", "[package]")]);
+        let tree = Tree::of(&[MODEL, manifest, STORE, ("supervise/Cargo.toml", "[package]")]);
         dependencies(&tree).into_iter().map(|f| (f.line, f.text)).collect()
     }
 
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].0, 5);
         assert!(found[0].1.starts_with("act/edge may not depend on act/store"), "{found:?}");
-        let as_table = "[package]\n[dependencies.naru-decide]\nworkspace = true\n";
+        let as_table = "[package]\n[dependencies.naru-supervise]\nworkspace = true\n";
         assert_eq!(wrong(("act/edge/Cargo.toml", as_table)).len(), 1);
         assert_eq!(wrong(("act/work/Cargo.toml", as_table)), [], "the ledger may use the judgement");
         assert!(wrong(("act/new/Cargo.toml", "[package]\n"))[0].1.contains("nobody placed"));
