@@ -39,4 +39,5 @@ pub use error::Error;
 pub use exec::{ExecEnd, ExecOutput, ExecRequest};
 pub use image::{Image, Progress};
 pub use launch::{FileFrom, Launch, PortMap, Reach};
-pub use runtime::{Adopted, AdoptedState, Ended, Events, KeepLogs, Known, Prepared, Runtime, Started};
+pub use naru_logs::KeepLogs;
+pub use runtime::{Adopted, AdoptedState, Ended, Events, Known, Prepared, Runtime, Started};

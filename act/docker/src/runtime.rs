@@ -9,6 +9,7 @@ use crate::mounts::ensure_volumes;
 use crate::network::{join, remove_unused};
 use crate::{Error, Launch, PortMap, Reach, address, files, image, start, watch};
 use bollard::query_parameters::{KillContainerOptionsBuilder, RemoveContainerOptionsBuilder};
+use naru_logs::KeepLogs;
 use naru_model::{Exit, InstanceId, Time};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
@@ -122,15 +123,6 @@ impl Events {
     pub async fn next(&mut self) -> Option<Ended> {
         self.ended.recv().await
     }
-}
-
-/// What becomes of an instance's log when it is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeepLogs {
-    /// The log stays readable until a later removal deletes it.
-    Keep,
-    /// It is deleted.
-    Delete,
 }
 
 /// Starts, signals, watches and forgets containers. A cheap handle: clones share one runtime. With the last of them, the

@@ -57,6 +57,15 @@ pub fn is_log(name: &str) -> bool {
     name == LOG || name.strip_prefix(LOG).is_some_and(|rest| rest.starts_with('.'))
 }
 
+/// What becomes of an instance's log when it is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepLogs {
+    /// The log stays readable until a later removal deletes it.
+    Keep,
+    /// It is deleted.
+    Delete,
+}
+
 /// The wall clock.
 fn now() -> Time {
     Time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64))

@@ -36,9 +36,8 @@ pub mod signal;
 pub use error::{Error, StartError};
 pub use expand::{ExpandError, expand};
 pub use launch::Launch;
-pub use runtime::{
-    Adopted, AdoptedState, Ended, Events, ExecEnd, ExecOutput, KeepLogs, RunNo, Runtime, Started,
-};
+pub use naru_logs::KeepLogs;
+pub use runtime::{Adopted, AdoptedState, Ended, Events, ExecEnd, ExecOutput, RunNo, Runtime, Started};
 pub use shim::shim_main;
 pub use signal::Signal;
 pub use user::UserError;

@@ -9,6 +9,7 @@ use crate::start::start;
 use crate::sweep::Left;
 use crate::watch::{Watched, follow};
 use crate::{Error, Launch, Signal, StartError};
+use naru_logs::KeepLogs;
 use naru_model::{Exit, InstanceId, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -129,15 +130,6 @@ impl ExecOutput {
     pub fn is_success(&self) -> bool {
         self.end == ExecEnd::Exit(Exit::Status(0))
     }
-}
-
-/// What becomes of an instance's log when it is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeepLogs {
-    /// The log stays readable until a later removal deletes it.
-    Keep,
-    /// It is deleted.
-    Delete,
 }
 
 /// Starts, signals, watches and forgets instances. A cheap handle: clones share one runtime.

@@ -96,7 +96,7 @@ impl Carrier {
         }
         let (runtime, id) = (self.containers.runtime.clone(), id.clone());
         self.tasks.spawn(async move {
-            if let Err(error) = runtime.remove(&id, naru_docker::KeepLogs::Keep).await {
+            if let Err(error) = runtime.remove(&id, KeepLogs::Keep).await {
                 tracing::warn!(instance = %id, %error, "its container is not removed yet");
             }
         });
