@@ -323,7 +323,10 @@ impl<'a> Serving<'a> {
         for (node, ip) in &record.host_addresses {
             let for_containers = |(target, protocol): (&u16, &Protocol)| {
                 let suffix = format!(":{target}@containers.{node}");
-                self.listener(&suffix, address(ip, *target), *protocol, *target)
+                let mut listener = self.listener(&suffix, address(ip, *target), *protocol, *target);
+                // Packets for it come from outside too, where somebody routes them here.
+                listener.entrance.this_machine_only = true;
+                listener
             };
             all.extend(targets.iter().map(for_containers));
         }

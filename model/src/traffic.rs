@@ -531,6 +531,9 @@ pub enum ProxyVersion {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Entrance {
+    /// Whether only this machine and its containers come in; others are turned away.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub this_machine_only: bool,
     /// Spoken with TLS, or told apart by it.
     pub tls: Option<Tls>,
     /// Networks whose `X-Forwarded-*` and `Forwarded` are believed.

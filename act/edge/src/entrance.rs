@@ -1,5 +1,6 @@
-//! How a connection comes in, before its protocol: it waits for a place, a trusted proxy says who it is really
-//! from, its source has no more than its share, and its TLS ends here where that is the listener's to do.
+//! How a connection comes in, before its protocol: it waits for a place, it comes from where clients may, a trusted
+//! proxy says who it is really from, its source has no more than its share, and its TLS ends here where that is the
+//! listener's to do.
 
 use crate::Config;
 use crate::room::Place;
@@ -39,6 +40,10 @@ pub(crate) async fn enter(
 ) -> Option<Entered> {
     let mut place = route.room.enter().await;
     let entrance = route.entrance();
+    if !entrance.admits(peer.ip()) {
+        tracing::warn!(%peer, listener = %route.address, "one who is not of this machine is turned away");
+        return turn_away(stream, &route.register);
+    }
     let mut who = Who { source: peer, destination: None };
     if entrance.accept_proxy && entrance.trusts(peer.ip()) {
         // Boxed: what is rare must not make every connection larger.

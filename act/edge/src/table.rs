@@ -6,8 +6,8 @@ use crate::listen::Sockets;
 use crate::room::{Room, Rooms};
 use naru_books::{Crowd, Load, Logs, PlannedRegister};
 use naru_model::{
-    Generation, InstanceId, Listener, Policy, Protocol, ReleaseNo, RouteTable, Rule, RuleAction, Split,
-    Terminate, Tls, same_rules,
+    Entrance, Generation, InstanceId, Listener, Policy, Protocol, ReleaseNo, RouteTable, Rule, RuleAction,
+    Split, Terminate, Tls, same_rules,
 };
 use naru_tls::{Home, Inside, Seals};
 use naru_traffic::{Bad, Network, Rules};
@@ -81,6 +81,8 @@ impl PlannedListener {
 
 /// What holds for all that comes in.
 pub(crate) struct PlannedEntrance {
+    /// The listener's own address, where only this machine and its containers come in.
+    pub(crate) this_machine_at: Option<IpAddr>,
     /// Networks that are believed about who asks.
     pub(crate) trusted: Vec<Network>,
     /// Whether those begin with the PROXY protocol.
@@ -256,11 +258,15 @@ fn unserved(listener: &Listener) -> Option<&'static str> {
             "TLS is passed on unread only where the protocol is TCP",
         ),
         (
-            listener.protocol == Protocol::Udp && !(entrance.is_default() && listener.rules.is_empty()),
-            "of UDP, nothing but the instances can be said",
+            listener.protocol == Protocol::Udp && !(says_only_who(entrance) && listener.rules.is_empty()),
+            "of UDP, nothing but the instances and who may come can be said",
         ),
     ];
     asks.into_iter().find(|(asked, _)| *asked).map(|(_, what)| what)
+}
+
+fn says_only_who(entrance: &Entrance) -> bool {
+    *entrance == Entrance { this_machine_only: entrance.this_machine_only, ..Entrance::default() }
 }
 
 impl PlannedEntrance {
@@ -273,13 +279,23 @@ impl PlannedEntrance {
             text.parse().map_err(what).map_err(|what| Refused::Rule { listener: listener.name.clone(), what })
         };
         let entrance = &listener.entrance;
+        let here = listener.address.parse().map(|address: SocketAddr| address.ip()).map_err(|_| {
+            let what = format!("its address {:?} is not IP:PORT", listener.address);
+            Refused::Rule { listener: listener.name.clone(), what }
+        });
         Ok(PlannedEntrance {
+            this_machine_at: entrance.this_machine_only.then_some(here).transpose()?,
             trusted: entrance.trusted.iter().map(network).collect::<Result<_, _>>()?,
             accept_proxy: entrance.accept_proxy,
             passes_tls: matches!(entrance.tls, Some(Tls::Passthrough(_))),
             max_connections: entrance.max_connections.map(|most| most as usize),
             max_connections_per_source: entrance.max_connections_per_source,
         })
+    }
+
+    /// Whether one from `peer` may come in.
+    pub(crate) fn admits(&self, peer: IpAddr) -> bool {
+        self.this_machine_at.is_none_or(|here| naru_carry::is_on_this_machine(peer, here))
     }
 
     /// Whether `peer` is believed about who asks.

@@ -175,7 +175,8 @@ impl Flows {
         ends: Ends,
         tried: &[Rc<Entry>],
     ) -> io::Result<Option<Rc<Flow>>> {
-        let chosen = self.has_room().then(|| {
+        let may_come = route.entrance().admits(ends.client.ip());
+        let chosen = (may_come && self.has_room()).then(|| {
             route.own.choose(Kind::Stream, route.own.hint_of(ends.client), tried, Instant::now().into_std())
         });
         let Some(Ok(Chosen { claim, address, ticket })) = chosen else {

@@ -224,7 +224,54 @@ fn a_service_is_found_by_its_name(stack: &Stack) {
     };
     let address =
         listeners.iter().find(for_containers).expect("a listener for containers")["address"].clone();
-    assert!(address.as_str().unwrap().starts_with("10.231."), "{address}");
+    let address = address.as_str().unwrap();
+    assert!(address.starts_with("10.231."), "{address}");
+    // Of this machine, and from a machine beside it that sends packets for it here.
+    let host = Elsewhere::curl(&["curl"], address);
+    assert_eq!(String::from_utf8_lossy(&host.stdout), "kept\n", "{host:?}");
+    let other = Elsewhere::begin();
+    let turned_away = Elsewhere::curl(&["ip", "netns", "exec", &other.name, "curl"], address);
+    // Connected, and then reset without an answer.
+    assert_eq!((turned_away.status.code(), turned_away.stdout.len()), (Some(56), 0), "{turned_away:?}");
+}
+
+/// Another machine on a wire to this one: a network namespace, with this host as its way to everywhere.
+struct Elsewhere {
+    name: String,
+}
+
+impl Elsewhere {
+    fn begin() -> Elsewhere {
+        let name = format!("naru{}", std::process::id());
+        let elsewhere = Elsewhere { name: name.clone() };
+        let wire = format!("w{}", std::process::id());
+        for args in [
+            format!("netns add {name}"),
+            format!("link add {wire} type veth peer name eth0 netns {name}"),
+            format!("addr add 198.51.100.1/24 dev {wire}"),
+            format!("link set {wire} up"),
+            format!("-n {name} addr add 198.51.100.2/24 dev eth0"),
+            format!("-n {name} link set eth0 up"),
+            format!("-n {name} route add default via 198.51.100.1"),
+        ] {
+            let output = Command::new("ip").args(args.split(' ')).output().unwrap();
+            assert!(output.status.success(), "ip {args}: {output:?}");
+        }
+        elsewhere
+    }
+
+    fn curl(command: &[&str], address: &str) -> Output {
+        let url = format!("http://{address}/");
+        let args = [&command[1..], &["--silent", "--show-error", "--max-time", "60", &url]].concat();
+        Command::new(command[0]).args(args).output().unwrap()
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        // Its wire ends with it.
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).status();
+    }
 }
 
 /// The keeper starts another, which finds the containers.
