@@ -164,6 +164,7 @@ fn coming_in(reader: &mut Reader<'_>, node: &Node, folder: &str) -> Entrance {
     let (max_connections, max_connections_per_source) =
         (most("max_connections"), most("max_connections_per_source"));
     let entrance = Entrance {
+        this_machine_only: false,
         tls: None,
         trusted: reader.networks("trusted", node.get("trusted")),
         accept_proxy: reader.truth("accept_proxy", node.get("accept_proxy")).unwrap_or(false),
