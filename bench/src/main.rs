@@ -1,6 +1,7 @@
 //! The command: `naru-bench NAME`. README.md beside this folder says what each measures.
 
 use clap::{Parser, Subcommand};
+use naru_bench::compose::{self, Compose};
 use naru_bench::deploys::{Deploys, full_load};
 use naru_bench::edge::routes::Routes;
 use naru_bench::edge::slow::Slow;
@@ -71,6 +72,11 @@ enum What {
         /// A folder for the copy of its counts
         sheets: PathBuf,
     },
+    /// Naru beside Docker Compose, on one container engine
+    Compose(Compose),
+    /// The program in the images of `compose`
+    #[command(hide = true)]
+    ShopTier { role: compose::Role },
     /// Times of `naru up`, and what the processes weigh
     Up {
         /// How often each is measured
@@ -89,6 +95,7 @@ fn main() -> ExitCode {
             runtime.block_on(edge::process::run(sheets))?;
             Ok(vec![])
         }),
+        What::ShopTier { role } => compose::tier(role).map(|()| vec![]),
         what => together().and_then(|runtime| {
             let exe = naru(args.naru)?;
             runtime.block_on(measure(&exe, what))
@@ -135,8 +142,13 @@ async fn measure(exe: &Path, what: What) -> io::Result<Vec<Report>> {
             reports.push(shown(handover.drainer_killed(exe).await?));
             reports.push(shown(handover.successor_killed(exe).await?));
         }
+        What::Compose(compose) => reports.extend(compose.run(exe).await?.into_iter().map(shown)),
         What::Up { rounds } => reports.push(shown(Up { rounds }.run(exe).await?)),
-        What::Edge(_) | What::EdgeRoutes(_) | What::EdgeSlow(_) | What::EdgeProcess { .. } => {}
+        What::Edge(_)
+        | What::EdgeRoutes(_)
+        | What::EdgeSlow(_)
+        | What::EdgeProcess { .. }
+        | What::ShopTier { .. } => {}
     }
     Ok(reports)
 }

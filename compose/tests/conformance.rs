@@ -19,7 +19,7 @@ const REJECTED_OF_ITS_AGE: usize = 960;
 const EQUAL: usize = 992;
 
 /// The longest that one document may take.
-const SLOWEST: Duration = Duration::from_secs(1);
+const SLOWEST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_000 } else { 100 });
 
 /// Why a document differs, by a part of its id. A difference without a reason fails the test.
 const REASONS: &[(&str, &str)] = &[

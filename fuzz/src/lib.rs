@@ -6,6 +6,7 @@
 #[cfg(feature = "forwarding")]
 mod answer;
 pub mod chunks;
+pub mod compose;
 pub mod differential;
 mod escape;
 #[cfg(feature = "forwarding")]

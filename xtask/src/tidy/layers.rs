@@ -60,7 +60,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bench", &["model", "act/store", "act/edge", "act/api", "demo"]),
     ("xtask", &["model", "compose", "decide", "sim"]),
     // A workspace of its own.
-    ("fuzz", &["model", "wire", "traffic", "act/carry", "act/edge", "act/http2"]),
+    ("fuzz", &["model", "compose", "wire", "traffic", "act/carry", "act/edge", "act/http2"]),
 ];
 
 /// What the binary wires together, and what its end-to-end tests run.
