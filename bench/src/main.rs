@@ -95,6 +95,11 @@ fn main() -> ExitCode {
             runtime.block_on(edge::process::run(sheets))?;
             Ok(vec![])
         }),
+        What::Compose(compose) => compose::network::alone().and_then(|()| together()).and_then(|runtime| {
+            let exe = naru(args.naru)?;
+            let reports = runtime.block_on(compose.run(&exe))?;
+            Ok(reports.into_iter().map(shown).collect())
+        }),
         What::ShopTier { role } => compose::tier(role).map(|()| vec![]),
         what => together().and_then(|runtime| {
             let exe = naru(args.naru)?;
@@ -142,7 +147,6 @@ async fn measure(exe: &Path, what: What) -> io::Result<Vec<Report>> {
             reports.push(shown(handover.drainer_killed(exe).await?));
             reports.push(shown(handover.successor_killed(exe).await?));
         }
-        What::Compose(compose) => reports.extend(compose.run(exe).await?.into_iter().map(shown)),
         What::Up { rounds } => reports.push(shown(Up { rounds }.run(exe).await?)),
         What::Edge(_)
         | What::EdgeRoutes(_)

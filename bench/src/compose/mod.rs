@@ -4,7 +4,8 @@
 //! requests, jobs, and how often a migration ran. [`times`] takes how long the two need for the same files, in rounds
 //! that take turns, so that what else the machine does slows both.
 //!
-//! The images are made on the spot of what Debian has installed ([`images`]); no registry is asked.
+//! The images are made on the spot of what Debian has installed ([`images`]); no registry is asked. All of it is on a
+//! network of its own ([`network`]).
 
 mod client;
 mod direct;
@@ -13,6 +14,7 @@ mod direct;
 mod engine;
 mod front;
 mod images;
+pub mod network;
 mod shop;
 mod tier;
 mod times;
