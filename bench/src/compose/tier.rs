@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks for a job.
 const LOOK: Duration = Duration::from_millis(100);
 /// So many jobs at once in one worker.
-const JOBS: u32 = 4;
+const JOBS: u32 = 8;
 /// A job's lease lasts so long, in s, and is renewed each third of it.
 const LEASE: u64 = 15;
 
