@@ -148,11 +148,8 @@ async fn measure(exe: &Path, what: What) -> io::Result<Vec<Report>> {
             reports.push(shown(handover.successor_killed(exe).await?));
         }
         What::Up { rounds } => reports.push(shown(Up { rounds }.run(exe).await?)),
-        What::Edge(_)
-        | What::EdgeRoutes(_)
-        | What::EdgeSlow(_)
-        | What::EdgeProcess { .. }
-        | What::ShopTier { .. } => {}
+        What::Edge(_) | What::EdgeRoutes(_) | What::EdgeSlow(_) | What::EdgeProcess { .. } => {}
+        What::Compose(_) | What::ShopTier { .. } => {}
     }
     Ok(reports)
 }

@@ -35,7 +35,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<ShortPort>, String> {
         protocol: protocol.clone(),
     };
     let mut ports: Vec<ShortPort> = (first..=last).zip(published).map(port).collect();
-    ports.sort_by_key(|port| format!("{}/{}", port.target, port.protocol));
+    ports.sort_by_cached_key(|port| format!("{}/{}", port.target, port.protocol));
     Ok(ports)
 }
 

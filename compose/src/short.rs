@@ -202,32 +202,38 @@ fn service_ports(report: &mut Report, node: &mut Node, path: &Path) {
     let Value::List(list) = &node.value else { return };
     let mut all = Vec::new();
     for item in list {
-        if all.len() > ports::MOST_PORTS {
+        let Some(found) = ports_of(report, item, path) else { continue };
+        if all.len() + found.len() > ports::MOST_PORTS {
             let message = format!("{path} are too many; {} are the most", ports::MOST_PORTS);
             report.error_in(path, item.pos, message, "publish fewer ports");
+            // It is refused: what later steps would make of the others is time for nothing.
+            all.clear();
             break;
         }
-        let text = match &item.value {
-            Value::Int(_) | Value::Str(_) => item.scalar().unwrap_or_default(),
-            Value::Map(_) => {
-                all.push(item.clone());
-                continue;
-            }
-            _ => {
-                let message = format!("{path}: {} is not a port", item.shown());
-                report.error_in(path, item.pos, message, "write it as PUBLISHED:TARGET");
-                continue;
-            }
-        };
-        match ports::parse(&text) {
-            Ok(found) => all.extend(found.into_iter().map(|port| port_node(item, port))),
-            Err(what) => {
-                let message = format!("{path}: {} is not a port: {what}", item.shown());
-                report.error_in(path, item.pos, message, "write it as [ADDRESS:]PUBLISHED:TARGET[/PROTOCOL]");
-            }
-        }
+        all.extend(found);
     }
     *node = Node::derived(Value::List(all), node);
+}
+
+/// What one entry stands for.
+fn ports_of(report: &mut Report, item: &Node, path: &Path) -> Option<Vec<Node>> {
+    let text = match &item.value {
+        Value::Int(_) | Value::Str(_) => item.scalar().unwrap_or_default(),
+        Value::Map(_) => return Some(vec![item.clone()]),
+        _ => {
+            let message = format!("{path}: {} is not a port", item.shown());
+            report.error_in(path, item.pos, message, "write it as PUBLISHED:TARGET");
+            return None;
+        }
+    };
+    match ports::parse(&text) {
+        Ok(found) => Some(found.into_iter().map(|port| port_node(item, port)).collect()),
+        Err(what) => {
+            let message = format!("{path}: {} is not a port: {what}", item.shown());
+            report.error_in(path, item.pos, message, "write it as [ADDRESS:]PUBLISHED:TARGET[/PROTOCOL]");
+            None
+        }
+    }
 }
 
 fn port_node(near: &Node, port: ports::ShortPort) -> Node {

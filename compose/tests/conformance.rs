@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Of accepted documents, how many are accepted here; of rejected ones, how many are rejected; of those
 /// accepted by both, how many have an equal canonical form. In thousandths; they only go up.
@@ -174,6 +174,12 @@ impl Tally {
     }
 }
 
+/// The CPU time of this thread: a busy machine proves nothing.
+fn spent() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 #[test]
 fn agreement_with_docker_compose() {
     let Some(cases) = cases() else {
@@ -184,9 +190,9 @@ fn agreement_with_docker_compose() {
     let mut tally = Tally::default();
     let mut slowest = (Duration::ZERO, String::new());
     for case in &cases {
-        let began = Instant::now();
+        let began = spent();
         let result = load(&case.yaml);
-        slowest = slowest.max((began.elapsed(), case.id.clone()));
+        slowest = slowest.max((spent() - began, case.id.clone()));
         tally.take(case, result);
     }
     assert!(slowest.0 < SLOWEST, "{} took {:?}", slowest.1, slowest.0);
