@@ -4,11 +4,11 @@
 //! anew. A request has failed where it is not answered as expected, whatever the cause; nothing is sent a second time, but for a
 //! job that could not be queued: its client wants it done, and the job's name keeps it from being queued twice.
 
-use super::shop::Ports;
-use super::tier::{Books as Told, Job};
 use crate::dice::Dice;
 use hyper::{Method, StatusCode};
 use naru_demo::call::{Connection, call};
+use naru_shop::shop::Ports;
+use naru_shop::tier::{Books as Told, Job};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -4,27 +4,20 @@
 //! requests, jobs, and how often a migration ran. [`times`] takes how long the two need for the same files, in rounds
 //! that take turns, so that what else the machine does slows both.
 //!
-//! The images are made on the spot of what Debian has installed ([`images`]); no registry is asked. All of it is on a
+//! The images are made on the spot of what Debian has installed ([`naru_shop`]); no registry is asked. All of it is on a
 //! network of its own ([`network`]).
 
 mod client;
 mod direct;
-#[path = "../../../act/docker/tests/engine/mod.rs"]
-#[allow(missing_docs)]
-mod engine;
-mod front;
-mod images;
 pub mod network;
-mod shop;
-mod tier;
 mod times;
 mod tool;
 mod updates;
 
-pub use tier::{Role, main as tier};
+pub use naru_shop::tier::{Role, main as tier};
 
 use crate::report::Report;
-use engine::{Engine, Kind};
+use naru_shop::engine::{Engine, Kind};
 use std::io;
 use std::path::{Path, PathBuf};
 use tool::Reference;

@@ -5,12 +5,12 @@
 //! containers when it is asked directly, all at once; what is left of `up` is the own share of each.
 
 use super::direct;
-use super::engine::Engine;
-use super::images::Root;
 use super::tool::{Reference, Tool, Which};
 use crate::report::{Report, median};
 use hyper::Method;
 use naru_demo::call::call;
+use naru_shop::engine::Engine;
+use naru_shop::images::Root;
 use serde_json::{Value, json};
 use std::io;
 use std::net::TcpListener;

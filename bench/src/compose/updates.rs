@@ -1,13 +1,13 @@
 //! The shop changed again and again under load, by each of the two.
 
 use super::client::{Client, End};
-use super::engine::Engine;
-use super::front;
-use super::shop::{self, Ports, Versions};
 use super::tool::{Reference, Tool, Which};
 use crate::report::{Report, median, most};
 use naru_demo::check::lost;
 use naru_model::Operation;
+use naru_shop::engine::Engine;
+use naru_shop::front;
+use naru_shop::shop::{self, Ports, Versions};
 use std::io;
 use std::path::Path;
 use std::time::Duration;

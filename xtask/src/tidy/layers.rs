@@ -57,7 +57,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("naru", EVERYTHING_BELOW),
-    ("bench", &["model", "act/store", "act/edge", "act/api", "demo"]),
+    ("shop", &["demo"]),
+    ("bench", &["model", "act/store", "act/edge", "act/api", "demo", "shop"]),
     ("xtask", &["model", "compose", "decide", "sim"]),
     // A workspace of its own.
     ("fuzz", &["model", "compose", "wire", "traffic", "act/carry", "act/edge", "act/http2"]),

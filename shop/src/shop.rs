@@ -1,8 +1,8 @@
 //! The shop: its images and its Compose file, without a word that only Naru knows.
 
-use super::engine::Engine;
-use super::front;
-use super::images::{POSTGRES_UID, Root};
+use crate::engine::Engine;
+use crate::front;
+use crate::images::{POSTGRES_UID, Root};
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

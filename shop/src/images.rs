@@ -1,7 +1,7 @@
 //! Images of real programs, made on the spot of what Debian has installed: each program with the libraries that it
 //! is linked with, and nothing else. What an image is told differs by its tag, so that two tags are two images.
 
-use super::engine::Engine;
+use crate::engine::Engine;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};

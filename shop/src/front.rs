@@ -6,8 +6,8 @@
 //! the engine's names, looks after their health four times a second, and sends what reached nobody, and reads that broke off,
 //! to the other one; and a grace period that is longer than any job.
 
-use super::images::Root;
-use super::shop::Ports;
+use crate::images::Root;
+use crate::shop::Ports;
 use std::io;
 use std::path::Path;
 
