@@ -22,10 +22,13 @@ pub(crate) fn apply(
     if !services.values().any(|service| service.get("extends").is_some()) {
         return;
     }
-    let mut extender = Extender { loader, near, read: BTreeMap::new() };
+    let mut extender = Extender { loader, near, read: BTreeMap::new(), is_refused: false };
     let own = Scope { file: file.into(), folder: near.folder.into(), services, resets: resets.to_vec() };
     let names: Vec<String> = own.services.keys().cloned().collect();
     for name in names {
+        if extender.is_refused {
+            return;
+        }
         let merged = extender.resolve(&own, &name, &mut Vec::new());
         if let (Some(merged), Some(services)) =
             (merged, layer.map_mut().and_then(|map| map.get_mut("services")))
@@ -53,6 +56,8 @@ struct Extender<'a, 'l, 'n> {
     loader: &'a mut Loader<'l>,
     near: &'a Surroundings<'n>,
     read: BTreeMap<String, Option<Scope>>,
+    /// A way was too long. Each service further along would find the same, all the way again.
+    is_refused: bool,
 }
 
 impl Extender<'_, '_, '_> {
@@ -64,6 +69,7 @@ impl Extender<'_, '_, '_> {
         let step = format!("{name} in {}", self.loader.report.name_of(&scope.file));
         if let Some((message, advice)) = no_way_on(&step, way) {
             self.loader.report.error_in(&path, extends.pos, message, advice);
+            self.is_refused |= way.len() > DEEPEST;
             return None;
         }
         way.push(step);
