@@ -94,6 +94,13 @@ impl World {
         has_port || !status.last_exit.as_ref().is_some_and(|exit| exit.is_success())
     }
 
+    /// Whether an instance is, as far as is known, still the container that another tool made and gave its ports.
+    pub(crate) fn holds_ports(&self, record: &InstanceRecord) -> bool {
+        let status = self.status(&record.id);
+        record.imported.is_some()
+            && status.is_none_or(|status| status.restarts == 0 && !status.phase.is_over())
+    }
+
     /// Whether an instance was seen to serve.
     pub(crate) fn is_ready(&self, id: &InstanceId) -> bool {
         self.status(id).is_some_and(|status| status.phase == Phase::Ready)

@@ -64,8 +64,23 @@ impl Planner<'_> {
             _ => vec![],
         };
         let action = self.action(old, wanted, (now, then), &differs);
-        let how = wanted.map(|service| how(service, action, then)).unwrap_or_default();
+        let mut how = wanted.map(|service| how(service, action, then)).unwrap_or_default();
+        how.extend(self.held_ports(name, old).filter(|_| action == PlanAction::Replace));
         ServicePlan { service: name.clone(), action, replicas: (now, then), differs, how }
+    }
+
+    /// What follows where another tool's containers have the ports of the host.
+    fn held_ports(&self, name: &ServiceName, old: Option<&Service>) -> Option<String> {
+        let record = self.record?;
+        let mut mine = self.world.instances_of(&record.name, name);
+        if !mine.any(|one| self.world.holds_ports(one)) || old?.ports.is_empty() {
+            return None;
+        }
+        Some(
+            "the old container has its ports of the host until it ends, and ends without a wait for requests that came \
+             there; then the edge takes them, after as long as the container takes to stop"
+                .into(),
+        )
     }
 
     fn action(

@@ -251,7 +251,10 @@ impl<'a> Serving<'a> {
         let definitions = self.definitions();
         // TCP and UDP may have the same address.
         let mut ports: BTreeMap<(String, &str), &Port> = BTreeMap::new();
-        for port in definitions.iter().flat_map(|service| &service.ports) {
+        // What another tool made has its ports of the host by itself, until it ends.
+        let held = self.instances.iter().any(|one| self.world().holds_ports(one));
+        let ports_now = definitions.iter().filter(|_| !held).flat_map(|service| &service.ports);
+        for port in ports_now {
             if let Some(address) = self.address_of(port) {
                 let transport = if port.protocol == Protocol::Udp { "/udp" } else { "" };
                 ports.insert((address, transport), port);

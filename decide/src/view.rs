@@ -57,6 +57,7 @@ fn addresses(world: &World, stack: &StackName, service: Option<&ServiceName>) ->
         let scheme = listener.protocol.scheme();
         let reach = match listener.name.rsplit('@').next() {
             Some("internal") => Reach::Internal,
+            Some(end) if end.starts_with("containers.") => Reach::Internal,
             Some("preview") => Reach::Preview,
             _ => Reach::Published,
         };

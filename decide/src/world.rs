@@ -160,6 +160,7 @@ impl World {
             template: self.definition(record)?.template.clone(),
             environment: self.addresses(record, &hosts),
             hosts,
+            imported: record.imported.clone(),
             intent: record.intent,
         })
     }

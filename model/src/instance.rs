@@ -38,6 +38,10 @@ pub struct DesiredInstance {
     /// containers need them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<String, ServiceName>,
+    /// A container that runs already, by the engine's id, made by another tool: it is the instance's first run. Where it
+    /// does not run any more, a container is made as for any instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<String>,
     /// What it is to do.
     pub intent: Intent,
 }

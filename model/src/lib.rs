@@ -39,7 +39,7 @@ pub use operation::{
     Ending, InstanceReceipt, LogEntry, Operation, OperationKind, OperationOutcome, OperationPhase, Receipt,
     ServiceProgress, Stage,
 };
-pub use order::{Admitted, Change, Demand, Plan, PlanAction, Refusal, ServicePlan};
+pub use order::{Admitted, Change, Demand, Imported, Plan, PlanAction, Refusal, ServicePlan};
 pub use phrase::{plural, quantity};
 pub use reason::Reason;
 pub use record::{Duty, InstanceRecord, PastCounts, Release, ServiceRecord, StackRecord, Target};

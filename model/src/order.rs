@@ -2,7 +2,7 @@
 
 use crate::{Ending, OperationId, ReleaseNo, ServiceName, Stack, StackName};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
 /// A change that somebody wants.
@@ -34,6 +34,13 @@ pub enum Change {
         /// Only these services and what they depend on; empty: all. The others stay as they are.
         #[serde(default)]
         only: Vec<ServiceName>,
+    },
+    /// A first release with these contents, whose first instances run already: containers that another tool made.
+    Import {
+        /// The contents.
+        stack: Box<Stack>,
+        /// What runs already.
+        found: Imported,
     },
     /// A new release with the contents of an old one.
     Rollback {
@@ -70,6 +77,16 @@ pub enum Change {
     Promote,
     /// Give the open rollout up: back to the release before.
     Abort,
+}
+
+/// What of a stack another tool runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Imported {
+    /// The engine's ids of containers that run, by service.
+    pub containers: BTreeMap<ServiceName, Vec<String>>,
+    /// One-shots that have succeeded: they are not run again.
+    pub done: BTreeSet<ServiceName>,
 }
 
 /// An order was taken.

@@ -15,6 +15,8 @@ use utoipa::ToSchema;
 pub enum Reason {
     /// New instances were made.
     Makes { service: ServiceName, release: ReleaseNo, count: u32, wanted: u32 },
+    /// A container that another tool made becomes an instance.
+    Imports { instance: InstanceId, container: String },
     /// A dependency is not there yet.
     WaitsForDependency { service: ServiceName, on: ServiceName, condition: Condition },
     /// Too many releases retire side by side.
@@ -250,6 +252,10 @@ impl Reason {
             Reason::Makes { service, release, count, wanted } => {
                 let count = plural(u64::from(*count), "instance");
                 write!(f, "{service}: starting {count} of release {release} ({wanted} wanted)")
+            }
+            Reason::Imports { instance, container } => {
+                let short = container.get(..12).unwrap_or(container);
+                write!(f, "container {short} runs on as {instance}")
             }
             Reason::Shares { service, percent, release } => {
                 write!(f, "{service}: {percent} % of the traffic goes to release {release}")

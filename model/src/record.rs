@@ -70,6 +70,9 @@ pub struct ServiceRecord {
     pub restarts: u64,
     /// The fingerprint of the one-shot that succeeded last: it is not run again.
     pub completed: Option<String>,
+    /// Containers of another tool's, by the engine's ids, that are to become instances of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub importable: Vec<String>,
     /// How long past requests took.
     pub request_durations: Durations,
     /// How long past jobs took.
@@ -91,6 +94,9 @@ pub struct InstanceRecord {
     pub fingerprint: String,
     /// Where it runs.
     pub node: NodeId,
+    /// The container, by the engine's id, that another tool made and that is its first run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<String>,
     /// When it was made.
     pub made: Time,
     /// The operation in whose course it was made.

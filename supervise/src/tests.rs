@@ -49,6 +49,7 @@ fn desired(template: Template) -> DesiredInstance {
         template,
         environment: BTreeMap::new(),
         hosts: BTreeMap::new(),
+        imported: None,
         intent: Intent::Run,
     }
 }

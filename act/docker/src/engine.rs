@@ -160,7 +160,7 @@ impl Engine {
 }
 
 /// Whether an engine answers at a socket.
-async fn greet(socket: &Path) -> Result<Found, String> {
+pub(crate) async fn greet(socket: &Path) -> Result<Found, String> {
     if !socket.exists() {
         return Err("is not there".into());
     }

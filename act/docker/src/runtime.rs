@@ -2,9 +2,10 @@
 
 use crate::engine::{Config, Engine, Found, locked};
 use crate::exec::{ExecOutput, ExecRequest, exec};
-use crate::find::{SeenState, list, look};
+use crate::find::{SeenState, look};
 use crate::follow::follow;
 use crate::image::{Image, Progress};
+use crate::import::{self, ImportedOnes};
 use crate::mounts::ensure_volumes;
 use crate::network::{join, remove_unused};
 use crate::{Error, Launch, PortMap, Reach, address, files, image, start, watch};
@@ -146,6 +147,8 @@ impl Drop for Guard {
 pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) home: String,
+    /// Containers that another tool made.
+    pub(crate) imported: ImportedOnes,
     pub(crate) dir: PathBuf,
     /// Runs that are taken to be running.
     pub(crate) runs: std::sync::Mutex<HashMap<InstanceId, Run>>,
@@ -184,6 +187,7 @@ impl Runtime {
         let (events, ended) = mpsc::channel(MAX_EVENTS);
         let inner = Arc::new(Inner {
             home: engine.home(),
+            imported: ImportedOnes::open(&config.own)?,
             engine,
             dir: config.dir,
             runs: Default::default(),
@@ -240,7 +244,7 @@ impl Runtime {
     ) -> Result<HashMap<InstanceId, (AdoptedState, Option<String>)>, Error> {
         let engine = self.inner.engine.get_again().await?;
         let mut found = HashMap::new();
-        for ours in list(&engine, &self.inner.home, None).await? {
+        for ours in self.inner.ours(&engine, None).await? {
             if !known.iter().any(|one| one.id == ours.id && one.run == ours.run) {
                 continue;
             }
@@ -297,6 +301,30 @@ impl Runtime {
         let whole = tokio::spawn(async move { start::start(&inner, asked).await });
         let own = |error: tokio::task::JoinError| Error::Unstartable(error.to_string());
         whole.await.map_err(own)?
+    }
+
+    /// Has a container that another tool made, and that runs, be the `run`th run of an instance. `None`: it does not run.
+    ///
+    /// # Errors
+    /// The engine or the disk refuses. [`Error::is_away`]: nothing is known; ask again.
+    pub async fn import(
+        &self,
+        id: &InstanceId,
+        run: u64,
+        launch: &Launch,
+        container: &str,
+    ) -> Result<Option<Started>, Error> {
+        self.inner.engine.get().await?;
+        self.inner.watch();
+        locked(&self.inner.known).insert(id.clone());
+        let asked = start::Asked {
+            id: id.clone(),
+            run,
+            launch: launch.clone(),
+            image: Image { id: String::new(), digest: None },
+            publish: PortMap::new(),
+        };
+        import::import(&self.inner, asked, container).await
     }
 
     /// Sends a signal, by name or number, to the main process; with none named, the one that its image asks for. Waits for
@@ -391,7 +419,7 @@ impl Runtime {
 
     async fn remove_containers(&self, id: &InstanceId) -> Result<(), Error> {
         let engine = self.inner.engine.get_again().await?;
-        for ours in list(&engine, &self.inner.home, Some(id)).await? {
+        for ours in self.inner.ours(&engine, Some(id)).await? {
             self.inner.discard(&engine, Some(id), &ours.container).await?;
         }
         let _one_at_a_time = self.inner.networks.lock().await;
@@ -434,7 +462,7 @@ impl Runtime {
         match run.container {
             Some(container) => Ok((engine, container)),
             None => {
-                let listed = list(&engine, &self.inner.home, Some(id)).await?;
+                let listed = self.inner.ours(&engine, Some(id)).await?;
                 let ours = listed.into_iter().find(|one| one.run == run.number).ok_or_else(gone)?;
                 Ok((engine, ours.container))
             }
@@ -445,6 +473,12 @@ impl Runtime {
 impl Inner {
     pub(crate) fn run_of(&self, id: &InstanceId) -> Option<Run> {
         locked(&self.runs).get(id).cloned()
+    }
+
+    /// Whether a container may be one of the runs.
+    pub(crate) fn may_have(&self, container: &str) -> bool {
+        let is_it = |run: &Run| run.container.as_deref().is_none_or(|known| known == container);
+        container.is_empty() || locked(&self.runs).values().any(is_it)
     }
 
     /// Enters a run into the books: from now on its end is told.
@@ -496,13 +530,15 @@ impl Inner {
         if let Some(mut copied) = copied {
             let _ = tokio::time::timeout(LAST_WORDS, copied.wait_for(|done| *done)).await;
         }
-        let options = RemoveContainerOptionsBuilder::default().v(true).build();
+        // What is kept in an unnamed volume of another tool's container may be all that there is of it.
+        let volumes = !self.imported.has(container);
+        let options = RemoveContainerOptionsBuilder::default().v(volumes).build();
         let asked = engine.docker.remove_container(container, Some(options));
         match engine.ask(asked, || format!("remove container {container}")).await {
             Err(error) if !error.is_missing() => Err(error),
             _ => {
                 locked(&self.logs).remove(container);
-                Ok(())
+                self.imported.forget(container)
             }
         }
     }

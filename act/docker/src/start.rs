@@ -2,7 +2,7 @@
 
 use crate::body::{Settled, body};
 use crate::engine::Found;
-use crate::find::{Ours, Seen, SeenState, list, look};
+use crate::find::{Ours, Seen, SeenState, look};
 use crate::image::Image;
 use crate::network::{Joined, connect_others, join};
 use crate::runtime::{Inner, Started};
@@ -11,6 +11,7 @@ use bollard::query_parameters::{CreateContainerOptionsBuilder, StartContainerOpt
 use naru_model::InstanceId;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What is to be started.
@@ -51,7 +52,7 @@ pub(crate) async fn start(inner: &Arc<Inner>, asked: Asked) -> Result<Started, E
 /// What there is of this run already. What is left of earlier runs is removed.
 async fn begun(inner: &Arc<Inner>, engine: &Found, asked: &Asked) -> Result<Option<Seen>, Error> {
     let mut begun = None;
-    for Ours { container, run, .. } in list(engine, &inner.home, Some(&asked.id)).await? {
+    for Ours { container, run, .. } in inner.ours(engine, Some(&asked.id)).await? {
         let Some(seen) = look(engine, &container).await? else { continue };
         match seen.state {
             SeenState::Running { .. } | SeenState::Ended { .. } if run == asked.run => begun = Some(seen),
@@ -62,15 +63,21 @@ async fn begun(inner: &Arc<Inner>, engine: &Found, asked: &Asked) -> Result<Opti
     Ok(begun)
 }
 
+/// The instance's folder, where its log is.
+pub(crate) fn make_folder(inner: &Inner, id: &InstanceId) -> Result<PathBuf, Error> {
+    let folder = naru_logs::folder_of(&inner.dir, id)?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.map_err(|source| Error::Disk { path: folder.clone(), source })?;
+    Ok(folder)
+}
+
 async fn make(
     inner: &Arc<Inner>,
     engine: &Found,
     asked: &Asked,
     warnings: &mut Vec<String>,
 ) -> Result<(String, Joined), Error> {
-    let folder = naru_logs::folder_of(&inner.dir, &asked.id)?;
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-    made.map_err(|source| Error::Disk { path: folder.clone(), source })?;
+    let folder = make_folder(inner, &asked.id)?;
     files::clear(&folder, None);
     let files = files::lay_out(&folder, asked.run, &asked.launch.files)?;
     let _one_at_a_time = inner.networks.lock().await;
@@ -113,7 +120,7 @@ async fn make(
 }
 
 /// Where it answers, and what else there is to say.
-async fn started(
+pub(crate) async fn started(
     engine: &Found,
     asked: &Asked,
     seen: &Seen,

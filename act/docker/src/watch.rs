@@ -6,7 +6,7 @@
 
 use crate::Error;
 use crate::engine::{Found, locked};
-use crate::find::{HOME, INSTANCE, Ours, SeenState, list, look};
+use crate::find::{INSTANCE, Ours, SeenState, look};
 use crate::runtime::Inner;
 use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptionsBuilder;
@@ -52,8 +52,8 @@ async fn round(inner: &Arc<Inner>) -> Result<(), Error> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let filters = HashMap::from([
         ("type", vec!["container".to_owned()]),
+        // Of all containers: those that another tool made have none of this home's labels.
         ("event", vec!["die".to_owned(), "died".to_owned(), "destroy".to_owned(), "remove".to_owned()]),
-        ("label", vec![format!("{HOME}={}", inner.home)]),
     ]);
     let since = now.saturating_sub(OVERLAP).to_string();
     let options = EventsOptionsBuilder::default().since(&since).filters(&filters).build();
@@ -80,7 +80,8 @@ async fn round(inner: &Arc<Inner>) -> Result<(), Error> {
 
 /// Looks at the container that an event is about.
 async fn heard(inner: &Arc<Inner>, engine: &Found, event: EventMessage) -> Result<(), Error> {
-    let labels = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
+    let actor = event.actor.unwrap_or_default();
+    let (id, labels) = (actor.id.unwrap_or_default(), actor.attributes.unwrap_or_default());
     match labels.get(INSTANCE) {
         Some(id) => {
             let id = InstanceId::from(id.as_str());
@@ -90,8 +91,9 @@ async fn heard(inner: &Arc<Inner>, engine: &Found, event: EventMessage) -> Resul
                 None => Ok(()),
             }
         }
-        // An engine that does not say whose it was.
-        None => look_at_all(inner, engine).await,
+        // Another tool's; or an engine that does not say whose it was.
+        None if inner.may_have(&id) => look_at_all(inner, engine).await,
+        None => Ok(()),
     }
 }
 
@@ -116,7 +118,7 @@ async fn look_at_all(inner: &Arc<Inner>, engine: &Found) -> Result<(), Error> {
     // Before the list: whatever is entered after it may not be in it yet.
     let runs = locked(&inner.runs).clone();
     let mut listed: HashMap<(InstanceId, u64), Ours> = HashMap::new();
-    for ours in list(engine, &inner.home, None).await? {
+    for ours in inner.ours(engine, None).await? {
         if locked(&inner.known).contains(&ours.id) {
             listed.insert((ours.id.clone(), ours.run), ours);
         } else {

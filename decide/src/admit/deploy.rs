@@ -4,8 +4,8 @@ use super::{Admission, Answer, check_count, unchanged};
 use crate::share::{self, check_sole};
 use crate::{World, Write};
 use naru_model::{
-    OperationId, OperationKind, Protocol, Refusal, Release, ReleaseNo, ServiceName, ServiceRecord, Stack,
-    StackName, StackRecord, Target, ips_overlap,
+    Imported, OperationId, OperationKind, Protocol, Refusal, Release, ReleaseNo, ServiceName, ServiceRecord,
+    Stack, StackName, StackRecord, Target, ips_overlap,
 };
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +28,37 @@ impl Admission<'_> {
         let mut record = record.cloned().unwrap_or_else(|| newborn(self.name()));
         let notes = assign_addresses(&mut record, &new.stack, free_ports)?;
         self.bring(record, new, None, OperationKind::Deploy, notes)
+    }
+
+    /// A first release, whose instances another tool made.
+    pub(super) fn import(&self, stack: &Stack, found: &Imported, free_ports: &[u16]) -> Answer {
+        if self.world.stacks.get(self.name()).is_some_and(|record| record.target.is_some()) {
+            let error = format!("stack `{}` is Naru's already", self.name());
+            return Err(Refusal::new(error, "`naru up` changes it"));
+        }
+        if found.containers.values().all(Vec::is_empty) {
+            let error = format!("no container of stack `{}` runs", self.name());
+            return Err(Refusal::new(error, "`naru up` starts it"));
+        }
+        let (admitted, mut writes) = self.deploy(stack, &[], free_ports)?;
+        let release = writes.iter().find_map(|write| match write {
+            Write::Release(_, release) => Some(release.fingerprints.clone()),
+            _ => None,
+        });
+        let fingerprints = release.unwrap_or_default();
+        for write in &mut writes {
+            let Write::Stack(record) = write else { continue };
+            for (name, service) in &mut record.services {
+                service.importable = found.containers.get(name).cloned().unwrap_or_default();
+                if found.done.contains(name) {
+                    service.completed = fingerprints.get(name).cloned();
+                }
+            }
+            // As many as run: an import starts nothing, and ends nothing.
+            let target = record.target.iter_mut();
+            target.for_each(|target| as_found(target, stack, found));
+        }
+        Ok((admitted, writes))
     }
 
     pub(super) fn rollback(&self, to: Option<ReleaseNo>) -> Answer {
@@ -88,6 +119,8 @@ impl Admission<'_> {
         for service in new.stack.services.keys() {
             record.services.entry(service.clone()).or_default();
         }
+        // What was found was found for another release.
+        record.services.values_mut().for_each(|service| service.importable.clear());
         let target = Target { release: number, replicas: BTreeMap::new(), stopped: new.stopped };
         let (admitted, mut writes) = self.steer(record, Some(target), kind, Some(number), notes);
         let operation = admitted.operation.unwrap_or(OperationId(0));
@@ -181,6 +214,18 @@ fn published(stack: &Stack) -> Vec<Published> {
     });
     all.extend(own);
     all
+}
+
+/// The numbers of instances that were found; services of which none was are not started.
+fn as_found(target: &mut Target, stack: &Stack, found: &Imported) {
+    for (name, service) in &stack.services {
+        match found.containers.get(name).map_or(0, |all| all.len() as u32) {
+            0 if found.done.contains(name) => {}
+            0 => drop(target.stopped.insert(name.clone())),
+            count if count != service.replicas => drop(target.replicas.insert(name.clone(), count)),
+            _ => {}
+        }
+    }
 }
 
 fn newborn(name: &StackName) -> StackRecord {

@@ -34,6 +34,7 @@ pub fn admit(world: &World, demand: &Demand, context: &Context) -> Result<(Admit
     let admission = Admission { world, demand, now: context.now };
     match &demand.change {
         Change::Deploy { stack, only } => admission.deploy(stack, only, &context.free_ports),
+        Change::Import { stack, found } => admission.import(stack, found, &context.free_ports),
         Change::Rollback { to } => admission.rollback(*to),
         Change::Scale { replicas } => admission.scale(replicas),
         Change::Stop { services } => admission.stop(services),

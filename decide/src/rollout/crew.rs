@@ -95,7 +95,13 @@ impl Crew {
             let stack = draft.stack_mut(&self.stack);
             stack.instances_made += 1;
             let instance = InstanceId::new(&self.stack, &self.service, target.release, stack.instances_made);
-            let record = self.newborn(draft, instance, target.release, &fingerprint, id);
+            let importable = stack.services.get_mut(&self.service).map(|record| &mut record.importable);
+            let imported = importable.filter(|all| !all.is_empty()).map(|all| all.remove(0));
+            let mut record = self.newborn(draft, instance, target.release, &fingerprint, id);
+            if let Some(container) = imported {
+                record.imported = Some(container.clone());
+                draft.say(id, Reason::Imports { instance: record.id.clone(), container });
+            }
             draft.add_instance(record);
         }
         let (service, release, wanted) = (self.service.clone(), target.release, self.wanted);
@@ -117,6 +123,7 @@ impl Crew {
             release,
             fingerprint: fingerprint.to_string(),
             node: draft.node.clone(),
+            imported: None,
             made: draft.now,
             made_by: id,
             duty: Duty::Warming,

@@ -73,6 +73,8 @@ impl Bench {
     fn command(&mut self, words: &[&str]) {
         match words {
             ["deploy", rest @ ..] => self.deploy(rest),
+            ["import", rest @ ..] => self.import(rest),
+            ["ports"] => self.ports(),
             ["scale", service, n] => {
                 let replicas = [((*service).into(), n.parse().unwrap())].into();
                 self.order(Change::Scale { replicas }, Ending::Finish);
@@ -139,14 +141,37 @@ impl Bench {
     }
 
     fn deploy(&mut self, words: &[&str]) {
-        let mut services = BTreeMap::new();
-        for word in words {
-            let (name, spec) = word.split_once('=').expect("SERVICE=SPEC");
-            services.insert(ServiceName::from(name), service(spec));
+        let stack = Box::new(stack(words));
+        self.order(Change::Deploy { stack, only: vec![] }, Ending::Finish);
+    }
+
+    /// `SERVICE=SPEC` for what the file says, `SERVICE:CONTAINER` for what runs, `SERVICE:` for what has succeeded.
+    fn import(&mut self, words: &[&str]) {
+        let (file, runs): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.contains('='));
+        let mut found = Imported::default();
+        for (service, container) in runs.iter().map(|word| word.split_once(':').expect("SERVICE:CONTAINER")) {
+            match container {
+                "" => drop(found.done.insert(service.into())),
+                _ => found.containers.entry(service.into()).or_default().push(container.into()),
+            }
         }
-        let stack =
-            Stack { name: "s".into(), project_dir: "/".into(), services, listeners: vec![], routes: vec![] };
-        self.order(Change::Deploy { stack: Box::new(stack), only: vec![] }, Ending::Finish);
+        self.order(Change::Import { stack: Box::new(stack(&file)), found }, Ending::Finish);
+    }
+
+    /// Where the edge listens for those outside, and who answers.
+    fn ports(&mut self) {
+        for listener in &self.world.routes.listeners {
+            if let Some((name, _)) = listener.name.split_once("@127.0.0.1:") {
+                let backends = listener.all_splits().flat_map(|split| &split.backends);
+                let backends: Vec<_> = backends.map(|one| one.instance.to_string()).collect();
+                writeln!(self.out, "  {name}: {}", backends.join(", ")).unwrap();
+            }
+        }
+        for one in self.world.instances.values() {
+            if let Some(container) = &one.imported {
+                writeln!(self.out, "  {} began as {container}", one.id).unwrap();
+            }
+        }
     }
 
     fn order(&mut self, change: Change, ending: Ending) {
@@ -338,6 +363,15 @@ impl Bench {
                 .unwrap();
         }
     }
+}
+
+fn stack(words: &[&str]) -> Stack {
+    let mut services = BTreeMap::new();
+    for word in words {
+        let (name, spec) = word.split_once('=').expect("SERVICE=SPEC");
+        services.insert(ServiceName::from(name), service(spec));
+    }
+    Stack { name: "s".into(), project_dir: "/".into(), services, listeners: vec![], routes: vec![] }
 }
 
 /// `VERSION[,KEY[:VALUE]]…`: n replicas, green, canary, stop-first, parallelism, delay, monitor, soak, manual,

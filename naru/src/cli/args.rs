@@ -86,6 +86,8 @@ pub enum ProgressKind {
 pub enum Verb {
     /// Deploy the Compose file: start what is missing, replace what changed, retire what is gone
     Up(verb::up::Up),
+    /// Take over what Docker Compose runs: the same containers run on
+    Import(verb::import::Import),
     /// Show what `up` would change, and why
     Plan(verb::plan::PlanArgs),
     /// List instances: what serves, what retires and what it waits for

@@ -79,6 +79,7 @@ fn run(verb: Verb, session: &Session) -> Result<ExitCode, Fail> {
     let work: Work<'_> = match verb {
         Verb::Up(up) => Box::pin(up.run(session)),
         Verb::Demo(demo) => Box::pin(demo.run(session)),
+        Verb::Import(import) => Box::pin(import.run(session)),
         Verb::Plan(plan) => Box::pin(plan.run(session)),
         Verb::Ps(ps) => Box::pin(ps.run(session)),
         Verb::Logs(logs) => Box::pin(logs.run(session)),
@@ -121,6 +122,7 @@ type Work<'a> = Pin<Box<dyn Future<Output = Result<Code, Fail>> + 'a>>;
 fn project(verb: &Verb) -> Option<&ProjectArgs> {
     match verb {
         Verb::Up(up) => Some(&up.project),
+        Verb::Import(import) => Some(&import.project),
         Verb::Plan(plan) => Some(&plan.project),
         Verb::Ps(ps) => Some(&ps.project),
         Verb::Logs(logs) => Some(&logs.project),

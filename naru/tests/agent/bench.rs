@@ -56,6 +56,7 @@ impl Bench {
             template,
             environment,
             hosts: BTreeMap::new(),
+            imported: None,
             intent: Intent::Run,
         };
         self.wanted.insert(id.into(), wanted);

@@ -132,6 +132,7 @@ fn desired(generation: u64, books: &Path, intent: Intent) -> Desired {
             template: busy_worker(&books),
             environment: BTreeMap::new(),
             hosts: BTreeMap::new(),
+            imported: None,
             intent,
         };
         (InstanceId::new(&"shop".into(), &"web".into(), ReleaseNo(1), n), instance)

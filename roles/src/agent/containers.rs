@@ -176,6 +176,11 @@ impl Containers {
         let container = memory.desired.template.run.container().ok_or("it is no container")?;
         let (work_url, warning) = self.work_url(&memory.id, container).await;
         let mut launch = self.launch(memory, container, work_url)?;
+        if let Some(found) = memory.desired.imported.as_ref().filter(|_| memory.life.restarts == 0)
+            && let Some(started) = self.import(memory, run, &launch, found, &mut told).await?
+        {
+            return Ok(started);
+        }
         launch.extra_hosts = self.hosts(memory).await;
         let prepared = self.prepare(&launch, &mut told).await?;
         let publish = match prepared.reach {
@@ -190,6 +195,23 @@ impl Containers {
         };
         started.warnings.extend(warning);
         Ok(started)
+    }
+
+    /// A container of another tool's goes on as this instance, if it runs.
+    async fn import(
+        &self,
+        memory: &Memory,
+        run: u64,
+        launch: &Launch,
+        found: &str,
+        told: &mut impl FnMut(String),
+    ) -> Result<Option<Started>, String> {
+        loop {
+            match self.runtime.import(&memory.id, run, launch, found).await {
+                Err(error) if error.is_away() => wait(&error, told).await,
+                other => return other.map_err(|error| error.to_string()),
+            }
+        }
     }
 
     async fn prepare(&self, launch: &Launch, told: &mut impl FnMut(String)) -> Result<Prepared, String> {

@@ -77,7 +77,9 @@ impl Api {
 
     /// What a deploy names was handed over before.
     fn check_contents(&self, demand: &Demand) -> Result<(), Refused> {
-        let Change::Deploy { stack, .. } = &demand.change else { return Ok(()) };
+        let (Change::Deploy { stack, .. } | Change::Import { stack, .. }) = &demand.change else {
+            return Ok(());
+        };
         let missing = self.contents.missing(stack);
         if missing.is_empty() {
             return Ok(());

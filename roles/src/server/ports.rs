@@ -37,7 +37,7 @@ fn targets(world: &World, demand: &Demand) -> usize {
         all.map(|(_, release)| ports(&release.stack)).max().unwrap_or(0)
     };
     match &demand.change {
-        Change::Deploy { stack, .. } => ports(stack),
+        Change::Deploy { stack, .. } | Change::Import { stack, .. } => ports(stack),
         _ => kept(&demand.stack),
     }
 }

@@ -137,7 +137,8 @@ impl Explain {
 }
 
 fn is_outside(listener: &Listener) -> bool {
-    listener.protocol.is_http() && !listener.name.ends_with("@internal")
+    let is_inside = listener.name.ends_with("@internal") || listener.entrance.this_machine_only;
+    listener.protocol.is_http() && !is_inside
 }
 
 fn find<'a>(listeners: &'a [Listener], scope: Option<&StackName>, port: u16) -> Option<&'a Listener> {

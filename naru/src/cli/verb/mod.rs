@@ -7,6 +7,7 @@ pub mod demo;
 pub mod down;
 pub mod explain;
 pub mod history;
+pub mod import;
 pub mod logs;
 pub mod ls;
 pub mod metrics;
