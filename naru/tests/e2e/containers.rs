@@ -335,6 +335,72 @@ fn an_engine_that_is_killed_in_the_middle_of_a_rollout_comes_back_to_a_true_rece
     assert_eq!(stack.engine.containers("naru.service=web").len(), 2);
 }
 
+/// A stack as people have it today.
+const COMPOSE: &str = r#"
+services:
+  web:
+    image: IMAGE
+    command: [sh, -c, "echo VERSION > /www/index.html; echo up VERSION; trap 'exit 0' TERM; httpd -p 8080 -h /www; while true; do sleep 0.1; done"]
+    ports: ["127.0.0.1:PORT:8080"]
+    restart: always
+  data:
+    image: IMAGE
+    command: [sh, -c, "trap 'exit 0' TERM; echo kept > /data/index.html; while true; do sleep 0.1; done"]
+    volumes: ["store:/data"]
+  once:
+    image: IMAGE
+    command: ["true"]
+    restart: "no"
+volumes: { store: {} }
+"#;
+
+/// Docker Compose starts it, Naru takes it over with the same containers, and the next release is behind the edge.
+#[test]
+fn what_docker_compose_runs_is_imported_as_it_runs() {
+    let _turn = crate::TURN.blocking_lock();
+    let Some(stack) = stack(Kind::Docker) else { return };
+    let write = |version: &str| {
+        let port = stack.port.to_string();
+        let file = COMPOSE.replace("IMAGE", IMAGE).replace("VERSION", version).replace("PORT", &port);
+        std::fs::write(stack.folder.path().join("compose.yaml"), file).unwrap();
+    };
+    write("1");
+    let compose = Command::new("docker-compose")
+        .args(["-p", "shop", "up", "-d"])
+        .current_dir(stack.folder.path())
+        .env("DOCKER_HOST", format!("unix://{}", stack.engine.socket().display()))
+        .output()
+        .unwrap();
+    assert!(compose.status.success(), "{compose:?}");
+    let theirs = |service: &str| stack.engine.containers(&format!("com.docker.compose.service={service}"));
+    let (web, data) = (theirs("web"), theirs("data"));
+    stack.until("it answers", || (ask(stack.port).as_deref() == Ok("1")).then_some(()));
+    stack.until("the one-shot has succeeded", || {
+        stack.said(&["import", "--dry-run"]).contains("has succeeded, and is not run again").then_some(())
+    });
+    stack.said(&["import", "shop"]);
+    assert_eq!(ask(stack.port).as_deref(), Ok("1"));
+    assert_eq!((theirs("web"), theirs("data")), (web, data.clone()), "the same containers");
+    assert_eq!(stack.engine.containers("naru.instance"), Vec::<String>::new(), "and no others");
+    assert!(stack.said(&["-p", "shop", "logs", "web"]).contains("up 1"));
+    let unchanged = stack.naru(&["-p", "shop", "up"]);
+    assert!(String::from_utf8_lossy(&unchanged.stderr).contains("everything is as the file says already"));
+    write("2");
+    assert!(stack.said(&["-p", "shop", "plan"]).contains("the old container has its ports of the host"));
+    stack.said(&["-p", "shop", "up", "--wait=done"]);
+    stack.until("the edge has the port", || (ask(stack.port).as_deref() == Ok("2")).then_some(()));
+    stack.until("the old container is gone", || theirs("web").is_empty().then_some(()));
+    assert_eq!(theirs("data"), data, "what did not change runs on");
+    // From now on a release has no gap.
+    let client = Client::begin(stack.port);
+    write("3");
+    stack.said(&["-p", "shop", "up", "--wait=done"]);
+    let (asked, failed) = client.end();
+    assert_eq!((ask(stack.port).as_deref(), failed), (Ok("3"), vec![]), "of {asked}");
+    stack.said(&["-p", "shop", "down"]);
+    assert_eq!(theirs("data"), Vec::<String>::new());
+}
+
 fn pause(time: Duration) {
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
     let _ = receiver.recv_timeout(time);
