@@ -149,7 +149,10 @@ fn follow(draft: &mut Draft, crew: &Crew, rollout: &Rollout, id: OperationId) ->
     let config = config(draft, id, &rollout.update, &rollout.rollback);
     let borne = failed * 1000 <= config.max_failure_permille * crew.wanted;
     let (service, wanted) = (crew.service.clone(), crew.wanted);
-    match config.failure_action {
+    // There is nothing to go back to, and what was imported has served for who knows how long.
+    let is_imported = crew.fresh.iter().any(|one| one.imported.is_some());
+    let action = if is_imported { FailureAction::Pause } else { config.failure_action };
+    match action {
         _ if borne => draft.say(id, Reason::Bears { service, failed, wanted }),
         FailureAction::Continue => draft.say(id, Reason::Bears { service, failed, wanted }),
         _ if goes_back => {

@@ -176,7 +176,8 @@ impl Containers {
         let container = memory.desired.template.run.container().ok_or("it is no container")?;
         let (work_url, warning) = self.work_url(&memory.id, container).await;
         let mut launch = self.launch(memory, container, work_url)?;
-        if let Some(found) = memory.desired.imported.as_ref().filter(|_| memory.life.restarts == 0)
+        // Once it has run, it is started again as any instance is.
+        if let Some(found) = memory.desired.imported.as_ref().filter(|_| memory.life.image.is_none())
             && let Some(started) = self.import(memory, run, &launch, found, &mut told).await?
         {
             return Ok(started);
