@@ -248,13 +248,14 @@ impl<'a> Serving<'a> {
     }
 
     fn published(&self) -> Vec<Listener> {
+        // What another tool made has its ports of the host by itself, until it ends.
+        if self.instances.iter().any(|one| self.world().holds_ports(one)) {
+            return vec![];
+        }
         let definitions = self.definitions();
         // TCP and UDP may have the same address.
         let mut ports: BTreeMap<(String, &str), &Port> = BTreeMap::new();
-        // What another tool made has its ports of the host by itself, until it ends.
-        let held = self.instances.iter().any(|one| self.world().holds_ports(one));
-        let ports_now = definitions.iter().filter(|_| !held).flat_map(|service| &service.ports);
-        for port in ports_now {
+        for port in definitions.iter().flat_map(|service| &service.ports) {
             if let Some(address) = self.address_of(port) {
                 let transport = if port.protocol == Protocol::Udp { "/udp" } else { "" };
                 ports.insert((address, transport), port);

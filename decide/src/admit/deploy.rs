@@ -41,17 +41,12 @@ impl Admission<'_> {
             return Err(Refusal::new(error, "`naru up` starts it"));
         }
         let (admitted, mut writes) = self.deploy(stack, &[], free_ports)?;
-        let release = writes.iter().find_map(|write| match write {
-            Write::Release(_, release) => Some(release.fingerprints.clone()),
-            _ => None,
-        });
-        let fingerprints = release.unwrap_or_default();
         for write in &mut writes {
             let Write::Stack(record) = write else { continue };
             for (name, service) in &mut record.services {
                 service.importable = found.containers.get(name).cloned().unwrap_or_default();
                 if found.done.contains(name) {
-                    service.completed = fingerprints.get(name).cloned();
+                    service.completed = stack.services.get(name).map(|one| one.template.fingerprint());
                 }
             }
             // As many as run: an import starts nothing, and ends nothing.
