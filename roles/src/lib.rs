@@ -2,6 +2,7 @@
 //! them again. Here decide's judgements and act's parts are wired; nothing is decided.
 
 pub mod agent;
+mod door;
 pub mod keeper;
 pub mod role;
 pub mod server;

@@ -1,6 +1,6 @@
 //! What the API asks of the server.
 
-use crate::{LogLine, LogQuery, PlanRequest, Refused, ShutdownOrder, Snapshot, Status, Taken};
+use crate::{LogLine, LogQuery, PlanRequest, ReachOrder, Refused, ShutdownOrder, Snapshot, Status, Taken};
 use axum::body::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
@@ -10,6 +10,7 @@ use naru_model::{
 };
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 /// An answer to come.
@@ -17,6 +18,11 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Refused>>;
 
 /// Lines of logs as they come.
 pub type LogStream = Pin<Box<dyn Stream<Item = LogLine> + Send>>;
+
+/// A stream both ways.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// The server, as the API sees it. An answer's future may be dropped at any point; an order whose answer was
 /// not waited for may be carried out all the same.
@@ -59,6 +65,8 @@ pub trait Core: Send + Sync + 'static {
     ) -> Answer<'_, Snapshot>;
     /// Lines of logs.
     fn logs(&self, query: LogQuery) -> Answer<'_, LogStream>;
+    /// Connects with an instance: whatever passes there is between the two ends.
+    fn reach(&self, order: ReachOrder, actor: String) -> Answer<'_, Box<dyn Duplex>>;
     /// What a node's agent is to have, as it changes.
     fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>>;
     /// The route table for a node's edge, as it changes.

@@ -20,10 +20,10 @@ pub mod metrics;
 mod server;
 
 pub use client::{Client, Events, Follow, Lines};
-pub use core::{Answer, Core, LogStream};
+pub use core::{Answer, Core, Duplex, LogStream};
 pub use error::{ClientError, Ground, Refused};
 pub use message::{
-    DemandAnswer, LogLine, LogQuery, LogSource, PlanRequest, ShutdownOrder, Snapshot, Status, Taken,
-    WatchEvent, WatchQuery,
+    DemandAnswer, Event, EventKind, ExecOrder, LogLine, LogQuery, LogSource, PlanRequest, ReachOrder,
+    ShutdownOrder, Snapshot, Status, Taken, TerminalOrder, WatchEvent, WatchQuery,
 };
 pub use server::{BODY_MAX, CONNECTIONS_MAX, CONTENT_MAX, openapi, serve};

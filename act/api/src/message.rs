@@ -5,6 +5,7 @@ use naru_model::{
     StackName, Time,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// How the server is.
@@ -135,4 +136,93 @@ pub enum LogSource {
     Stderr,
     /// Naru's own remark, such as lines dropped on a full disk.
     Note,
+}
+
+/// What somebody is to be connected with. The answer is a stream of frames of `naru-reach` both ways.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReachOrder {
+    /// A command beside an instance.
+    Exec(ExecOrder),
+}
+
+impl ReachOrder {
+    /// With which instance.
+    pub fn instance(&self) -> &InstanceId {
+        match self {
+            ReachOrder::Exec(order) => &order.instance,
+        }
+    }
+}
+
+/// A command beside an instance, and for whom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ExecOrder {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Variables beside the instance's own. They are kept nowhere, and stand in no log.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// As whom; without: as the instance.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Where; without: where the instance began.
+    #[serde(default)]
+    pub working_dir: Option<String>,
+    /// In a container: with all that the host's root may do.
+    #[serde(default)]
+    pub privileged: bool,
+    /// It has a terminal; without: three pipes.
+    #[serde(default)]
+    pub terminal: Option<TerminalOrder>,
+    /// Who orders it; the server sets it.
+    #[serde(default)]
+    pub actor: String,
+}
+
+/// A terminal for a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TerminalOrder {
+    /// How wide, in characters.
+    pub columns: u16,
+    /// How high.
+    pub lines: u16,
+    /// Its kind, as TERM says it; for a process. An engine says it by itself for a container.
+    #[serde(default)]
+    pub kind: Option<String>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// When.
+    pub time: Time,
+    /// What kind of thing.
+    pub kind: EventKind,
+    /// In which stack.
+    pub stack: StackName,
+    /// Of which service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceName>,
+    /// To which instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
+    /// By which operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationId>,
+    /// By whom, where it was a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// In words; of a command: the command.
+    pub text: String,
+}
+
+/// What kind of thing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    /// Somebody ran a command beside an instance.
+    Exec,
 }

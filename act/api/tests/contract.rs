@@ -2,7 +2,10 @@
 
 mod recall;
 
-use naru_api::{Client, ClientError, Ground, LogQuery, PlanRequest, ShutdownOrder, WatchEvent, WatchQuery};
+use naru_api::{
+    Client, ClientError, ExecOrder, Ground, LogQuery, PlanRequest, ReachOrder, ShutdownOrder, WatchEvent,
+    WatchQuery,
+};
 use naru_model::{
     Change, ContentId, Demand, Ending, Listener, NodeId, OperationId, RouteTable, Stack, StackName,
 };
@@ -11,6 +14,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn stack(name: &str) -> Stack {
     Stack {
@@ -150,7 +154,7 @@ async fn every_documented_route_answers_and_every_other_is_refused_with_words() 
             assert!(!body.contains("there is no route") && status != 405, "{verb} {path}: {status} {body}");
         }
     }
-    assert_eq!(routes, 19);
+    assert_eq!(routes, 20);
     for (method, path, want) in
         [("GET", "/v1/nothing", 404), ("GET", "/", 404), ("DELETE", "/v1/stacks", 405)]
     {
@@ -373,4 +377,38 @@ impl OutputText for std::process::Command {
     fn output_text(&mut self) -> String {
         String::from_utf8(self.output().unwrap().stdout).unwrap().trim().into()
     }
+}
+
+#[tokio::test]
+async fn a_connection_with_an_instance_goes_both_ways_to_its_end() {
+    let served = Served::start().await;
+    let client = Client::new(served.socket());
+    let order = |instance: &str| {
+        ReachOrder::Exec(ExecOrder {
+            instance: instance.into(),
+            command: vec!["sh".into()],
+            environment: BTreeMap::new(),
+            user: None,
+            working_dir: None,
+            privileged: false,
+            terminal: None,
+            actor: "somebody else".into(),
+        })
+    };
+    let mut stream = client.reach(&order("shop.web.1.1")).await.unwrap();
+    // More than is held on the way.
+    let sent = vec![7; 1 << 20];
+    let (mut read, mut write) = tokio::io::split(&mut stream);
+    let writing = async {
+        write.write_all(&sent).await.unwrap();
+        write.shutdown().await.unwrap();
+    };
+    let mut seen = Vec::new();
+    let ((), read) = tokio::join!(writing, read.read_to_end(&mut seen));
+    read.unwrap();
+    assert!(seen.ends_with(&sent));
+    let actor = String::from_utf8(seen[..seen.len() - sent.len()].to_vec()).unwrap();
+    assert_ne!(actor, "somebody else");
+    let refused = client.reach(&order("nobody")).await.map(drop).unwrap_err();
+    assert!(matches!(refused, ClientError::Refused(refused) if refused.ground == Ground::NotFound));
 }

@@ -122,7 +122,7 @@ async fn exit_of(engine: &Found, exec: &str) -> Result<Exit, Error> {
     }
 }
 
-async fn inspect(engine: &Found, exec: &str) -> Result<ExecInspectResponse, Error> {
+pub(crate) async fn inspect(engine: &Found, exec: &str) -> Result<ExecInspectResponse, Error> {
     engine.ask(engine.docker.inspect_exec(exec), || "look at a command".into()).await
 }
 

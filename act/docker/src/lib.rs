@@ -17,6 +17,7 @@
 //! The engine is sought when the first container needs it, and not before: a machine without one runs processes as ever.
 
 mod address;
+mod attach;
 mod body;
 mod credentials;
 mod engine;

@@ -455,7 +455,7 @@ impl Runtime {
         address::remove_host_address(&engine, &self.inner.home, name).await
     }
 
-    async fn container_of(&self, id: &InstanceId) -> Result<(Found, String), Error> {
+    pub(crate) async fn container_of(&self, id: &InstanceId) -> Result<(Found, String), Error> {
         let gone = || Error::NotRunning(id.clone());
         let run = self.inner.run_of(id).ok_or_else(gone)?;
         let engine = self.inner.engine.get_again().await?;

@@ -52,6 +52,23 @@ pub enum StartError {
     System(#[from] Error),
 }
 
+/// Why nobody can be attached to a command. Nothing of it runs.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// There is no such program.
+    #[error("{0}")]
+    NoProgram(String),
+    /// It is there, and cannot be run so.
+    #[error("{0}")]
+    Unstartable(String),
+    /// It is to run as a user that it cannot have.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The instance or the system is in the way.
+    #[error(transparent)]
+    System(#[from] Error),
+}
+
 /// Puts what was tried before what the system said.
 pub(crate) trait Doing<T> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T, Error>;

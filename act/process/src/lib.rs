@@ -17,6 +17,7 @@
 //!   has ended, the rest is killed, daemons of their own session included, as in a container.
 
 mod adopt;
+mod attach;
 mod cgroup;
 mod error;
 mod exec;
@@ -24,6 +25,7 @@ mod expand;
 mod folder;
 mod launch;
 mod pid;
+mod pty;
 mod runtime;
 mod shim;
 mod start;
@@ -33,7 +35,8 @@ mod watch;
 
 pub mod signal;
 
-pub use error::{Error, StartError};
+pub use attach::AttachOrder;
+pub use error::{AttachError, Error, StartError};
 pub use expand::{ExpandError, expand};
 pub use launch::Launch;
 pub use naru_logs::KeepLogs;

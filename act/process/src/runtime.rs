@@ -1,6 +1,7 @@
 //! The agent's side: starts, signals, watches and forgets instances.
 
 use crate::adopt::{Found, FoundState, scan};
+use crate::attach::{AttachOrder, attach};
 use crate::error::Doing;
 use crate::exec::exec;
 use crate::folder::{Durable, Folder, METADATA, StateRecord, make_private_dir};
@@ -8,9 +9,10 @@ use crate::pid::{Sent, send};
 use crate::start::start;
 use crate::sweep::Left;
 use crate::watch::{Watched, follow};
-use crate::{Error, Launch, Signal, StartError};
+use crate::{AttachError, Error, Launch, Signal, StartError};
 use naru_logs::KeepLogs;
 use naru_model::{Exit, InstanceId, Time};
+use naru_reach::Attached;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
@@ -240,6 +242,16 @@ impl Runtime {
     ) -> Result<ExecOutput, Error> {
         let watched = self.watched(id)?;
         exec(&self.inner.shim, watched.folder.path(), argv, timeout).await
+    }
+
+    /// Runs a command with the instance's environment, working folder, user and limits, for somebody who is attached to it. When
+    /// it ends, what it has started is ended too; it is hung up on when what is returned is dropped, and when the agent dies.
+    ///
+    /// # Errors
+    /// The instance is not running, or the command cannot be started.
+    pub async fn attach(&self, id: &InstanceId, order: &AttachOrder) -> Result<Attached, AttachError> {
+        let watched = self.watched(id)?;
+        attach(&self.inner.shim, watched.folder.path(), order, watched.end.subscribe()).await
     }
 
     /// Forgets an instance that has ended: removes its files. An instance that is not there is no error.

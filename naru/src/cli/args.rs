@@ -94,6 +94,8 @@ pub enum Verb {
     Ps(verb::ps::Ps),
     /// Show what instances wrote
     Logs(verb::logs::Logs),
+    /// Run a command beside an instance: in its container, or with a process's surroundings
+    Exec(verb::exec::Exec),
     /// List the work in progress, or run a command as a job
     Work(verb::work::Work),
     /// List the addresses of services
@@ -136,7 +138,7 @@ pub enum Verb {
     Schema,
     /// Run server, agent and edge in the foreground
     Serve,
-    /// Replace server, agent and edge by those of this binary; nothing in progress ends
+    /// Replace server, agent and edge by those of this binary; no work in progress ends, but sessions of `exec`
     Upgrade(verb::upgrade::Upgrade),
     /// End the server, agent and edge that run in the background
     Shutdown(verb::shutdown::Shutdown),

@@ -26,7 +26,7 @@ pub enum Code {
     Refused,
     /// Detached by Ctrl-C: the operation goes on.
     Detached,
-    /// The exit status of the command that `work run` ran.
+    /// The exit status of the command that `work run` or `exec` ran.
     Command(u8),
 }
 

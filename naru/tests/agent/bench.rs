@@ -141,6 +141,7 @@ fn begin(dir: &Path, present: Option<Desired>) -> Wires {
         shim,
         engines: Ok(vec!["/no/such/engine.sock".into()]),
         contents: dir.join("contents"),
+        reach: dir.join("reach.sock"),
         zone: None,
     };
     let task = tokio::spawn(async move { run(config, orders, sender).await.unwrap() });

@@ -25,6 +25,7 @@ async fn agent_process() {
     let Some(dir) = std::env::var_os(HOME) else { return };
     let shim = vec![env!("CARGO_BIN_EXE_naru").to_owned(), "shim".to_owned()];
     let config = Config {
+        reach: std::path::Path::new(&dir).join("reach.sock"),
         dir: dir.into(),
         node: "here".into(),
         shim,

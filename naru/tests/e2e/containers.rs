@@ -54,29 +54,34 @@ volumes: { store: {} }
 configs: { page: { content: "as configured in VERSION" } }
 "#;
 
-struct Stack {
-    engine: Engine,
-    folder: tempfile::TempDir,
+pub struct Stack {
+    pub engine: Engine,
+    pub folder: tempfile::TempDir,
     port: u16,
 }
 
 impl Stack {
-    fn naru(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(crate::naru());
-        command.args(args).current_dir(self.folder.path());
+    /// A command on the stack, to be run as one likes.
+    pub fn command(&self, program: &std::ffi::OsStr) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.folder.path());
         command.env("NARU_HOME", self.folder.path().join("home"));
         command.env("DOCKER_HOST", format!("unix://{}", self.engine.socket().display()));
-        command.output().unwrap()
+        command
     }
 
-    fn said(&self, args: &[&str]) -> String {
+    pub fn naru(&self, args: &[&str]) -> Output {
+        self.command(crate::naru().as_os_str()).args(args).output().unwrap()
+    }
+
+    pub fn said(&self, args: &[&str]) -> String {
         let output = self.naru(args);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "naru {args:?}: {errors}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.said(args)).unwrap()
     }
 
@@ -97,7 +102,7 @@ impl Stack {
         all.as_array().unwrap().iter().filter(|one| one["service"] == service).cloned().collect()
     }
 
-    fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    pub fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(seen) = look() {
@@ -162,7 +167,7 @@ fn get(port: u16, path: &str) -> Result<String, String> {
     if answer.starts_with("HTTP/1.1 200") { Ok(body) } else { Err(answer) }
 }
 
-fn stack(kind: Kind) -> Option<Stack> {
+pub fn stack(kind: Kind) -> Option<Stack> {
     let engine = Engine::start(kind)?;
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     Some(Stack { engine, folder: tempfile::tempdir().unwrap(), port })

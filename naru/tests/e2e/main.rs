@@ -11,6 +11,7 @@ mod flows;
 mod handover;
 mod observed;
 mod published;
+mod reach;
 mod stays;
 mod taken;
 mod zone;

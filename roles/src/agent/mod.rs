@@ -16,6 +16,7 @@ mod carry;
 mod containers;
 mod keep;
 mod ports;
+mod reach;
 mod role;
 mod surroundings;
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub engines: Result<Vec<PathBuf>, String>,
     /// Where the contents of secrets and configs are, by their ids.
     pub contents: PathBuf,
+    /// The socket at which the server asks for somebody to be connected with an instance.
+    pub reach: PathBuf,
     /// The node's zone, if it was told of one.
     pub zone: Option<String>,
 }
@@ -92,9 +95,16 @@ pub async fn run(
     reports: watch::Sender<Option<AgentReport>>,
 ) -> Result<(), AgentError> {
     let _lock = keep::lock(&config.dir, LOCK_PATIENCE).await?;
-    let (role, inlets, server) = role::Role::begin(&config, reports).await?;
+    let (role, inlets, servers) = role::Role::begin(&config, reports).await?;
+    let door = async {
+        match servers.door {
+            Some(door) => door.run().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
-        () = server.run() => Ok(()),
+        () = servers.work.run() => Ok(()),
+        () = door => Ok(()),
         () = role.run(desired, inlets) => Ok(()),
     }
 }

@@ -4,6 +4,7 @@ use super::adopt::{adopt_containers, as_found, open_containers};
 use super::carry::{Carrier, Happened, HostAddresses};
 use super::keep::Keep;
 use super::ports::Ports;
+use super::reach::{Door, Means};
 use super::{AgentError, Config};
 use naru_model::{AgentReport, Desired, Generation, InstanceId, InstanceStatus, NodeId, Time};
 use naru_process::{Ended, Events, KeepLogs, RunNo, Runtime};
@@ -12,7 +13,7 @@ use naru_work::{Book, WorkServer, now};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Answers that wait to be taken; past so many, those who ask wait.
 const INBOX: usize = 1_024;
@@ -30,9 +31,16 @@ pub(super) struct Tag {
     pub(super) ports: BTreeMap<u16, u16>,
 }
 
+/// A look at what is remembered of an instance.
+pub(super) struct Look {
+    pub(super) id: InstanceId,
+    pub(super) answer: oneshot::Sender<Option<Memory>>,
+}
+
 /// All that the loop listens to, beside what is desired.
 pub(super) struct Inlets {
     happened: mpsc::Receiver<Happened>,
+    looks: mpsc::Receiver<Look>,
     ended: Events,
     containers: naru_docker::Events,
     ledgers: watch::Receiver<u64>,
@@ -64,6 +72,12 @@ enum End {
     Container(naru_docker::Ended),
 }
 
+/// What the agent serves beside its loop.
+pub(super) struct Servers {
+    pub(super) work: WorkServer,
+    pub(super) door: Option<Door>,
+}
+
 /// The agent's state.
 pub(super) struct Role {
     node: NodeId,
@@ -87,7 +101,7 @@ impl Role {
     pub(super) async fn begin(
         config: &Config,
         reports: watch::Sender<Option<AgentReport>>,
-    ) -> Result<(Role, Inlets, WorkServer), AgentError> {
+    ) -> Result<(Role, Inlets, Servers), AgentError> {
         let (mut keep, memories) = Keep::open(&config.dir)?;
         let book = Book::open(&config.dir.join("work")).map_err(AgentError::Work)?;
         let server = WorkServer::bind(&book).await.map_err(AgentError::Work)?;
@@ -96,8 +110,17 @@ impl Role {
         let (containers, containers_ended) = open_containers(config, &book).await?;
         let found = adopt_containers(&containers.runtime, &memories).await;
         let (inbox, happened) = mpsc::channel(INBOX);
+        let (looks, asked) = mpsc::channel(INBOX);
+        let means = Means {
+            processes: runtime.clone(),
+            containers: containers.runtime.clone(),
+            book: book.clone(),
+            looks,
+        };
+        let servers = Servers { work: server, door: Door::open(&config.reach, means) };
         let inlets = Inlets {
             happened,
+            looks: asked,
             ended,
             containers: containers_ended,
             ledgers: book.changed(),
@@ -122,7 +145,7 @@ impl Role {
         };
         role.adopt(memories, adopted, found);
         role.settle().await;
-        Ok((role, inlets, server))
+        Ok((role, inlets, servers))
     }
 
     /// Runs until `desired` is closed.
@@ -139,6 +162,7 @@ impl Role {
                     wanted.into_iter().for_each(|wanted| self.apply(wanted));
                 }
                 Some(happened) = inlets.happened.recv() => self.happened(happened),
+                Some(look) = inlets.looks.recv() => self.look(look),
                 Some(ended) = inlets.ended.next() => self.ended(End::Process(ended)),
                 Some(ended) = inlets.containers.next() => self.ended(End::Container(ended)),
                 Ok(()) = inlets.ledgers.changed() => self.ledgers_changed(),
@@ -235,6 +259,11 @@ impl Role {
                 early.into_iter().for_each(|ended| self.ended(ended));
             }
         }
+    }
+
+    fn look(&self, Look { id, answer }: Look) {
+        // Whoever asked may have gone.
+        let _ = answer.send(self.instances.get(&id).map(|one| one.machine.memory().clone()));
     }
 
     fn ended(&mut self, end: End) {

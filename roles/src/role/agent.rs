@@ -42,6 +42,7 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
         shim,
         engines: naru_docker::sockets(),
         contents: home.path(CONTENTS),
+        reach: home.beside(crate::door::SOCKET),
         zone: naru_home::zone()?,
     };
     tokio::select! {

@@ -2,11 +2,13 @@
 
 use super::contents::{self, Contents};
 use super::desk::{Handle, Message};
+use super::events::Chronicle;
 use super::logs;
-use crate::keeper;
+use crate::{door, keeper};
 use hyper::body::Bytes;
 use naru_api::{
-    Answer, Core, Ground, LogQuery, LogStream, PlanRequest, Refused, ShutdownOrder, Snapshot, Status, Taken,
+    Answer, Core, Duplex, Ground, LogQuery, LogStream, PlanRequest, ReachOrder, Refused, ShutdownOrder,
+    Snapshot, Status, Taken,
 };
 use naru_decide::{World, plan, view};
 use naru_home::Home;
@@ -15,6 +17,7 @@ use naru_model::{
     Operation, OperationId, Plan, Release, RouteTable, Span, StackName, StackView, Time, WorkView,
 };
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
@@ -27,17 +30,21 @@ pub struct Api {
     desk: Handle,
     home: Home,
     contents: Contents,
+    pub(super) chronicle: Chronicle,
+    /// The agent's.
+    pub(super) door: PathBuf,
     began: Instant,
 }
 
 impl Api {
     /// Asks this desk.
-    pub fn new(desk: Handle, home: Home) -> Api {
-        Api { desk, contents: Contents::of(&home), home, began: Instant::now() }
+    pub fn new(desk: Handle, home: Home, chronicle: Chronicle) -> Api {
+        let (contents, door) = (Contents::of(&home), home.beside(door::SOCKET));
+        Api { desk, contents, chronicle, door, home, began: Instant::now() }
     }
 
     /// What `look` finds in the world.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&World, Time) -> T + Send + 'static,
     ) -> Result<T, Refused> {
@@ -266,6 +273,10 @@ impl Core for Api {
     fn logs(&self, query: LogQuery) -> Answer<'_, LogStream> {
         let (dir, changes) = (crate::role::agent::instances(&self.home), self.desk.books.changes());
         Box::pin(async move { logs::open(dir, query, changes) })
+    }
+
+    fn reach(&self, order: ReachOrder, actor: String) -> Answer<'_, Box<dyn Duplex>> {
+        Box::pin(self.connect(order, actor))
     }
 
     fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>> {

@@ -9,9 +9,11 @@ mod books;
 mod contents;
 mod core;
 mod desk;
+mod events;
 mod ledger;
 mod logs;
 mod ports;
+mod reach;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -38,7 +40,7 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     let listener = listen(home)?;
     let (desk, handle) = Desk::new(ledger, world, node, home);
     let deciding = tokio::spawn(desk.run());
-    let api = core::Api::new(handle, home.clone());
+    let api = core::Api::new(handle, home.clone(), events::Chronicle::open(home)?);
     naru_api::serve(listener, Arc::new(api), signals.next()).await;
     deciding.abort();
     // Aborted: there is nothing more to hear of it.

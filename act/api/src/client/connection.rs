@@ -1,11 +1,13 @@
 //! One kept-alive connection for questions; streams get one each.
 
 use super::path::Target;
+use crate::server::PROTOCOL;
 use crate::{ClientError, Ground, Refused};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Method, Request, Response};
+use hyper::upgrade::Upgraded;
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use naru_model::Refusal;
 use serde::Serialize;
@@ -75,6 +77,30 @@ impl Connection {
         let mut fresh = self.connect().await?;
         let answer = fresh.send_request(request()?).await.map_err(ClientError::protocol)?;
         self.keep(fresh, answer).await
+    }
+
+    /// Sends a request on a connection of its own, which then is a stream both ways.
+    pub(super) async fn upgrade(
+        &self,
+        target: &Target,
+        body: Bytes,
+    ) -> Result<TokioIo<Upgraded>, ClientError> {
+        let no_server = |source| ClientError::NoServer { socket: self.socket.clone(), source };
+        let stream = self.reach().await.map_err(no_server)?;
+        let (mut sender, driver) = handshake(TokioIo::new(stream)).await.map_err(ClientError::protocol)?;
+        tokio::spawn(driver.with_upgrades());
+        let request = Request::post(target.as_str())
+            .header("host", "naru")
+            .header("content-type", "application/json")
+            .header("connection", "upgrade")
+            .header("upgrade", PROTOCOL)
+            .body(Full::new(body))
+            .map_err(ClientError::protocol)?;
+        let answer = sender.send_request(request).await.map_err(ClientError::protocol)?;
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(refused(answer).await);
+        }
+        hyper::upgrade::on(answer).await.map(TokioIo::new).map_err(ClientError::protocol)
     }
 
     async fn connect(&self) -> Result<Sender, ClientError> {

@@ -9,7 +9,8 @@ pub use events::{Events, Follow};
 pub use lines::Lines;
 
 use crate::{
-    ClientError, LogLine, LogQuery, PlanRequest, ShutdownOrder, Status, Taken, WatchEvent, WatchQuery,
+    ClientError, Duplex, LogLine, LogQuery, PlanRequest, ReachOrder, ShutdownOrder, Status, Taken,
+    WatchEvent, WatchQuery,
 };
 use connection::Connection;
 use hyper::Method;
@@ -181,6 +182,15 @@ impl Client {
             .with("tail", query.tail)
             .with("follow", Some(query.follow));
         Lines::open(&self.connection, &target).await
+    }
+
+    /// Connects with an instance. What comes and goes then is frames of `naru-reach`.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn reach(&self, order: &ReachOrder) -> Result<impl Duplex + 'static, ClientError> {
+        let body = connection::json(order)?;
+        self.connection.upgrade(&Target::new("/v1/reach"), body).await
     }
 
     /// What a node's agent is to have, whenever it changes, for ever.

@@ -6,9 +6,11 @@ mod logs;
 mod orders;
 mod peer;
 mod questions;
+mod reach;
 mod roles;
 mod router;
 
+pub(crate) use reach::PROTOCOL;
 pub use router::openapi;
 
 use crate::{Core, Ground, Refused};
@@ -88,7 +90,7 @@ async fn connection(stream: UnixStream, router: Router, owner: u32, mut closed: 
     let service = service_fn(move |request| answer(router.clone(), peer.clone(), closing.clone(), request));
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
     tokio::select! {
         _ = connection.as_mut() => return,
         _ = closed.changed() => connection.as_mut().graceful_shutdown(),

@@ -2,8 +2,8 @@
 
 use futures_util::FutureExt;
 use naru_api::{
-    Answer, Core, Ground, LogLine, LogQuery, LogSource, LogStream, PlanRequest, Refused, ShutdownOrder,
-    Snapshot, Status, Taken,
+    Answer, Core, Duplex, Ground, LogLine, LogQuery, LogSource, LogStream, PlanRequest, ReachOrder, Refused,
+    ShutdownOrder, Snapshot, Status, Taken,
 };
 use naru_model::{
     Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, Ending, Generation, InstanceView, NodeId,
@@ -12,6 +12,7 @@ use naru_model::{
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
@@ -217,6 +218,21 @@ impl Core for Recall {
         });
         let lines: Vec<_> = lines.collect();
         now(Ok(Box::pin(futures_util::stream::iter(lines)) as LogStream))
+    }
+
+    fn reach(&self, order: ReachOrder, actor: String) -> Answer<'_, Box<dyn Duplex>> {
+        let ReachOrder::Exec(order) = order;
+        if order.instance == "shop.web.1.1".into() {
+            let (near, far) = tokio::io::duplex(1024);
+            tokio::spawn(async move {
+                let (mut read, mut write) = tokio::io::split(far);
+                write.write_all(actor.as_bytes()).await.unwrap();
+                tokio::io::copy(&mut read, &mut write).await.unwrap();
+                write.shutdown().await.unwrap();
+            });
+            return now(Ok(Box::new(near) as Box<dyn Duplex>));
+        }
+        now(Err(Refused::new(Ground::NotFound, "no such instance", "list them")))
     }
 
     fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>> {

@@ -141,8 +141,8 @@ impl Engine {
         std::fs::create_dir_all(root.join("bin")).unwrap();
         std::fs::create_dir_all(root.join("www")).unwrap();
         std::fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
-        for name in ["sh", "cat", "echo", "httpd", "id", "kill", "nc", "pwd", "sleep", "stat", "true", "wget"]
-        {
+        let names = "sh cat echo grep head httpd id kill nc pwd sleep stat stty test true wc wget";
+        for name in names.split(' ') {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
         }
         let tar = self.home.path().join("image.tar");

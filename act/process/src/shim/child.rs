@@ -24,8 +24,17 @@ const KERNEL_SIGSET: usize = 8;
 
 /// What a child is given.
 pub(crate) struct Outputs {
+    pub(crate) stdin: Inlet,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
+}
+
+/// What a child reads.
+pub(crate) enum Inlet {
+    Nothing,
+    Pipe(OwnedFd),
+    /// A terminal, which becomes its own.
+    Terminal(OwnedFd),
 }
 
 /// Where a child failed before its program began. One byte on the wire.
@@ -132,8 +141,16 @@ impl<'a> Prepared<'a> {
             libc::setsid();
             libc::umask(UMASK);
         }
-        redirect(null().map_err(prepare)?, 0).map_err(prepare)?;
+        match &outputs.stdin {
+            Inlet::Nothing => redirect(null().map_err(prepare)?, 0),
+            Inlet::Pipe(stdin) | Inlet::Terminal(stdin) => redirect(stdin, 0),
+        }
+        .map_err(prepare)?;
         redirect(&outputs.stdout, 1).and_then(|()| redirect(&outputs.stderr, 2)).map_err(prepare)?;
+        if matches!(outputs.stdin, Inlet::Terminal(_)) {
+            // SAFETY: a plain call on this process's own descriptor; its session is new, and has no terminal yet.
+            check(Stage::Prepare, || unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })?;
+        }
         reset_signals();
         if let Some(identity) = &self.launch.identity {
             become_user(identity)?;

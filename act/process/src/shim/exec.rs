@@ -3,7 +3,7 @@
 //! The agent keeps the shim's stdin open after the request: when it closes (the agent lost interest, or
 //! died), the command is killed at once.
 
-use super::child::{self, Outputs};
+use super::child::{self, Inlet, Outputs};
 use super::plumbing::{ChildSignals, timespec};
 use super::reap::{become_subreaper, kill_descendants, reap};
 use crate::cgroup;
@@ -52,7 +52,7 @@ fn carry_out(folder: &Folder) -> io::Result<ExecReport> {
     let unreadable = || io::Error::other(format!("{} is unreadable", folder.file(LAUNCH).display()));
     let launch: LaunchRecord = folder.read(LAUNCH).ok_or_else(unreadable)?;
     let groups = folder.state_of(launch.run).map(|state| state.cgroups).unwrap_or_default();
-    let outputs = Outputs { stdout: stdout()?, stderr: stdout()? };
+    let outputs = Outputs { stdin: Inlet::Nothing, stdout: stdout()?, stderr: stdout()? };
     // The command alone shall hold the pipe, so that its end is seen.
     super::plumbing::redirect(super::plumbing::null()?, 1)?;
     let deadline = Instant::now() + Duration::from_millis(request.timeout_ms);

@@ -9,6 +9,7 @@
 //! Killed with SIGKILL all the same, it takes the pipes with it: the instance goes on, gets EPIPE (or
 //! SIGPIPE) when it writes to stdout or stderr, and its exit status is unknown in the end.
 
+mod attach;
 mod child;
 mod exec;
 mod plumbing;
@@ -16,6 +17,7 @@ mod pump;
 mod reap;
 mod run;
 
+pub(crate) use attach::{AttachReport, AttachRequest, STREAMS};
 pub(crate) use exec::{ExecReport, ExecRequest};
 pub(crate) use run::Report;
 
@@ -26,9 +28,11 @@ use std::process::ExitCode;
 
 /// The second argument that asks for a command beside a running instance.
 pub(crate) const EXEC: &str = "exec";
+/// The second argument that asks for one that somebody is attached to.
+pub(crate) const ATTACH: &str = "attach";
 
 /// What `naru shim` does, with the arguments after `shim`: `DIR` holds an instance, `DIR exec` runs a
-/// command beside it. Only a runtime starts it. Call it first thing in `main`, while the process has one
+/// command beside it, `DIR attach` one that somebody is attached to. Only a runtime starts it. Call it first thing in `main`, while the process has one
 /// thread: it forks.
 pub fn shim_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = args.into_iter();
@@ -40,6 +44,7 @@ pub fn shim_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match args.next() {
         None => run::run(&folder),
         Some(word) if word == EXEC => exec::run(&folder),
+        Some(word) if word == ATTACH => attach::run(&folder),
         Some(word) => {
             eprintln!("shim: unknown argument {word:?}");
             ExitCode::from(2)

@@ -1,6 +1,6 @@
 //! A shim's life: detach, start the instance, keep its log, see it out.
 
-use super::child::{self, Outputs};
+use super::child::{self, Inlet, Outputs};
 use super::plumbing::{ChildSignals, null, redirect};
 use super::pump::Pump;
 use super::reap::{Children, become_subreaper, kill_descendants};
@@ -123,17 +123,18 @@ fn start(folder: &Folder, launch: &LaunchRecord, signals: &ChildSignals) -> Resu
     let (err_read, stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| own(error.into()))?;
     let groups = cgroup::prepare(&group_name(folder), &launch.resources);
     let mut state = None;
-    let spawned = child::spawn(launch, &launch.argv, Outputs { stdout, stderr }, |pid| {
-        let mut warnings = groups.warnings.clone();
-        let failed = cgroup::enter(&groups.groups, pid);
-        // Without a limit the group is a mere aid, and its absence nobody's concern.
-        warnings.extend(failed.into_iter().filter(|_| launch.resources != Default::default()));
-        let record =
-            record(launch, pid, groups.groups.clone(), warnings).map_err(|error| error.to_string())?;
-        folder.write_record(STATE, &record).map_err(|error| error.to_string())?;
-        state = Some(record);
-        Ok(())
-    });
+    let spawned =
+        child::spawn(launch, &launch.argv, Outputs { stdin: Inlet::Nothing, stdout, stderr }, |pid| {
+            let mut warnings = groups.warnings.clone();
+            let failed = cgroup::enter(&groups.groups, pid);
+            // Without a limit the group is a mere aid, and its absence nobody's concern.
+            warnings.extend(failed.into_iter().filter(|_| launch.resources != Default::default()));
+            let record =
+                record(launch, pid, groups.groups.clone(), warnings).map_err(|error| error.to_string())?;
+            folder.write_record(STATE, &record).map_err(|error| error.to_string())?;
+            state = Some(record);
+            Ok(())
+        });
     match (spawned, state) {
         (Ok(_), Some(state)) => {
             let queue = Queue::start(log).map_err(own)?;

@@ -1,0 +1,331 @@
+//! A command beside a running instance that somebody is attached to: with a terminal of its own, or three pipes.
+//!
+//! It runs under a short-lived shim, which is the agent's child. The agent tells it signals by its standard input; that this
+//! closes (the agent lost interest, or died) is a hang-up. What the command started ends with it, as with the instance itself.
+
+use crate::Signal;
+use crate::error::{AttachError, Doing, Error};
+use crate::folder::{Folder, LAUNCH, LaunchRecord};
+use crate::pty::{self, Pty};
+use crate::shim::{ATTACH, AttachReport, AttachRequest, STREAMS};
+use crate::sweep::Left;
+use crate::user::Identity;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use naru_model::Exit;
+use naru_reach::{Attached, Hold, Input, Output, Size, Source};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::process::Stdio;
+use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::process::{Child, ChildStderr, ChildStdin, Command};
+use tokio::sync::{Mutex, watch};
+
+/// Bytes that are read at once.
+const READ: usize = 16 << 10;
+/// A report is one short sentence.
+const MAX_REPORT: u64 = 64 << 10;
+/// Descriptors of the agent that become the command's stand above those that they become.
+const ABOVE: i32 = 16;
+/// The key that ends the input of a terminal, by custom: Ctrl-D.
+const END_OF_INPUT: &[u8] = &[4];
+
+/// A command that somebody is to be attached to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttachOrder {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// As whom; `None`: as the instance.
+    pub user: Option<String>,
+    /// Where; `None`: where the instance began. Relative to that.
+    pub working_dir: Option<PathBuf>,
+    /// Variables beside the instance's own.
+    pub environment: BTreeMap<String, String>,
+    /// The size of its terminal; `None`: it has none.
+    pub terminal: Option<Size>,
+}
+
+/// `over` says when the instance has ended: then nobody needs the command any more.
+pub(crate) async fn attach(
+    shim: &[String],
+    folder: &Path,
+    order: &AttachOrder,
+    over: watch::Receiver<Option<Left>>,
+) -> Result<Attached, AttachError> {
+    let said = || format!("run {:?}", order.argv.join(" "));
+    let user = order.user.as_deref().map(Identity::find).transpose()?;
+    let change = user.clone().map(Identity::needed).transpose()?.flatten();
+    let (ours, theirs) = ends(order.terminal).doing(said)?;
+    let owner = change.clone().or_else(|| owner(folder));
+    if let (Some(_), Some(owner)) = (order.terminal, owner) {
+        // The terminal works all the same, but for programs that open it by its name.
+        let _ = pty::give(&theirs[0], owner.uid, owner.gid);
+    }
+    let mut environment: BTreeMap<String, String> = user.iter().flat_map(Identity::environment).collect();
+    environment.extend(order.environment.clone());
+    let request = AttachRequest {
+        argv: order.argv.clone(),
+        environment,
+        working_dir: order.working_dir.clone(),
+        identity: change,
+        terminal: order.terminal.is_some(),
+    };
+    let mut child = spawn(shim, folder, theirs).map_err(|error| error_of(said(), error))?;
+    let (Some(mut stdin), Some(stderr)) = (child.stdin.take(), child.stderr.take()) else {
+        return Err(Error::Command(format!("{}: no pipes", said())).into());
+    };
+    let mut line = serde_json::to_vec(&request).doing(said)?;
+    line.push(b'\n');
+    stdin.write_all(&line).await.doing(said)?;
+    let mut reports = Reports { from: BufReader::new(stderr) };
+    match reports.next().await {
+        Some(AttachReport::Begun) => Ok(attached(ours, stdin, child, reports, over)),
+        Some(AttachReport::NoProgram(why)) => Err(AttachError::NoProgram(why)),
+        Some(AttachReport::Unstartable(why)) => Err(AttachError::Unstartable(why)),
+        other => Err(Error::Command(format!("{}: its shim ended ({other:?})", said())).into()),
+    }
+}
+
+fn error_of(doing: String, source: io::Error) -> Error {
+    Error::System { doing, source }
+}
+
+/// Whom the instance runs as, where that is another than the agent.
+fn owner(folder: &Path) -> Option<Identity> {
+    Folder::at(folder.to_owned()).read::<LaunchRecord>(LAUNCH)?.identity
+}
+
+/// Our ends of a command's streams.
+enum Ours {
+    Terminal(Arc<Pty>),
+    Pipes { stdin: Sender, stdout: Receiver, stderr: Receiver },
+}
+
+fn ends(terminal: Option<Size>) -> io::Result<(Ours, [OwnedFd; 3])> {
+    if let Some(size) = terminal {
+        let (pty, slave) = pty::open(size)?;
+        let theirs = [slave.try_clone()?, slave.try_clone()?, slave];
+        return Ok((Ours::Terminal(Arc::new(pty)), theirs));
+    }
+    let (stdin, to_stdin) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (from_stdout, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (from_stderr, stderr) = pipe_with(PipeFlags::CLOEXEC)?;
+    for end in [&to_stdin, &from_stdout, &from_stderr] {
+        rustix::io::ioctl_fionbio(end, true)?;
+    }
+    let ours = Ours::Pipes {
+        stdin: Sender::from_owned_fd(to_stdin)?,
+        stdout: Receiver::from_owned_fd(from_stdout)?,
+        stderr: Receiver::from_owned_fd(from_stderr)?,
+    };
+    Ok((ours, [stdin, stdout, stderr]))
+}
+
+/// Starts the shim, with the command's streams as its descriptors [`STREAMS`].
+fn spawn(shim: &[String], folder: &Path, theirs: [OwnedFd; 3]) -> io::Result<Child> {
+    let [program, arguments @ ..] = shim else {
+        return Err(io::Error::other("no command leads to a shim"));
+    };
+    let mut above = Vec::new();
+    for fd in &theirs {
+        above.push(rustix::io::fcntl_dupfd_cloexec(fd, ABOVE)?);
+    }
+    let numbers: Vec<i32> = above.iter().map(AsRawFd::as_raw_fd).collect();
+    let mut command = Command::new(program);
+    command.args(arguments).arg(folder).arg(ATTACH).env_clear().process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    // SAFETY: dup2 is async-signal-safe, and the descriptors are open until the command is spawned.
+    unsafe {
+        command.pre_exec(move || {
+            for (number, target) in numbers.iter().zip(STREAMS) {
+                if libc::dup2(*number, target) < 0 {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        });
+    }
+    command.spawn()
+}
+
+struct Reports {
+    from: BufReader<ChildStderr>,
+}
+
+impl Reports {
+    async fn next(&mut self) -> Option<AttachReport> {
+        let mut line = Vec::new();
+        (&mut self.from).take(MAX_REPORT).read_until(b'\n', &mut line).await.ok()?;
+        serde_json::from_slice(&line).ok()
+    }
+}
+
+fn attached(
+    ours: Ours,
+    control: ChildStdin,
+    mut child: Child,
+    mut reports: Reports,
+    mut over: watch::Receiver<Option<Left>>,
+) -> Attached {
+    let control: Control = Arc::new(Mutex::new(Some(control)));
+    let (tell, ended) = watch::channel(None);
+    let theirs = control.clone();
+    tokio::spawn(async move {
+        let exit = {
+            let mut report = pin!(reports.next());
+            let over = async { over.wait_for(Option::is_some).await.is_ok() };
+            tokio::select! {
+                report = &mut report => report,
+                _ = over => {
+                    theirs.lock().await.take();
+                    report.await
+                }
+            }
+        };
+        let exit = if let Some(AttachReport::Ended(exit)) = exit { exit } else { Exit::Unknown };
+        let _ = child.wait().await;
+        tell.send_replace(Some(exit));
+    });
+    match ours {
+        Ours::Terminal(pty) => Attached {
+            input: Box::new(Keys(pty.clone())),
+            output: Box::new(Screen(pty.clone())),
+            hold: Box::new(Held { control, ended, pty: Some(pty) }),
+        },
+        Ours::Pipes { stdin, stdout, stderr } => Attached {
+            input: Box::new(Pipe(Some(stdin))),
+            output: Box::new(Pipes { stdout: Some(stdout), stderr: Some(stderr) }),
+            hold: Box::new(Held { control, ended, pty: None }),
+        },
+    }
+}
+
+struct Keys(Arc<Pty>);
+
+impl Input for Keys {
+    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, io::Result<()>> {
+        self.0.write_all(bytes).boxed()
+    }
+
+    fn end(&mut self) -> BoxFuture<'_, ()> {
+        self.0.write_all(END_OF_INPUT).map(|_| ()).boxed()
+    }
+}
+
+struct Screen(Arc<Pty>);
+
+impl Output for Screen {
+    fn next(&mut self) -> BoxFuture<'_, Option<(Source, Vec<u8>)>> {
+        async {
+            let mut buffer = vec![0; READ];
+            let count = self.0.read(&mut buffer).await;
+            buffer.truncate(count);
+            (count > 0).then_some((Source::Stdout, buffer))
+        }
+        .boxed()
+    }
+}
+
+struct Pipe(Option<Sender>);
+
+impl Input for Pipe {
+    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, io::Result<()>> {
+        async {
+            match &mut self.0 {
+                Some(pipe) => pipe.write_all(bytes).await,
+                None => Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        }
+        .boxed()
+    }
+
+    fn end(&mut self) -> BoxFuture<'_, ()> {
+        self.0 = None;
+        std::future::ready(()).boxed()
+    }
+}
+
+struct Pipes {
+    stdout: Option<Receiver>,
+    stderr: Option<Receiver>,
+}
+
+impl Output for Pipes {
+    fn next(&mut self) -> BoxFuture<'_, Option<(Source, Vec<u8>)>> {
+        async {
+            loop {
+                let (source, piece) = tokio::select! {
+                    piece = read(&mut self.stdout), if self.stdout.is_some() => (Source::Stdout, piece),
+                    piece = read(&mut self.stderr), if self.stderr.is_some() => (Source::Stderr, piece),
+                    else => return None,
+                };
+                match (source, piece.is_empty()) {
+                    (_, false) => return Some((source, piece)),
+                    (Source::Stdout, true) => self.stdout = None,
+                    (Source::Stderr, true) => self.stderr = None,
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+async fn read(pipe: &mut Option<Receiver>) -> Vec<u8> {
+    let mut piece = Vec::with_capacity(READ);
+    if let Some(pipe) = pipe {
+        // An error is an end: there is nothing more to be had.
+        let _ = pipe.read_buf(&mut piece).await;
+    }
+    piece
+}
+
+/// The way to the shim. Closed, it is a hang-up.
+type Control = Arc<Mutex<Option<ChildStdin>>>;
+
+struct Held {
+    control: Control,
+    ended: watch::Receiver<Option<Exit>>,
+    pty: Option<Arc<Pty>>,
+}
+
+impl Hold for Held {
+    fn resize(&self, size: Size) -> BoxFuture<'_, ()> {
+        if let Some(pty) = &self.pty {
+            let _ = pty.resize(size);
+        }
+        std::future::ready(()).boxed()
+    }
+
+    fn signal<'a>(&'a self, name: &'a str) -> BoxFuture<'a, ()> {
+        async move {
+            let Ok(signal) = name.parse::<Signal>() else { return };
+            if let Some(control) = self.control.lock().await.as_mut() {
+                // A shim that is gone has no command any more.
+                let _ = control.write_all(format!("{}\n", signal.number()).as_bytes()).await;
+            }
+        }
+        .boxed()
+    }
+
+    fn ended(&self) -> BoxFuture<'_, Exit> {
+        let mut ended = self.ended.clone();
+        async move {
+            let exit = ended.wait_for(Option::is_some).await;
+            exit.ok().and_then(|exit| exit.clone()).unwrap_or(Exit::Unknown)
+        }
+        .boxed()
+    }
+
+    fn hang_up(&self) -> BoxFuture<'_, ()> {
+        async {
+            self.control.lock().await.take();
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,206 @@
+//! Connecting people with instances: a command beside one, with a terminal perhaps, for as long as somebody is there.
+//!
+//! Such a command is work of its instance, like any job: it holds a lease, so that it is seen and waited for, and is on the
+//! receipt if it is cut or lost.
+
+use super::role::Look;
+use crate::door;
+use naru_api::{ExecOrder, ReachOrder, TerminalOrder};
+use naru_docker::ExecRequest;
+use naru_model::{Exit, InstanceId, Outcome};
+use naru_process::{AttachError, AttachOrder};
+use naru_reach::{Attached, Failure, Frame, FrameWriter, Size};
+use naru_supervise::Memory;
+use naru_work::Book;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+/// So many people and scripts at a time; more are told so.
+const SESSIONS_MAX: usize = 128;
+/// A server that has connected says at once what it wants.
+const ORDER_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is needed to run a command beside an instance.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) processes: naru_process::Runtime,
+    pub(super) containers: naru_docker::Runtime,
+    pub(super) book: Book,
+    /// To the loop, which knows the instances.
+    pub(super) looks: mpsc::Sender<Look>,
+}
+
+/// The door, and all that goes on behind it.
+pub(super) struct Door {
+    listener: UnixListener,
+    means: Means,
+    places: Arc<Semaphore>,
+    sessions: JoinSet<()>,
+}
+
+impl Door {
+    /// Opens it. An agent without one has its instances all the same.
+    pub(super) fn open(socket: &Path, means: Means) -> Option<Door> {
+        // One of an earlier life is in the way.
+        let _ = fs::remove_file(socket);
+        let bound = UnixListener::bind(socket).and_then(|listener| {
+            fs::set_permissions(socket, Permissions::from_mode(0o600))?;
+            Ok(listener)
+        });
+        match bound {
+            Ok(listener) => {
+                let places = Arc::new(Semaphore::new(SESSIONS_MAX));
+                Some(Door { listener, means, places, sessions: JoinSet::new() })
+            }
+            Err(error) => {
+                tracing::error!(socket = %socket.display(), %error, "nobody can be connected with an instance");
+                None
+            }
+        }
+    }
+
+    /// Lets in whoever comes, for ever.
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let (means, places) = (self.means.clone(), self.places.clone());
+                    while self.sessions.try_join_next().is_some() {}
+                    self.sessions.spawn(async move {
+                        let place = places.try_acquire().ok();
+                        means.serve(stream, place.is_some()).await;
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Means {
+    async fn serve(self, mut stream: UnixStream, has_place: bool) {
+        let order = match tokio::time::timeout(ORDER_WITHIN, door::hear(&mut stream)).await {
+            Ok(Ok(order)) => order,
+            _ => return tracing::debug!("a connection without an order"),
+        };
+        let ReachOrder::Exec(order) = order;
+        let begun = if has_place {
+            self.begin(&order).await
+        } else {
+            Err(other(format!("{SESSIONS_MAX} sessions are open, which is the most")))
+        };
+        match begun {
+            Ok((attached, held)) => {
+                let exit = naru_reach::serve(stream, attached).await;
+                self.end(&order.instance, held, exit).await;
+            }
+            Err(failure) => {
+                // Whoever asked may have gone.
+                let _ = FrameWriter::new(stream).send(&Frame::Failed(failure)).await;
+            }
+        }
+    }
+
+    /// The lease comes first: there is no moment in which the command runs and nobody knows.
+    async fn begin(&self, order: &ExecOrder) -> Result<(Attached, naru_work::Held), Failure> {
+        let memory = self.look(&order.instance).await?;
+        let name = format!("exec {} ({})", order.command.join(" "), order.actor);
+        let held = self.book.hold(&order.instance, &name).await.map_err(other)?.map_err(other)?;
+        match self.attach(&memory, order).await {
+            Ok(attached) => Ok((attached, held)),
+            Err(failure) => {
+                self.end(&order.instance, held, Some(Exit::Unknown)).await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn end(&self, id: &InstanceId, held: naru_work::Held, exit: Option<Exit>) {
+        match exit {
+            // Whatever its status: a person's command did what it did.
+            Some(_) => {
+                if let Err(error) = held.end(Outcome::Done).await {
+                    tracing::error!(instance = %id, %error, "its ledger could not be written");
+                }
+            }
+            None => tracing::warn!(instance = %id, "a command whose person is gone cannot be ended"),
+        }
+    }
+
+    async fn look(&self, id: &InstanceId) -> Result<Memory, Failure> {
+        let (answer, found) = oneshot::channel();
+        let asked = self.looks.send(Look { id: id.clone(), answer }).await;
+        let found = if asked.is_ok() { found.await.ok().flatten() } else { None };
+        found.filter(|memory| memory.life.running.is_some()).ok_or_else(|| Failure {
+            hint: Some("`naru ps` shows what runs".into()),
+            ..other(format!("instance {id} is not running"))
+        })
+    }
+
+    async fn attach(&self, memory: &Memory, order: &ExecOrder) -> Result<Attached, Failure> {
+        let terminal = order.terminal.as_ref().map(size);
+        if memory.desired.template.run.container().is_some() {
+            let request = ExecRequest {
+                argv: order.command.clone(),
+                user: order.user.clone(),
+                working_dir: order.working_dir.clone(),
+                environment: order.environment.clone(),
+                privileged: order.privileged,
+            };
+            let attached = self.containers.attach(&memory.id, &request, terminal).await;
+            return attached.map_err(of_container);
+        }
+        if order.privileged {
+            return Err(other("a process has its user's rights: `--privileged` is for containers"));
+        }
+        let mut environment = order.environment.clone();
+        if let Some(kind) = order.terminal.as_ref().and_then(|terminal| terminal.kind.clone()) {
+            environment.entry("TERM".into()).or_insert(kind);
+        }
+        let order = AttachOrder {
+            argv: order.command.clone(),
+            user: order.user.clone(),
+            working_dir: order.working_dir.as_ref().map(Into::into),
+            environment,
+            terminal,
+        };
+        self.processes.attach(&memory.id, &order).await.map_err(of_process)
+    }
+}
+
+fn size(terminal: &TerminalOrder) -> Size {
+    Size { columns: terminal.columns, lines: terminal.lines }
+}
+
+fn other(error: impl ToString) -> Failure {
+    Failure { status: 125, error: error.to_string(), hint: None }
+}
+
+fn of_process(error: AttachError) -> Failure {
+    let status = match &error {
+        AttachError::NoProgram(_) => 127,
+        AttachError::Unstartable(_) => 126,
+        AttachError::User(_) | AttachError::System(_) => 125,
+    };
+    Failure { status, ..other(error) }
+}
+
+fn of_container(error: naru_docker::Error) -> Failure {
+    let status = match &error {
+        naru_docker::Error::Refused { said, .. } => {
+            let is_missing = ["not found", "no such file"].iter().any(|words| said.contains(words));
+            if is_missing { 127 } else { 126 }
+        }
+        _ => 125,
+    };
+    Failure { status, ..other(error) }
+}
