@@ -444,8 +444,9 @@ mod tests {
         };
         let own = SERVICE.iter().filter(|field| field.key != "x-naru");
         let mut paths: Vec<String> = own.map(|field| field.key.to_string()).collect();
-        let deploy = below(SERVICE, "deploy");
-        paths.extend(deploy.iter().map(|field| format!("deploy.{}", field.key)));
+        for group in ["build", "deploy"] {
+            paths.extend(below(SERVICE, group).iter().map(|field| format!("{group}.{}", field.key)));
+        }
         for path in &paths {
             assert!(known(path), "{path} has no row in SERVICE_KEYS");
         }

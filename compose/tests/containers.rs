@@ -42,7 +42,6 @@ fn every_key_reaches_the_model() {
     let warnings: Vec<_> = loaded.warnings.iter().map(|warning| warning.message.as_str()).collect();
     let kept = [
         "not supported yet: services.web.pre_start, ignored",
-        "not supported yet: services.db.build, ignored",
         "services.probe.healthcheck has no test, and its times are not taken over to the image's own",
     ];
     assert_eq!(warnings, kept, "what is honoured is not warned about");

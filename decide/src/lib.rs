@@ -14,6 +14,8 @@
 mod admit;
 mod draft;
 mod estimate;
+mod garbage;
+mod images;
 mod incident;
 mod names;
 mod observe;
@@ -29,6 +31,8 @@ mod want;
 mod world;
 
 pub use admit::{Context, admit};
+pub use garbage::{Sweep, garbage};
+pub use images::{ImageStep, ImageWay, image_steps};
 pub use plan::plan;
 pub use reconcile::{Decision, reconcile};
 pub use world::{EdgeRecord, Heard, World, Write};

@@ -4,9 +4,10 @@ mod routes;
 
 use crate::World;
 use crate::admit::contents;
+use crate::images::{Settled, settle};
 use crate::share::{StopFirst, check_sole, stop_first, written_folder, written_volume};
 use naru_model::{
-    FailureAction, Plan, PlanAction, Protocol, Refusal, Release, RestartPolicy, Service, ServiceName,
+    FailureAction, Images, Plan, PlanAction, Protocol, Refusal, Release, RestartPolicy, Service, ServiceName,
     ServicePlan, Span, Stack, StackRecord, Strategy, UpdateConfig, plural,
 };
 use serde::Serialize;
@@ -14,7 +15,9 @@ use std::collections::BTreeSet;
 
 /// What deploying `stack` (only the services of `only`, and what they depend on, unless it is empty) would
 /// change.
-pub fn plan(world: &World, stack: &Stack, only: &[ServiceName]) -> Result<Plan, Refusal> {
+///
+/// `images`: what references mean now, as far as it was found.
+pub fn plan(world: &World, stack: &Stack, only: &[ServiceName], images: &Images) -> Result<Plan, Refusal> {
     let new = contents(world, stack, only)?;
     check_sole(&new.stack)?;
     let record = world.stacks.get(&stack.name);
@@ -26,7 +29,8 @@ pub fn plan(world: &World, stack: &Stack, only: &[ServiceName]) -> Result<Plan, 
         .keys()
         .chain(present.into_iter().flat_map(|release| release.stack.services.keys()))
         .collect();
-    let planner = Planner { world, record, present };
+    let settled = settle(&new, |_, reference| images.get(reference).cloned(), present);
+    let planner = Planner { world, record, present, settled };
     let wanted = |name: &ServiceName| new.stack.services.get(name).filter(|_| !new.stopped.contains(name));
     let services: Vec<_> = names.into_iter().map(|name| planner.service(name, wanted(name))).collect();
     let routes = routes::changes(present.map(|release| &release.stack), &new.stack);
@@ -48,6 +52,7 @@ struct Planner<'a> {
     world: &'a World,
     record: Option<&'a StackRecord>,
     present: Option<&'a Release>,
+    settled: Settled,
 }
 
 impl Planner<'_> {
@@ -59,12 +64,20 @@ impl Planner<'_> {
             _ => 0,
         };
         let then = wanted.map_or(0, |service| service.replicas);
-        let differs = match (old, wanted) {
+        let moved: Vec<_> = self.settled.moved_of(name).map(ToString::to_string).collect();
+        let mut differs = match (old, wanted) {
             (Some(old), Some(new)) => differences(old, new),
             _ => vec![],
         };
-        let action = self.action(old, wanted, (now, then), &differs);
+        if !moved.is_empty() {
+            differs.insert(0, "image".into());
+        }
+        let action = match self.action(old, wanted, (now, then), &differs) {
+            PlanAction::Scale | PlanAction::Adjust if !moved.is_empty() && now > 0 => PlanAction::Replace,
+            other => other,
+        };
         let mut how = wanted.map(|service| how(service, action, then)).unwrap_or_default();
+        how.splice(0..0, moved);
         how.extend(self.held_ports(name, old).filter(|_| action == PlanAction::Replace));
         ServicePlan { service: name.clone(), action, replicas: (now, then), differs, how }
     }

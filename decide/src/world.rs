@@ -6,9 +6,9 @@
 
 use crate::names;
 use naru_model::{
-    AgentReport, Desired, DesiredInstance, EdgeId, EdgeReport, Generation, InstanceId, InstanceRecord,
-    InstanceStatus, NodeId, Operation, OperationId, Release, ReleaseNo, RouteTable, Service, ServiceName,
-    StackName, StackRecord, TargetPort,
+    AgentReport, Desired, DesiredInstance, EdgeId, EdgeReport, Generation, Images, InstanceId,
+    InstanceRecord, InstanceStatus, NodeId, Operation, OperationId, Release, ReleaseNo, RouteTable, Service,
+    ServiceName, StackName, StackRecord, TargetPort,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -161,8 +161,15 @@ impl World {
             environment: self.addresses(record, &hosts),
             hosts,
             imported: record.imported.clone(),
+            images: self.images(record),
             intent: record.intent,
         })
+    }
+
+    /// What its release recorded of the images that it is made from.
+    fn images(&self, record: &InstanceRecord) -> Images {
+        let release = self.release(&record.stack, record.release);
+        release.and_then(|release| release.images.get(&record.service)).cloned().unwrap_or_default()
     }
 
     /// `NARU_URL_<SERVICE>` for each service of the instance's stack that has an address: on loopback, which a container

@@ -2,7 +2,7 @@
 
 use crate::{
     Durations, Generation, InProgress, InstanceId, NodeId, ReleaseNo, ServiceName, Span, StackName, Template,
-    Time,
+    Time, UsedImage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,6 +42,10 @@ pub struct DesiredInstance {
     /// does not run any more, a container is made as for any instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<String>,
+    /// What the references of images in its template mean, as its release recorded it. One that is missing means
+    /// whatever the engine takes it for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<String, UsedImage>,
     /// What it is to do.
     pub intent: Intent,
 }
@@ -128,16 +132,6 @@ impl Exit {
     pub fn is_success(&self) -> bool {
         *self == Exit::Status(0)
     }
-}
-
-/// The image that a container is made from, whatever its reference means by now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct UsedImage {
-    /// The engine's id of it: the same content has the same id.
-    pub id: String,
-    /// By which a registry has it, as `NAME@sha256:…`; `None`: it was made on the node.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
 }
 
 impl fmt::Display for Exit {

@@ -8,6 +8,7 @@ mod container;
 mod count;
 mod engine;
 mod id;
+mod image;
 mod instance;
 mod latency;
 mod mount;
@@ -31,7 +32,8 @@ pub use container::{Container, ImageHealth, Logging, Prelude, PreludeRuns, PullP
 pub use count::{Counts, Durations, InProgress};
 pub use engine::{Device, DeviceRequest, Hardware, Limits, Namespace, Namespaces, Privileges, Ulimit};
 pub use id::{EdgeId, Generation, InstanceId, NodeId, OperationId, ReleaseNo, ServiceName, StackName};
-pub use instance::{Desired, DesiredInstance, Exit, InstanceStatus, Intent, Phase, UsedImage};
+pub use image::{BuildChoice, BuildSettings, FateReason, ImageAct, ImageFate, Images, StockImage, UsedImage};
+pub use instance::{Desired, DesiredInstance, Exit, InstanceStatus, Intent, Phase};
 pub use latency::Latencies;
 pub use mount::{ContentFile, ContentId, ContentKind, Mount, MountSource, Volume};
 pub use network::{AddressPool, Attachment, Connection, Dns, EnginePort, ExtraHost, Network, Transport};

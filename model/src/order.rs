@@ -1,6 +1,6 @@
 //! What a person orders, and the answers: a plan, an admission, or a refusal.
 
-use crate::{Ending, OperationId, ReleaseNo, ServiceName, Stack, StackName};
+use crate::{Ending, OperationId, ReleaseNo, ServiceName, Stack, StackName, UsedImage};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
@@ -34,6 +34,9 @@ pub enum Change {
         /// Only these services and what they depend on; empty: all. The others stay as they are.
         #[serde(default)]
         only: Vec<ServiceName>,
+        /// What the references of images mean now, as it was found just before. One that is missing stays what it was.
+        #[serde(default)]
+        images: BTreeMap<String, UsedImage>,
     },
     /// A first release with these contents, whose first instances run already: containers that another tool made.
     Import {
@@ -87,6 +90,9 @@ pub struct Imported {
     pub containers: BTreeMap<ServiceName, Vec<String>>,
     /// One-shots that have succeeded: they are not run again.
     pub done: BTreeSet<ServiceName>,
+    /// What the containers are made from, by the references of the file.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<String, UsedImage>,
 }
 
 /// An order was taken.

@@ -2,7 +2,7 @@
 
 use crate::{
     Condition, EdgeId, Exit, Generation, InProgress, InstanceId, OperationId, ReleaseNo, ServiceName, Span,
-    plural, quantity,
+    UsedImage, plural, quantity,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -17,6 +17,8 @@ pub enum Reason {
     Makes { service: ServiceName, release: ReleaseNo, count: u32, wanted: u32 },
     /// A container that another tool made becomes an instance.
     Imports { instance: InstanceId, container: String },
+    /// A reference means another image than it did for the release before.
+    OtherImage { service: ServiceName, reference: String, was: UsedImage, is: UsedImage },
     /// A dependency is not there yet.
     WaitsForDependency { service: ServiceName, on: ServiceName, condition: Condition },
     /// Too many releases retire side by side.
@@ -252,6 +254,9 @@ impl Reason {
             Reason::Makes { service, release, count, wanted } => {
                 let count = plural(u64::from(*count), "instance");
                 write!(f, "{service}: starting {count} of release {release} ({wanted} wanted)")
+            }
+            Reason::OtherImage { service, reference, was, is } => {
+                write!(f, "{service}: {reference} is image {} now, was {}", is.short(), was.short())
             }
             Reason::Imports { instance, container } => {
                 let short = container.get(..12).unwrap_or(container);

@@ -2,7 +2,7 @@
 
 use crate::{
     Counts, Durations, EdgeId, Generation, InstanceId, Intent, NodeId, OperationId, ReleaseNo, ServiceName,
-    Stack, StackName, Time,
+    Stack, StackName, Time, UsedImage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,8 +21,11 @@ pub struct Release {
     pub same_as: Option<ReleaseNo>,
     /// Its contents.
     pub stack: Stack,
-    /// The fingerprint of each service's template.
+    /// The fingerprint of each service: of its template, and of its images as far as they are known.
     pub fingerprints: BTreeMap<ServiceName, String>,
+    /// What the references of images meant for each service when it was made: a tag may mean another image by now.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<ServiceName, BTreeMap<String, UsedImage>>,
 }
 
 /// A stack: what is wanted of it now, and what lives as long as it.

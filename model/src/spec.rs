@@ -5,8 +5,8 @@
 //! replaced: a change of it touches no instance.
 
 use crate::{
-    Build, Container, Policy, Protocol, Published, PullPolicy, ServiceName, Span, StackListener, StackName,
-    StackRoute,
+    Build, Container, Images, Policy, Protocol, Published, PullPolicy, ServiceName, Span, StackListener,
+    StackName, StackRoute,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -122,8 +122,24 @@ impl Template {
             container.pull = PullPolicy::default();
         }
         let json = serde_json::to_vec(&told).expect("a template has only text keys");
-        Sha256::digest(json)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(json)[..8])
     }
+
+    /// The same, made from these images.
+    pub fn fingerprint_of(&self, images: &Images) -> String {
+        let own = self.fingerprint();
+        if images.is_empty() {
+            return own;
+        }
+        let ids = images.iter().fold(Sha256::new(), |sum, (reference, image)| {
+            sum.chain_update(reference).chain_update([0]).chain_update(&image.id).chain_update([0])
+        });
+        format!("{own}.{}", hex(&ids.finalize()[..4]))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A host process or a container.

@@ -103,7 +103,7 @@ impl Sim {
                     people.draft.edit(dice);
                 }
                 let only = if dice.hits(80) { vec![Kind::Web.name()] } else { vec![] };
-                Change::Deploy { stack: Box::new(people.draft.stack()), only }
+                Change::Deploy { stack: Box::new(people.draft.stack()), only, images: BTreeMap::new() }
             }
             OrderKind::Rollback => Change::Rollback { to: None },
             OrderKind::Scale => {
@@ -157,7 +157,11 @@ impl Sim {
     fn mended(&mut self, stack: usize) -> Demand {
         self.people[stack].draft.mend();
         let contents = Box::new(self.people[stack].draft.stack());
-        self.wrap(stack, Change::Deploy { stack: contents, only: vec![] }, Ending::Finish)
+        self.wrap(
+            stack,
+            Change::Deploy { stack: contents, only: vec![], images: BTreeMap::new() },
+            Ending::Finish,
+        )
     }
 
     /// Whether what is wanted cannot work, and its file says to go on all the same: only people end that.
@@ -237,7 +241,7 @@ fn some_services(dice: &mut crate::dice::Dice) -> Vec<ServiceName> {
 
 fn said(demand: &Demand) -> String {
     let change = match &demand.change {
-        Change::Deploy { stack, only } => {
+        Change::Deploy { stack, only, .. } => {
             let kinds = stack.services.iter().map(|(name, service)| {
                 let behaviour = crate::behaviour::Behaviour::of(&service.template.environment);
                 let (rollout, update) = (&service.rollout, &service.rollout.update);

@@ -50,6 +50,7 @@ fn desired(template: Template) -> DesiredInstance {
         environment: BTreeMap::new(),
         hosts: BTreeMap::new(),
         imported: None,
+        images: BTreeMap::new(),
         intent: Intent::Run,
     }
 }

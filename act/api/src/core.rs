@@ -1,12 +1,15 @@
 //! What the API asks of the server.
 
-use crate::{LogLine, LogQuery, PlanRequest, ReachOrder, Refused, ShutdownOrder, Snapshot, Status, Taken};
+use crate::{
+    ImageEvent, ImageOrder, LogLine, LogQuery, PlanRequest, PruneOrder, ReachOrder, Refused, ShutdownOrder,
+    Snapshot, Status, Taken,
+};
 use axum::body::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
 use naru_model::{
-    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, InstanceView, NodeId, Operation,
-    OperationId, Plan, Release, RouteTable, StackName, StackView, WorkView,
+    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, ImageFate, InstanceView, NodeId,
+    Operation, OperationId, Plan, Release, RouteTable, StackName, StackView, WorkView,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,6 +26,8 @@ pub type LogStream = Pin<Box<dyn Stream<Item = LogLine> + Send>>;
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+/// How it goes with images, as it goes. Dropping it ends what is under way.
+pub type ImageStream = Pin<Box<dyn Stream<Item = ImageEvent> + Send>>;
 
 /// The server, as the API sees it. An answer's future may be dropped at any point; an order whose answer was
 /// not waited for may be carried out all the same.
@@ -67,6 +72,10 @@ pub trait Core: Send + Sync + 'static {
     fn logs(&self, query: LogQuery) -> Answer<'_, LogStream>;
     /// Connects with an instance: whatever passes there is between the two ends.
     fn reach(&self, order: ReachOrder, actor: String) -> Answer<'_, Box<dyn Duplex>>;
+    /// Does what is wanted of images.
+    fn images(&self, order: ImageOrder) -> Answer<'_, ImageStream>;
+    /// What becomes of each image of the engine; those that nobody needs go, if that is ordered.
+    fn prune(&self, order: PruneOrder) -> Answer<'_, Vec<ImageFate>>;
     /// What a node's agent is to have, as it changes.
     fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>>;
     /// The route table for a node's edge, as it changes.

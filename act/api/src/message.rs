@@ -1,8 +1,8 @@
 //! What the API says beyond the model's nouns: questions, envelopes and events.
 
 use naru_model::{
-    Admitted, Ending, InstanceId, InstanceView, Operation, OperationId, RouteTable, ServiceName, Span, Stack,
-    StackName, Time,
+    Admitted, Ending, ImageAct, InstanceId, InstanceView, Operation, OperationId, Refusal, RouteTable,
+    ServiceName, Span, Stack, StackName, Time, UsedImage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +37,82 @@ pub struct PlanRequest {
     /// Only these services and what they depend on; empty: all.
     #[serde(default)]
     pub only: Vec<ServiceName>,
+    /// What the references of images mean now, as far as that is known.
+    #[serde(default)]
+    pub images: BTreeMap<String, UsedImage>,
+}
+
+/// What is wanted of the images of a stack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImageOrder {
+    /// The stack.
+    pub stack: Stack,
+    /// Only of these services; empty: of all.
+    #[serde(default)]
+    pub only: Vec<ServiceName>,
+    /// What.
+    pub act: ImageAct,
+}
+
+/// How it goes with images; the last one is `settled` or `failed`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum ImageEvent {
+    /// How far one has come; the next of the same image takes its place.
+    Progress {
+        /// Its reference.
+        image: String,
+        /// `pulling web:1 (3.1 of 40.2 MB)`.
+        text: String,
+    },
+    /// What a builder says.
+    Output {
+        /// The image that is made.
+        image: String,
+        /// One line.
+        line: String,
+    },
+    /// Something that a person should know.
+    Note {
+        /// One sentence.
+        text: String,
+    },
+    /// One is there, or sent.
+    Done {
+        /// Its reference.
+        image: String,
+        /// `pulled`, `built`, `pushed`.
+        what: String,
+        /// What it is.
+        is: UsedImage,
+    },
+    /// All is done.
+    Settled {
+        /// What each reference means; without those that are not here.
+        images: BTreeMap<String, UsedImage>,
+    },
+    /// It was given up.
+    Failed {
+        /// Why, and what to do.
+        refusal: Refusal,
+    },
+}
+
+/// What is to be done about images that nobody needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PruneOrder {
+    /// What.
+    pub act: PruneAct,
+}
+
+/// What is done about images that nobody needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PruneAct {
+    /// They are told.
+    Show,
+    /// They are removed.
+    Remove,
 }
 
 /// The answer to a demand that was taken.

@@ -3,11 +3,11 @@
 mod recall;
 
 use naru_api::{
-    Client, ClientError, ExecOrder, Ground, LogQuery, PlanRequest, ReachOrder, ShutdownOrder, WatchEvent,
-    WatchQuery,
+    Client, ClientError, ExecOrder, Ground, ImageEvent, ImageOrder, LogQuery, PlanRequest, PruneAct,
+    PruneOrder, ReachOrder, ShutdownOrder, WatchEvent, WatchQuery,
 };
 use naru_model::{
-    Change, ContentId, Demand, Ending, Listener, NodeId, OperationId, RouteTable, Stack, StackName,
+    Change, ContentId, Demand, Ending, ImageAct, Listener, NodeId, OperationId, RouteTable, Stack, StackName,
 };
 use recall::{Served, desired, edge_report, operation};
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ fn stack(name: &str) -> Stack {
 }
 
 fn demand(name: &str) -> Demand {
-    let change = Change::Deploy { stack: Box::new(stack(name)), only: vec![] };
+    let change = Change::Deploy { stack: Box::new(stack(name)), only: vec![], images: BTreeMap::new() };
     Demand {
         stack: name.into(),
         change,
@@ -63,7 +63,10 @@ async fn questions_and_orders_come_through_whole() {
     let of_shop = client.operations(Some(&StackName::from("shop")), 10).await.unwrap();
     assert_eq!(of_shop, [operation(7, "shop")]);
     assert!(client.operations(Some(&StackName::from("other")), 10).await.unwrap().is_empty());
-    let plan = client.plan(&PlanRequest { stack: stack("shop"), only: vec![] }).await.unwrap();
+    let plan = client
+        .plan(&PlanRequest { stack: stack("shop"), only: vec![], images: BTreeMap::new() })
+        .await
+        .unwrap();
     assert_eq!(plan.stack, "shop".into());
     let content = [0u8, 255, b'x'];
     assert_eq!(
@@ -77,6 +80,20 @@ async fn questions_and_orders_come_through_whole() {
     let taken = seen.pop().unwrap();
     assert_eq!(taken.message.as_deref(), Some("because"));
     assert_eq!(taken.actor, std::process::Command::new("id").arg("-un").output_text());
+}
+
+#[tokio::test]
+async fn what_is_wanted_of_images_is_answered_as_it_goes() {
+    let served = Served::start().await;
+    let client = Client::new(served.socket());
+    let order = ImageOrder { stack: stack("shop"), only: vec![], act: ImageAct::Look };
+    let mut lines = client.images(&order).await.unwrap();
+    assert_eq!(lines.next().await.unwrap(), Some(ImageEvent::Note { text: "Look".into() }));
+    let Some(ImageEvent::Settled { images }) = lines.next().await.unwrap() else { panic!("the last one") };
+    assert_eq!(images["shop"].id, "sha256:1");
+    assert_eq!(lines.next().await.unwrap(), None);
+    let fates = client.prune(PruneOrder { act: PruneAct::Show }).await.unwrap();
+    assert!(fates[0].why.goes());
 }
 
 #[tokio::test]
@@ -154,7 +171,7 @@ async fn every_documented_route_answers_and_every_other_is_refused_with_words() 
             assert!(!body.contains("there is no route") && status != 405, "{verb} {path}: {status} {body}");
         }
     }
-    assert_eq!(routes, 20);
+    assert_eq!(routes, 22);
     for (method, path, want) in
         [("GET", "/v1/nothing", 404), ("GET", "/", 404), ("DELETE", "/v1/stacks", 405)]
     {

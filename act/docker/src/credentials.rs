@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bollard::auth::DockerCredentials;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -69,6 +69,24 @@ pub(crate) async fn credentials(registry: &str) -> Option<DockerCredentials> {
         }
     }
     None
+}
+
+/// All that configurations write down, by registry, for a build that may begin with any image. Helpers are asked for the
+/// registries that the configuration names with them.
+pub(crate) async fn all_credentials() -> HashMap<String, DockerCredentials> {
+    let mut all = HashMap::new();
+    for path in places() {
+        let read = std::fs::read(&path).ok();
+        let settings = read.and_then(|bytes| serde_json::from_slice::<Settings>(&bytes).ok());
+        let Some(settings) = settings else { continue };
+        for key in settings.auths.keys().chain(settings.helpers.keys()) {
+            let registry = if key == HUB { "docker.io" } else { host_of(key) };
+            if let Some(found) = settings.find(registry).await {
+                all.entry(key.clone()).or_insert(found);
+            }
+        }
+    }
+    all
 }
 
 fn places() -> Vec<PathBuf> {

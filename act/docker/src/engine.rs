@@ -1,6 +1,7 @@
 //! The engine: sought at the first container, and the same one ever after.
 
 use crate::Error;
+use crate::brought::Brought;
 use crate::error::Doing;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use serde::{Deserialize, Serialize};
@@ -61,9 +62,19 @@ struct Record {
 /// A way to the engine.
 pub(crate) struct Engine {
     path: PathBuf,
+    keeps: Keeps,
     record: Mutex<Record>,
     sockets: Result<Vec<PathBuf>, String>,
     found: Mutex<Option<Found>>,
+}
+
+/// Who writes down which engine was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keeps {
+    /// This one.
+    Own,
+    /// Another, perhaps of another process: it is read from there.
+    Others,
 }
 
 /// The engine that was found.
@@ -72,6 +83,8 @@ pub(crate) struct Found {
     pub(crate) docker: Docker,
     pub(crate) socket: PathBuf,
     pub(crate) kind: Kind,
+    /// Where what is brought to it is entered.
+    pub(crate) brought: Option<Brought>,
 }
 
 /// Whose the engine is.
@@ -101,7 +114,30 @@ impl Engine {
             Err(error) => Err(error),
         };
         let record = record.map_err(|source| Error::Disk { path: path.clone(), source })?;
-        Ok(Engine { path, record: Mutex::new(record), sockets, found: Mutex::default() })
+        Ok(Engine { path, keeps: Keeps::Own, record: Mutex::new(record), sockets, found: Mutex::default() })
+    }
+
+    /// The same engine as that of the runtime with this folder, whether it has found it or not.
+    pub(crate) fn beside(own: &Path, sockets: Result<Vec<PathBuf>, String>) -> Engine {
+        let record = Record { home: String::new(), socket: None };
+        Engine {
+            path: own.join(RECORD),
+            keeps: Keeps::Others,
+            record: Mutex::new(record),
+            sockets,
+            found: Mutex::default(),
+        }
+    }
+
+    /// Reads what another has written down since.
+    fn read_again(&self) {
+        if self.keeps == Keeps::Own {
+            return;
+        }
+        let read = fs::read(&self.path).ok().and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok());
+        if let Some(read) = read {
+            *locked(&self.record) = read;
+        }
     }
 
     /// This home's name among the engine's labels.
@@ -135,6 +171,7 @@ impl Engine {
         if let Some(found) = locked(&self.found).clone() {
             return Ok(found);
         }
+        self.read_again();
         let Some(socket) = locked(&self.record).socket.clone() else { return self.get().await };
         match greet(&socket).await {
             Ok(found) => self.keep(found),
@@ -148,9 +185,10 @@ impl Engine {
         Error::Away { socket, why: format!("no answer within {} s", limit.as_secs()) }
     }
 
-    fn keep(&self, found: Found) -> Result<Found, Error> {
+    fn keep(&self, mut found: Found) -> Result<Found, Error> {
+        found.brought = self.path.parent().map(Brought::of);
         let mut record = locked(&self.record);
-        if record.socket.as_ref() != Some(&found.socket) {
+        if self.keeps == Keeps::Own && record.socket.as_ref() != Some(&found.socket) {
             record.socket = Some(found.socket.clone());
             write(&self.path, &record).map_err(|source| Error::Disk { path: self.path.clone(), source })?;
         }
@@ -179,7 +217,7 @@ pub(crate) async fn greet(socket: &Path) -> Result<Found, String> {
     };
     let docker = docker.negotiate_version().await.map_err(said)?;
     let kind = kind_of(&docker).await.map_err(said)?;
-    Ok(Found { docker, socket: socket.to_owned(), kind })
+    Ok(Found { docker, socket: socket.to_owned(), kind, brought: None })
 }
 
 async fn kind_of(docker: &Docker) -> Result<Kind, bollard::errors::Error> {

@@ -2,6 +2,7 @@
 
 use crate::credentials::{credentials, registry_of};
 use crate::engine::Found;
+use crate::stock::Before;
 use crate::{Error, Launch};
 use bollard::models::CreateImageInfo;
 use bollard::query_parameters::CreateImageOptionsBuilder;
@@ -12,7 +13,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A pull that tells nothing new for so long has come to a standstill.
-const STANDSTILL: Duration = Duration::from_secs(300);
+pub(crate) const STANDSTILL: Duration = Duration::from_secs(300);
 /// Layers that are counted; an image has 127 at most.
 const MAX_LAYERS: usize = 1_000;
 
@@ -25,21 +26,29 @@ pub struct Image {
     pub digest: Option<String>,
 }
 
-/// How far a pull has come.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How far a pull or push has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
+    /// `pulling` or `pushing`.
+    pub doing: &'static str,
     /// Which image.
     pub image: String,
-    /// Bytes that are here.
+    /// Bytes that are there.
     pub bytes: u64,
     /// Bytes of all layers whose size is known by now.
     pub total: u64,
 }
 
+impl Progress {
+    pub(crate) fn begun(doing: &'static str, image: &str) -> Progress {
+        Progress { doing, image: image.to_owned(), bytes: 0, total: 0 }
+    }
+}
+
 impl fmt::Display for Progress {
     /// `pulling web:1 (3.1 of 40.2 MB)`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pulling {}", self.image)?;
+        write!(f, "{} {}", self.doing, self.image)?;
         if self.total == 0 {
             return Ok(());
         }
@@ -54,38 +63,54 @@ pub(crate) async fn ensure(
     launch: &Launch,
     mut told: impl FnMut(Progress),
 ) -> Result<Image, Error> {
-    let named = &launch.container.image;
-    if let Some(pinned) = &launch.pinned {
-        return match (find(engine, &pinned.id).await?, &pinned.digest) {
-            (Some(image), _) => Ok(image),
-            // Only a digest of a registry names a content that can be had again.
-            (None, Some(digest)) => pull(engine, launch, digest, &mut told).await,
-            (None, None) => Err(Error::Image(format!(
-                "the image that this instance is made from ({named}, {}) is not there any more: deploy again",
-                pinned.id
-            ))),
-        };
-    }
-    let there = find(engine, named).await?;
-    match (launch.container.pull, there) {
-        (PullPolicy::Missing | PullPolicy::Never | PullPolicy::Build, Some(image)) => Ok(image),
-        (PullPolicy::Every(span), Some(image)) if !is_older(engine, named, span.std()).await? => Ok(image),
-        (PullPolicy::Never, None) => Err(Error::Image(format!(
-            "image {named} is not there, and `pull_policy: never` forbids to pull it: pull or build it by hand"
+    let container = &launch.container;
+    let (named, platform) = (&container.image, container.platform.as_deref());
+    let Some(pinned) = &launch.pinned else {
+        return by_policy(engine, named, platform, container.pull, &mut told).await;
+    };
+    match (find(engine, &pinned.id).await?, &pinned.digest) {
+        (Some(image), _) => Ok(image),
+        // Only a digest of a registry names a content that can be had again.
+        (None, Some(digest)) => pull(engine, digest, platform, &mut told).await,
+        (None, None) => Err(Error::Image(format!(
+            "the image that this instance is made from ({named}, {}) is not there any more: deploy again",
+            pinned.id
         ))),
-        (PullPolicy::Build, None) => Err(Error::Image(format!(
-            "image {named} is not there: it is to be built, which this version does not do: `docker build -t {named}`"
-        ))),
-        _ => pull(engine, launch, named, &mut told).await,
     }
 }
 
-async fn find(engine: &Found, named: &str) -> Result<Option<Image>, Error> {
+/// What is here under a name, or in its registry, as the policy says.
+pub(crate) async fn by_policy(
+    engine: &Found,
+    named: &str,
+    platform: Option<&str>,
+    policy: PullPolicy,
+    told: &mut impl FnMut(Progress),
+) -> Result<Image, Error> {
+    let there = find(engine, named).await?;
+    match (policy, there) {
+        (PullPolicy::Missing | PullPolicy::Never | PullPolicy::Build, Some(image)) => Ok(image),
+        (PullPolicy::Every(span), Some(image)) if !is_older(engine, named, span.std()).await? => Ok(image),
+        (PullPolicy::Never, None) => Err(Error::Image(format!(
+            "image {named} is not here, and is not to be pulled: `naru pull`, or build it"
+        ))),
+        (PullPolicy::Build, None) => {
+            Err(Error::Image(format!("image {named} is not here, and is to be built: `naru build`")))
+        }
+        _ => pull(engine, named, platform, told).await,
+    }
+}
+
+/// What is here under a name or id.
+pub(crate) async fn find(engine: &Found, named: &str) -> Result<Option<Image>, Error> {
     let asked = engine.docker.inspect_image(named);
     match engine.ask(asked, || format!("look at image {named}")).await {
         Ok(said) => {
-            let digest = said.repo_digests.into_iter().flatten().next();
-            Ok(Some(Image { id: said.id.unwrap_or_else(|| named.to_owned()), digest }))
+            let digests = said.repo_digests.unwrap_or_default();
+            // One image may have come from several registries: the name's own is the one to ask again.
+            let own = format!("{}@", split(named).0);
+            let digest = digests.iter().find(|digest| digest.starts_with(&own)).or(digests.first());
+            Ok(Some(Image { id: said.id.unwrap_or_else(|| named.to_owned()), digest: digest.cloned() }))
         }
         Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error),
@@ -105,24 +130,27 @@ async fn is_older(engine: &Found, named: &str, span: Duration) -> Result<bool, E
 
 async fn pull(
     engine: &Found,
-    launch: &Launch,
     named: &str,
+    platform: Option<&str>,
     told: &mut impl FnMut(Progress),
 ) -> Result<Image, Error> {
     let (name, tag) = split(named);
-    let platform = launch.container.platform.clone().unwrap_or_default();
-    let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).platform(&platform).build();
+    let platform = platform.unwrap_or_default();
+    let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).platform(platform).build();
     let credentials = credentials(registry_of(named)).await;
+    let before = Before::of(engine).await?;
     // The engine may take its time for the first word: the standstill is watched here.
     let patient = engine.docker.clone().with_timeout(STANDSTILL);
     let stream = patient.create_image(Some(options), None, credentials);
-    told(Progress { image: named.to_owned(), ..Progress::default() });
+    told(Progress::begun("pulling", named));
     let end = watch(Box::pin(stream), named, told).await;
     if let Err(said) = end {
-        return Err(Error::Image(why(named, engine, said)));
+        return Err(Error::Image(why("pulled", named, engine, &said)));
     }
     let missing = || Error::Image(format!("image {named} was pulled, and the engine does not have it"));
-    find(engine, named).await?.ok_or_else(missing)
+    let image = find(engine, named).await?.ok_or_else(missing)?;
+    before.enter(engine, &image)?;
+    Ok(image)
 }
 
 /// Sees a pull out.
@@ -131,47 +159,83 @@ async fn watch(
     named: &str,
     told: &mut impl FnMut(Progress),
 ) -> Result<(), String> {
-    let mut layers: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    loop {
-        let next = match tokio::time::timeout(STANDSTILL, stream.next()).await {
-            Ok(next) => next,
-            Err(_) => return Err(format!("nothing came for {} s", STANDSTILL.as_secs())),
-        };
-        let info = match next {
-            None => return Ok(()),
-            Some(Err(error)) => return Err(error.to_string()),
-            Some(Ok(info)) => info,
-        };
+    let mut layers = Layers::of("pulling", named);
+    while let Some(info) = next(&mut stream).await? {
         let (Some(layer), Some(detail)) = (info.id, info.progress_detail) else { continue };
-        let (Some(current), Some(total)) = (detail.current, detail.total) else { continue };
         // A layer is unpacked after it came, which is told in the same way.
-        let is_download = info.status.is_some_and(|status| status.starts_with("Download"));
-        if is_download && (layers.len() < MAX_LAYERS || layers.contains_key(&layer)) {
-            layers.insert(layer, (current.max(0) as u64, total.max(0) as u64));
-            let (bytes, total) = layers.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-            told(Progress { image: named.to_owned(), bytes, total });
+        if info.status.is_some_and(|status| status.starts_with("Download")) {
+            layers.came(layer, detail.current, detail.total).into_iter().for_each(&mut *told);
         }
+    }
+    Ok(())
+}
+
+/// The next word of a pull, push or build; `None`: it has come to its end.
+pub(crate) async fn next<T>(
+    stream: &mut (impl Stream<Item = Result<T, bollard::errors::Error>> + Unpin),
+) -> Result<Option<T>, String> {
+    match tokio::time::timeout(STANDSTILL, stream.next()).await {
+        Err(_) => Err(format!("nothing came for {} s", STANDSTILL.as_secs())),
+        Ok(next) => next.transpose().map_err(|error| match error {
+            bollard::errors::Error::DockerStreamError { error } => error,
+            bollard::errors::Error::DockerResponseServerError { message, .. } => message,
+            other => other.to_string(),
+        }),
     }
 }
 
-/// Why a pull failed, and what can be done.
-fn why(named: &str, engine: &Found, said: String) -> String {
+/// The sum of an image's layers, as they come.
+pub(crate) struct Layers {
+    progress: Progress,
+    layers: BTreeMap<String, (u64, u64)>,
+}
+
+impl Layers {
+    pub(crate) fn of(doing: &'static str, image: &str) -> Layers {
+        Layers { progress: Progress::begun(doing, image), layers: BTreeMap::new() }
+    }
+
+    /// Takes in what is told of a layer.
+    pub(crate) fn came(
+        &mut self,
+        layer: String,
+        current: Option<i64>,
+        total: Option<i64>,
+    ) -> Option<Progress> {
+        let (current, total) = (current?.max(0) as u64, total?.max(0) as u64);
+        if self.layers.len() >= MAX_LAYERS && !self.layers.contains_key(&layer) {
+            return None;
+        }
+        self.layers.insert(layer, (current, total));
+        let (bytes, total) = self.layers.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        Some(Progress { bytes, total, ..self.progress.clone() })
+    }
+}
+
+/// Why a pull or push failed, and what can be done.
+pub(crate) fn why(done: &str, named: &str, engine: &Found, said: &str) -> String {
     let registry = registry_of(named);
     let low = said.to_lowercase();
     let hint = if low.contains("no space left") {
-        format!("the disk of the container engine at {} is full: make room there", engine.socket.display())
-    } else if low.contains("unauthorized") || low.contains("denied") || low.contains("authentication") {
+        format!(
+            "the disk of the container engine at {} is full: make room there, `naru prune` helps",
+            engine.socket.display()
+        )
+    } else if ["unauthorized", "denied", "authentication", "no basic auth"]
+        .iter()
+        .any(|one| low.contains(one))
+    {
         format!("`docker login {registry}` as the user who runs Naru, or check the image's name")
     } else if low.contains("not found") || low.contains("manifest unknown") {
         "check the image's name and tag".to_owned()
     } else {
         format!("check that {registry} is reached from this machine")
     };
-    format!("image {named} could not be pulled: {}: {hint}", said.trim())
+    format!("image {named} could not be {done}: {}: {hint}", said.trim())
 }
 
 /// Name and tag, or digest, for the engine: without a tag it would pull all.
-fn split(named: &str) -> (&str, &str) {
+pub(crate) fn split(named: &str) -> (&str, &str) {
     if let Some((name, digest)) = named.split_once('@') {
         return (name, digest);
     }

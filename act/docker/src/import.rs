@@ -165,6 +165,8 @@ pub struct Foreign {
     pub number: u32,
     /// What it was made from, as its maker named it.
     pub image: String,
+    /// The engine's id of that image.
+    pub image_id: String,
     /// Whether it runs.
     pub is_running: bool,
     /// How it ended, if it has run.
@@ -239,6 +241,7 @@ fn enter(all: &mut BTreeMap<String, Project>, said: ContainerInspectResponse) {
         service: service.clone(),
         number: labels.get("com.docker.compose.container-number").and_then(|n| n.parse().ok()).unwrap_or(1),
         image: config.image.unwrap_or_default(),
+        image_id: said.image.unwrap_or_default(),
         is_running: state.running.unwrap_or(false),
         exit: state.exit_code.filter(|_| state.running == Some(false)).map(|code| Exit::Status(code as i32)),
         unnamed_volumes: unnamed.filter_map(|mount| mount.destination).collect(),

@@ -1,17 +1,24 @@
 //! New releases: a deploy's contents, their checks and their addresses; and rollbacks.
 
 use super::{Admission, Answer, check_count, unchanged};
+use crate::images::{Settled, settle};
 use crate::share::{self, check_sole};
 use crate::{World, Write};
 use naru_model::{
-    Imported, OperationId, OperationKind, Protocol, Refusal, Release, ReleaseNo, ServiceName, ServiceRecord,
-    Stack, StackName, StackRecord, Target, ips_overlap,
+    Images, Imported, OperationId, OperationKind, Protocol, Refusal, Release, ReleaseNo, ServiceName,
+    ServiceRecord, Stack, StackName, StackRecord, Target, ips_overlap,
 };
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Admission<'_> {
-    pub(super) fn deploy(&self, stack: &Stack, only: &[ServiceName], free_ports: &[u16]) -> Answer {
+    pub(super) fn deploy(
+        &self,
+        stack: &Stack,
+        only: &[ServiceName],
+        images: &Images,
+        free_ports: &[u16],
+    ) -> Answer {
         if stack.name != *self.name() {
             let error = format!("the demand is for `{}`, its contents are `{}`", self.name(), stack.name);
             return Err(Refusal::new(error, "name the same stack in both"));
@@ -22,12 +29,13 @@ impl Admission<'_> {
         self.check_names(&new.stack)?;
         let record = self.world.stacks.get(self.name());
         let present = record.and_then(|record| record.target.as_ref());
-        if present.is_some_and(|present| self.is_same(present, &new)) {
+        let settled = settle(&new, |_, reference| images.get(reference).cloned(), self.present());
+        if present.is_some_and(|present| self.is_same(present, &new) && settled.moved.is_empty()) {
             return unchanged("everything is as the file says already");
         }
         let mut record = record.cloned().unwrap_or_else(|| newborn(self.name()));
         let notes = assign_addresses(&mut record, &new.stack, free_ports)?;
-        self.bring(record, new, None, OperationKind::Deploy, notes)
+        self.bring(record, Brought { new, settled, same_as: None }, OperationKind::Deploy, notes)
     }
 
     /// A first release, whose instances another tool made.
@@ -40,13 +48,18 @@ impl Admission<'_> {
             let error = format!("no container of stack `{}` runs", self.name());
             return Err(Refusal::new(error, "`naru up` starts it"));
         }
-        let (admitted, mut writes) = self.deploy(stack, &[], free_ports)?;
+        let (admitted, mut writes) = self.deploy(stack, &[], &found.images, free_ports)?;
+        let made = writes.iter().find_map(|write| match write {
+            Write::Release(_, release) => Some(release.fingerprints.clone()),
+            _ => None,
+        });
+        let fingerprints = made.unwrap_or_default();
         for write in &mut writes {
             let Write::Stack(record) = write else { continue };
             for (name, service) in &mut record.services {
                 service.importable = found.containers.get(name).cloned().unwrap_or_default();
                 if found.done.contains(name) {
-                    service.completed = stack.services.get(name).map(|one| one.template.fingerprint());
+                    service.completed = fingerprints.get(name).cloned();
                 }
             }
             // As many as run: an import starts nothing, and ends nothing.
@@ -72,17 +85,27 @@ impl Admission<'_> {
             return unchanged(format!("release {to} is the present one"));
         }
         self.check_addresses(&old.stack)?;
-        let new = Contents { stack: old.stack.clone(), stopped: BTreeSet::new() };
-        self.bring(record.clone(), new, Some(to), OperationKind::Rollback { to }, vec![])
+        let new = Contents::whole(&old.stack);
+        let recorded = |name: &ServiceName, reference: &str| old.images.get(name)?.get(reference).cloned();
+        let settled = settle(&new, recorded, self.present());
+        let brought = Brought { new, settled, same_as: Some(to) };
+        self.bring(record.clone(), brought, OperationKind::Rollback { to }, vec![])
     }
 
-    /// The release that served last with other contents than the present one.
+    /// The release that is wanted now.
+    fn present(&self) -> Option<&Release> {
+        let target = self.world.stacks.get(self.name())?.target.as_ref()?;
+        self.world.release(self.name(), target.release)
+    }
+
+    /// The release that served last with other contents, or other images, than the present one.
     fn served_before(&self, present: ReleaseNo) -> Result<ReleaseNo, Refusal> {
-        let now = self.world.release(self.name(), present).map(|release| &release.stack);
+        let contents = |release: &'_ Release| (release.stack.clone(), release.fingerprints.clone());
+        let now = self.world.release(self.name(), present).map(contents);
         let mine = self.world.operations.values().rev().filter(|one| one.stack == *self.name());
         let served = mine.filter(|one| one.cut_over.is_some() && one.back.is_none());
         let other = |number: &ReleaseNo| {
-            let then = self.world.release(self.name(), *number).map(|release| &release.stack);
+            let then = self.world.release(self.name(), *number).map(contents);
             *number != present && then.is_some() && then != now
         };
         served.filter_map(|one| one.release).find(other).ok_or_else(|| {
@@ -104,11 +127,11 @@ impl Admission<'_> {
     fn bring(
         &self,
         mut record: StackRecord,
-        new: Contents,
-        same_as: Option<ReleaseNo>,
+        brought: Brought,
         kind: OperationKind,
         notes: Vec<String>,
     ) -> Answer {
+        let Brought { new, settled, same_as } = brought;
         let number = record.newest.next();
         record.newest = number;
         for service in new.stack.services.keys() {
@@ -119,12 +142,16 @@ impl Admission<'_> {
         let target = Target { release: number, replicas: BTreeMap::new(), stopped: new.stopped };
         let (admitted, mut writes) = self.steer(record, Some(target), kind, Some(number), notes);
         let operation = admitted.operation.unwrap_or(OperationId(0));
-        let fingerprint = |(name, service): (&ServiceName, &naru_model::Service)| {
-            (name.clone(), service.template.fingerprint())
-        };
-        let fingerprints = new.stack.services.iter().map(fingerprint).collect();
+        for write in &mut writes {
+            if let Write::Operation(one) = write
+                && one.id == operation
+            {
+                settled.moved.iter().for_each(|reason| one.say(self.now, reason.clone()));
+            }
+        }
+        let Settled { images, fingerprints, .. } = settled;
         let made = self.now;
-        let release = Release { number, operation, made, same_as, stack: new.stack, fingerprints };
+        let release = Release { number, operation, made, same_as, stack: new.stack, fingerprints, images };
         writes.insert(0, Write::Release(self.name().clone(), Box::new(release)));
         Ok((admitted, writes))
     }
@@ -239,6 +266,23 @@ fn newborn(name: &StackName) -> StackRecord {
 pub(crate) struct Contents {
     pub stack: Stack,
     pub stopped: BTreeSet<ServiceName>,
+    /// Services that stay as the present release has them.
+    pub kept: BTreeSet<ServiceName>,
+}
+
+impl Contents {
+    /// All of a stack, and all of it runs.
+    fn whole(stack: &Stack) -> Contents {
+        Contents { stack: stack.clone(), stopped: BTreeSet::new(), kept: BTreeSet::new() }
+    }
+}
+
+/// What a new release brings.
+struct Brought {
+    new: Contents,
+    settled: Settled,
+    /// For a rollback: the release whose contents these are.
+    same_as: Option<ReleaseNo>,
 }
 
 /// The contents of a deploy of `stack`. With `only`, what is not named, and nobody named depends on, stays as
@@ -246,16 +290,19 @@ pub(crate) struct Contents {
 pub(crate) fn contents(world: &World, stack: &Stack, only: &[ServiceName]) -> Result<Contents, Refusal> {
     stack.services.iter().try_for_each(|(name, service)| check_count(name, service.replicas))?;
     if only.is_empty() {
-        return Ok(Contents { stack: stack.clone(), stopped: BTreeSet::new() });
+        return Ok(Contents::whole(stack));
     }
     let chosen = with_dependencies(stack, only)?;
     let target = world.stacks.get(&stack.name).and_then(|record| record.target.as_ref());
     let present = target.and_then(|target| world.release(&stack.name, target.release));
     let was_stopped = |name: &ServiceName| target.is_none_or(|target| target.stopped.contains(name));
-    let mut new = Contents { stack: stack.clone(), stopped: BTreeSet::new() };
+    let mut new = Contents::whole(stack);
     for name in stack.services.keys().filter(|name| !chosen.contains(*name)) {
         match present.and_then(|release| release.stack.services.get(name)) {
-            Some(kept) => drop(new.stack.services.insert(name.clone(), kept.clone())),
+            Some(kept) => {
+                new.stack.services.insert(name.clone(), kept.clone());
+                new.kept.insert(name.clone());
+            }
             None => drop(new.stopped.insert(name.clone())),
         }
         if was_stopped(name) {
@@ -265,7 +312,11 @@ pub(crate) fn contents(world: &World, stack: &Stack, only: &[ServiceName]) -> Re
     Ok(new)
 }
 
-fn with_dependencies(stack: &Stack, only: &[ServiceName]) -> Result<BTreeSet<ServiceName>, Refusal> {
+/// The services named, and what they depend on.
+pub(crate) fn with_dependencies(
+    stack: &Stack,
+    only: &[ServiceName],
+) -> Result<BTreeSet<ServiceName>, Refusal> {
     let mut chosen = BTreeSet::new();
     let mut open: Vec<ServiceName> = only.to_vec();
     while let Some(name) = open.pop() {

@@ -15,7 +15,7 @@ use naru_model::{
 };
 use std::collections::BTreeMap;
 
-pub(crate) use deploy::contents;
+pub(crate) use deploy::{Contents, contents, with_dependencies};
 
 /// What admission needs beside the world.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct Context {
 pub fn admit(world: &World, demand: &Demand, context: &Context) -> Result<(Admitted, Vec<Write>), Refusal> {
     let admission = Admission { world, demand, now: context.now };
     match &demand.change {
-        Change::Deploy { stack, only } => admission.deploy(stack, only, &context.free_ports),
+        Change::Deploy { stack, only, images } => admission.deploy(stack, only, images, &context.free_ports),
         Change::Import { stack, found } => admission.import(stack, found, &context.free_ports),
         Change::Rollback { to } => admission.rollback(*to),
         Change::Scale { replicas } => admission.scale(replicas),

@@ -17,6 +17,8 @@ pub struct Bench {
     requests: BTreeMap<String, u64>,
     /// Requests answered so far, and those with an error.
     answered: BTreeMap<String, (u64, u64)>,
+    /// What references of images mean now, as far as that is found.
+    tags: Images,
     /// Services whose new instances never become ready.
     broken: BTreeSet<String>,
     /// Instances that ended by themselves.
@@ -44,6 +46,7 @@ impl Bench {
             jobs: BTreeMap::new(),
             requests: BTreeMap::new(),
             answered: BTreeMap::new(),
+            tags: Images::new(),
             broken: BTreeSet::new(),
             ended: BTreeMap::new(),
             edge_holds: false,
@@ -72,7 +75,12 @@ impl Bench {
 
     fn command(&mut self, words: &[&str]) {
         match words {
-            ["deploy", rest @ ..] => self.deploy(rest),
+            ["deploy", rest @ ..] => self.deploy(rest, &[]),
+            ["deploy-only", service, rest @ ..] => self.deploy(rest, &[(*service).into()]),
+            ["plan", rest @ ..] => self.plan(rest),
+            ["tag", reference, id] => self.tag(reference, id, None),
+            ["tag", reference, id, digest] => self.tag(reference, id, Some(digest)),
+            ["images"] => self.images(),
             ["import", rest @ ..] => self.import(rest),
             ["ports"] => self.ports(),
             ["scale", service, n] => {
@@ -140,9 +148,34 @@ impl Bench {
         }
     }
 
-    fn deploy(&mut self, words: &[&str]) {
-        let stack = Box::new(stack(words));
-        self.order(Change::Deploy { stack, only: vec![] }, Ending::Finish);
+    fn deploy(&mut self, words: &[&str], only: &[ServiceName]) {
+        let (stack, images) = (Box::new(stack(words)), self.tags.clone());
+        self.order(Change::Deploy { stack, only: only.to_vec(), images }, Ending::Finish);
+    }
+
+    /// What a deploy would change.
+    fn plan(&mut self, words: &[&str]) {
+        let plan = naru_decide::plan(&self.world, &stack(words), &[], &self.tags).unwrap();
+        for one in plan.services {
+            let action = format!("{:?}", one.action).to_lowercase();
+            writeln!(self.out, "  {} {action} {}", one.service, one.differs.join(",")).unwrap();
+            one.how.iter().for_each(|how| writeln!(self.out, "    {how}").unwrap());
+        }
+    }
+
+    /// A reference means this image from now on.
+    fn tag(&mut self, reference: &str, id: &str, digest: Option<&str>) {
+        let digest = digest.map(|digest| format!("reg/{reference}@sha256:{digest}"));
+        self.tags.insert(reference.into(), UsedImage { id: format!("sha256:{id}"), digest });
+    }
+
+    /// What each instance is made from.
+    fn images(&mut self) {
+        for (id, one) in self.world.desired(&self.node).instances {
+            let images: Vec<_> =
+                one.images.iter().map(|(name, image)| format!("{name}={}", image.id)).collect();
+            writeln!(self.out, "  {id} {}", images.join(" ")).unwrap();
+        }
     }
 
     /// `SERVICE=SPEC` for what the file says, `SERVICE:CONTAINER` for what runs, `SERVICE:` for what has succeeded.

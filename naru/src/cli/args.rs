@@ -90,6 +90,14 @@ pub enum Verb {
     Import(verb::import::Import),
     /// Show what `up` would change, and why
     Plan(verb::plan::PlanArgs),
+    /// Pull the images of services
+    Pull(verb::image::Pull),
+    /// Build the images of services that have `build`
+    Build(verb::image::Build),
+    /// Push the images of services that have `build` to their registries
+    Push(verb::image::Push),
+    /// Remove images that Naru pulled or built and nobody needs any more
+    Prune(verb::image::Prune),
     /// List instances: what serves, what retires and what it waits for
     Ps(verb::ps::Ps),
     /// Show what instances wrote

@@ -8,6 +8,7 @@
 mod args;
 mod fail;
 mod follow;
+mod images;
 mod load;
 mod moment;
 mod order;
@@ -81,6 +82,10 @@ fn run(verb: Verb, session: &Session) -> Result<ExitCode, Fail> {
         Verb::Demo(demo) => Box::pin(demo.run(session)),
         Verb::Import(import) => Box::pin(import.run(session)),
         Verb::Plan(plan) => Box::pin(plan.run(session)),
+        Verb::Pull(pull) => Box::pin(pull.run(session)),
+        Verb::Build(build) => Box::pin(build.run(session)),
+        Verb::Push(push) => Box::pin(push.run(session)),
+        Verb::Prune(prune) => Box::pin(prune.run(session)),
         Verb::Ps(ps) => Box::pin(ps.run(session)),
         Verb::Logs(logs) => Box::pin(logs.run(session)),
         Verb::Exec(exec) => Box::pin(exec.run(session)),
@@ -125,6 +130,9 @@ fn project(verb: &Verb) -> Option<&ProjectArgs> {
         Verb::Up(up) => Some(&up.project),
         Verb::Import(import) => Some(&import.project),
         Verb::Plan(plan) => Some(&plan.project),
+        Verb::Pull(pull) => Some(&pull.project),
+        Verb::Build(build) => Some(&build.project),
+        Verb::Push(push) => Some(&push.project),
         Verb::Ps(ps) => Some(&ps.project),
         Verb::Logs(logs) => Some(&logs.project),
         Verb::Exec(exec) => Some(&exec.project),
@@ -146,6 +154,7 @@ fn project(verb: &Verb) -> Option<&ProjectArgs> {
         Verb::Config(config) => Some(&config.project),
         Verb::Ls(_)
         | Verb::Metrics(_)
+        | Verb::Prune(_)
         | Verb::Schema
         | Verb::Demo(_)
         | Verb::Serve

@@ -57,6 +57,7 @@ impl Bench {
             environment,
             hosts: BTreeMap::new(),
             imported: None,
+            images: BTreeMap::new(),
             intent: Intent::Run,
         };
         self.wanted.insert(id.into(), wanted);

@@ -134,6 +134,7 @@ fn desired(generation: u64, books: &Path, intent: Intent) -> Desired {
             environment: BTreeMap::new(),
             hosts: BTreeMap::new(),
             imported: None,
+            images: BTreeMap::new(),
             intent,
         };
         (InstanceId::new(&"shop".into(), &"web".into(), ReleaseNo(1), n), instance)

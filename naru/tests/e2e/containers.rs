@@ -121,13 +121,13 @@ impl Drop for Stack {
 }
 
 /// Asks without a pause, each time on a connection of its own.
-struct Client {
+pub struct Client {
     ends: Arc<AtomicBool>,
     task: JoinHandle<(u64, Vec<String>)>,
 }
 
 impl Client {
-    fn begin(port: u16) -> Client {
+    pub fn begin(port: u16) -> Client {
         let ends = Arc::new(AtomicBool::new(false));
         let theirs = ends.clone();
         let task = std::thread::spawn(move || {
@@ -142,13 +142,13 @@ impl Client {
         Client { ends, task }
     }
 
-    fn end(self) -> (u64, Vec<String>) {
+    pub fn end(self) -> (u64, Vec<String>) {
         self.ends.store(true, Ordering::Relaxed);
         self.task.join().unwrap()
     }
 }
 
-fn ask(port: u16) -> Result<String, String> {
+pub fn ask(port: u16) -> Result<String, String> {
     get(port, "/")
 }
 
@@ -167,9 +167,13 @@ fn get(port: u16, path: &str) -> Result<String, String> {
     if answer.starts_with("HTTP/1.1 200") { Ok(body) } else { Err(answer) }
 }
 
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
 pub fn stack(kind: Kind) -> Option<Stack> {
     let engine = Engine::start(kind)?;
-    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let port = free_port();
     Some(Stack { engine, folder: tempfile::tempdir().unwrap(), port })
 }
 
@@ -407,7 +411,7 @@ fn what_docker_compose_runs_is_imported_as_it_runs() {
     assert_eq!(theirs("data"), Vec::<String>::new());
 }
 
-fn pause(time: Duration) {
+pub fn pause(time: Duration) {
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
     let _ = receiver.recv_timeout(time);
     drop(sender);

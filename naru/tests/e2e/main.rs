@@ -9,6 +9,7 @@ mod engine;
 mod example;
 mod flows;
 mod handover;
+mod images;
 mod observed;
 mod published;
 mod reach;

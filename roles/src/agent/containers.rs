@@ -271,11 +271,7 @@ impl Containers {
             stack: desired.stack.clone(),
             service: desired.service.clone(),
             container: container.clone(),
-            pinned: memory
-                .life
-                .image
-                .as_ref()
-                .map(|image| Image { id: image.id.clone(), digest: image.digest.clone() }),
+            pinned: pinned(memory, container),
             environment: environment(memory, work_url),
             working_dir: template.working_dir.clone(),
             user: template.user.clone(),
@@ -288,6 +284,13 @@ impl Containers {
             files: files(container, &self.contents)?,
         })
     }
+}
+
+/// What an earlier start was made from, or what the release recorded: not what the reference means by now.
+fn pinned(memory: &Memory, container: &Container) -> Option<Image> {
+    let recorded = || memory.desired.images.get(&container.image);
+    let image = memory.life.image.as_ref().or_else(recorded)?;
+    Some(Image { id: image.id.clone(), digest: image.digest.clone() })
 }
 
 /// Ports of loopback for a container that is reached only so.

@@ -26,6 +26,11 @@ pub fn instances(home: &Home) -> PathBuf {
     folder(home).join("instances")
 }
 
+/// The folder in which the agent keeps which engine it uses.
+pub fn containers(home: &Home) -> PathBuf {
+    folder(home).join("containers")
+}
+
 /// Runs the agent and its link until a signal says to end.
 ///
 /// # Errors

@@ -3,18 +3,19 @@
 use super::contents::{self, Contents};
 use super::desk::{Handle, Message};
 use super::events::Chronicle;
+use super::images::Shelf;
 use super::logs;
 use crate::{door, keeper};
 use hyper::body::Bytes;
 use naru_api::{
-    Answer, Core, Duplex, Ground, LogQuery, LogStream, PlanRequest, ReachOrder, Refused, ShutdownOrder,
-    Snapshot, Status, Taken,
+    Answer, Core, Duplex, Ground, ImageOrder, ImageStream, LogQuery, LogStream, PlanRequest, PruneAct,
+    PruneOrder, ReachOrder, Refused, ShutdownOrder, Snapshot, Status, Taken,
 };
-use naru_decide::{World, plan, view};
+use naru_decide::{Sweep, World, garbage, plan, view};
 use naru_home::Home;
 use naru_model::{
-    Admitted, AgentReport, Change, ContentId, Demand, Desired, EdgeReport, Ending, InstanceView, NodeId,
-    Operation, OperationId, Plan, Release, RouteTable, Span, StackName, StackView, Time, WorkView,
+    Admitted, AgentReport, Change, ContentId, Demand, Desired, EdgeReport, Ending, ImageFate, InstanceView,
+    NodeId, Operation, OperationId, Plan, Release, RouteTable, Span, StackName, StackView, Time, WorkView,
 };
 use std::io;
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub struct Api {
     pub(super) chronicle: Chronicle,
     /// The agent's.
     pub(super) door: PathBuf,
+    shelf: Shelf,
     began: Instant,
 }
 
@@ -40,7 +42,8 @@ impl Api {
     /// Asks this desk.
     pub fn new(desk: Handle, home: Home, chronicle: Chronicle) -> Api {
         let (contents, door) = (Contents::of(&home), home.beside(door::SOCKET));
-        Api { desk, contents, chronicle, door, home, began: Instant::now() }
+        let shelf = Shelf::of(&home);
+        Api { desk, contents, chronicle, door, shelf, home, began: Instant::now() }
     }
 
     /// What `look` finds in the world.
@@ -106,6 +109,27 @@ impl Api {
         if let Err(error) = swept.map_err(io::Error::other).flatten() {
             tracing::warn!(%error, "contents of old secrets and configs are not removed");
         }
+    }
+
+    /// Removes, beside everything else, images that no release needs any more.
+    fn sweep_images(&self) {
+        if !self.shelf.is_due() {
+            return;
+        }
+        let (shelf, messages) = (self.shelf.clone(), self.desk.messages.clone());
+        tokio::spawn(async move {
+            let Ok(stock) = shelf.stock().await else { return };
+            let (sender, answer) = oneshot::channel();
+            let judge = move |world: &World, now: Time| {
+                // The server ends: then another life of it does this.
+                let _ = sender.send(garbage(world, stock, Sweep::Quiet, now));
+            };
+            if messages.send(Message::Read(Box::new(judge))).await.is_ok()
+                && let Ok(mut fates) = answer.await
+            {
+                shelf.remove(&mut fates).await;
+            }
+        });
     }
 
     /// Takes every stack down, work and all, and waits until no instance is left.
@@ -203,7 +227,9 @@ impl Core for Api {
 
     fn plan(&self, request: PlanRequest) -> Answer<'_, Plan> {
         Box::pin(async move {
-            let planned = self.read(move |world, _| plan(world, &request.stack, &request.only)).await?;
+            let planned = self
+                .read(move |world, _| plan(world, &request.stack, &request.only, &request.images))
+                .await?;
             planned.map_err(|refusal| Refused { ground: Ground::Conflict, refusal })
         })
     }
@@ -224,6 +250,7 @@ impl Core for Api {
             self.check_contents(&demand)?;
             let admitted = self.order(demand).await?;
             self.sweep().await;
+            self.sweep_images();
             Ok(admitted)
         })
     }
@@ -277,6 +304,21 @@ impl Core for Api {
 
     fn reach(&self, order: ReachOrder, actor: String) -> Answer<'_, Box<dyn Duplex>> {
         Box::pin(self.connect(order, actor))
+    }
+
+    fn images(&self, order: ImageOrder) -> Answer<'_, ImageStream> {
+        Box::pin(async move { self.shelf.open(order) })
+    }
+
+    fn prune(&self, order: PruneOrder) -> Answer<'_, Vec<ImageFate>> {
+        Box::pin(async move {
+            let stock = self.shelf.stock().await?;
+            let mut fates = self.read(|world, now| garbage(world, stock, Sweep::Ordered, now)).await?;
+            if order.act == PruneAct::Remove {
+                self.shelf.remove(&mut fates).await;
+            }
+            Ok(fates)
+        })
     }
 
     fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>> {

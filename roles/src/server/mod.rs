@@ -10,6 +10,7 @@ mod contents;
 mod core;
 mod desk;
 mod events;
+mod images;
 mod ledger;
 mod logs;
 mod ports;

@@ -24,6 +24,16 @@ impl<T: DeserializeOwned> Lines<T> {
         Ok(Lines { lines: RawLines::open(connection, target).await?, _value: PhantomData })
     }
 
+    /// The answer to an order.
+    pub(super) async fn order(
+        connection: &Arc<Connection>,
+        target: &Target,
+        body: Bytes,
+    ) -> Result<Lines<T>, ClientError> {
+        let lines = RawLines::request(connection, Method::POST, target, body).await?;
+        Ok(Lines { lines, _value: PhantomData })
+    }
+
     /// The next value; `None` when the server has sent all. Safe to cancel.
     ///
     /// # Errors
@@ -43,9 +53,18 @@ pub(super) struct RawLines {
 
 impl RawLines {
     pub(super) async fn open(connection: &Arc<Connection>, target: &Target) -> Result<RawLines, ClientError> {
+        RawLines::request(connection, Method::GET, target, Bytes::new()).await
+    }
+
+    async fn request(
+        connection: &Arc<Connection>,
+        method: Method,
+        target: &Target,
+        body: Bytes,
+    ) -> Result<RawLines, ClientError> {
         // A connection of its own: the shared one would be busy for as long as the stream lasts.
         let own = Connection::new(connection.socket().to_path_buf());
-        let answer = own.request(Method::GET, target, Bytes::new()).await?;
+        let answer = own.request(method, target, body).await?;
         Ok(RawLines { body: answer.into_body(), chunk: Bytes::new(), line: Vec::new() })
     }
 

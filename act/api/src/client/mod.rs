@@ -9,14 +9,14 @@ pub use events::{Events, Follow};
 pub use lines::Lines;
 
 use crate::{
-    ClientError, Duplex, LogLine, LogQuery, PlanRequest, ReachOrder, ShutdownOrder, Status, Taken,
-    WatchEvent, WatchQuery,
+    ClientError, Duplex, ImageEvent, ImageOrder, LogLine, LogQuery, PlanRequest, PruneOrder, ReachOrder,
+    ShutdownOrder, Status, Taken, WatchEvent, WatchQuery,
 };
 use connection::Connection;
 use hyper::Method;
 use naru_model::{
-    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, InstanceView, NodeId, Operation,
-    OperationId, Plan, Release, RouteTable, StackName, StackView, WorkView,
+    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, ImageFate, InstanceView, NodeId,
+    Operation, OperationId, Plan, Release, RouteTable, StackName, StackView, WorkView,
 };
 use path::Target;
 use serde::Serialize;
@@ -191,6 +191,24 @@ impl Client {
     pub async fn reach(&self, order: &ReachOrder) -> Result<impl Duplex + 'static, ClientError> {
         let body = connection::json(order)?;
         self.connection.upgrade(&Target::new("/v1/reach"), body).await
+    }
+
+    /// Orders something of images, and hears how it goes.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn images(&self, order: &ImageOrder) -> Result<Lines<ImageEvent>, ClientError> {
+        Lines::order(&self.connection, &Target::new("/v1/images"), connection::json(order)?).await
+    }
+
+    /// What becomes of each image of the engine. Waits as long as removals take.
+    ///
+    /// # Errors
+    /// As every question, without a limit of time.
+    pub async fn prune(&self, order: PruneOrder) -> Result<Vec<ImageFate>, ClientError> {
+        let body = connection::json(&order)?;
+        let answer = self.connection.request(Method::POST, &Target::new("/v1/prune"), body).await?;
+        connection::value(answer).await
     }
 
     /// What a node's agent is to have, whenever it changes, for ever.

@@ -8,8 +8,9 @@ use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::IntoResponse;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use naru_model::Refusal;
+use serde::Serialize;
 use std::convert::Infallible;
 
 /// Lines of logs, each a LogLine in JSON on a line of its own.
@@ -21,10 +22,18 @@ pub(super) async fn logs(
     Extension(closing): Extension<Closing>,
     Params(query): Params<LogQuery>,
 ) -> Result<impl IntoResponse, Refused> {
-    let lines = core.logs(query).await?.map(|line| {
-        let mut json = serde_json::to_vec(&line).expect("a log line has only text keys");
+    Ok(ndjson(core.logs(query).await?, closing))
+}
+
+/// Values as they come, until the server ends.
+pub(super) fn ndjson<T: Serialize + 'static>(
+    values: impl Stream<Item = T> + Send + 'static,
+    closing: Closing,
+) -> impl IntoResponse {
+    let lines = values.map(|value| {
+        let mut json = serde_json::to_vec(&value).expect("what is sent has only text keys");
         json.push(b'\n');
         Ok::<_, Infallible>(Bytes::from(json))
     });
-    Ok(([("content-type", "application/x-ndjson")], Body::from_stream(lines.take_until(closing.begun()))))
+    ([("content-type", "application/x-ndjson")], Body::from_stream(lines.take_until(closing.begun())))
 }

@@ -2,6 +2,7 @@
 
 mod events;
 mod extract;
+mod images;
 mod logs;
 mod orders;
 mod peer;

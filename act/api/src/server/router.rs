@@ -1,6 +1,6 @@
 //! The routes, each together with its entry in the OpenAPI document: one cannot be without the other.
 
-use super::{BODY_MAX, logs, orders, questions, reach, roles};
+use super::{BODY_MAX, images, logs, orders, questions, reach, roles};
 use crate::{Core, Ground, Refused};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -47,6 +47,8 @@ fn documented() -> OpenApiRouter<Arc<dyn Core>> {
         .routes(routes!(questions::watch))
         .routes(routes!(logs::logs))
         .routes(routes!(reach::reach))
+        .routes(routes!(images::images))
+        .routes(routes!(images::prune))
         .routes(routes!(orders::plan))
         .routes(routes!(orders::content))
         .routes(routes!(orders::demand))

@@ -2,12 +2,13 @@
 
 use futures_util::FutureExt;
 use naru_api::{
-    Answer, Core, Duplex, Ground, LogLine, LogQuery, LogSource, LogStream, PlanRequest, ReachOrder, Refused,
-    ShutdownOrder, Snapshot, Status, Taken,
+    Answer, Core, Duplex, Ground, ImageEvent, ImageOrder, ImageStream, LogLine, LogQuery, LogSource,
+    LogStream, PlanRequest, PruneOrder, ReachOrder, Refused, ShutdownOrder, Snapshot, Status, Taken,
 };
 use naru_model::{
-    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, Ending, Generation, InstanceView, NodeId,
-    Operation, OperationId, Plan, Release, RouteTable, Span, StackName, StackView, Time, WorkView,
+    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, Ending, FateReason, Generation, ImageFate,
+    InstanceView, NodeId, Operation, OperationId, Plan, Release, RouteTable, Span, StackName, StackView,
+    StockImage, Time, UsedImage, WorkView,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -233,6 +234,18 @@ impl Core for Recall {
             return now(Ok(Box::new(near) as Box<dyn Duplex>));
         }
         now(Err(Refused::new(Ground::NotFound, "no such instance", "list them")))
+    }
+
+    fn images(&self, order: ImageOrder) -> Answer<'_, ImageStream> {
+        let is = UsedImage { id: "sha256:1".into(), digest: None };
+        let note = ImageEvent::Note { text: format!("{:?}", order.act) };
+        let images = [(order.stack.name.to_string(), is)].into();
+        let events = [note, ImageEvent::Settled { images }];
+        now(Ok(Box::pin(futures_util::stream::iter(events)) as ImageStream))
+    }
+
+    fn prune(&self, _: PruneOrder) -> Answer<'_, Vec<ImageFate>> {
+        now(Ok(vec![ImageFate { image: StockImage::default(), why: FateReason::Unneeded, refused: None }]))
     }
 
     fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>> {

@@ -27,6 +27,15 @@ pub enum Kind {
 impl Engine {
     /// `None`: the engine cannot run here, and that was said where skipped tests are counted.
     pub fn start(kind: Kind) -> Option<Engine> {
+        Engine::start_with(kind, None)
+    }
+
+    /// Docker Engine, with its data on a disk of this size (`48m`), in memory.
+    pub fn start_on(kind: Kind, size: &str) -> Option<Engine> {
+        Engine::start_with(kind, Some(size))
+    }
+
+    fn start_with(kind: Kind, size: Option<&str>) -> Option<Engine> {
         let program = if kind == Kind::Docker { "dockerd" } else { "podman" };
         let missing = ["curl", "tar", "busybox", program].into_iter().find(|program| !is_there(program));
         if let Some(missing) = missing {
@@ -36,6 +45,16 @@ impl Engine {
             return skip(&format!("{program} is started as root"));
         }
         let home = tempfile::Builder::new().prefix("naru-engine-").tempdir().unwrap();
+        if let Some(size) = size {
+            let data = home.path().join("data");
+            std::fs::create_dir(&data).unwrap();
+            let options = format!("size={size}");
+            let mounted =
+                Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&data).status();
+            if !mounted.is_ok_and(|status| status.success()) {
+                return skip("a small disk cannot be mounted");
+            }
+        }
         let mut engine = Engine { kind, home, child: None };
         engine.run();
         engine.load_image();
@@ -233,7 +252,7 @@ fn is_there(program: &str) -> bool {
 }
 
 /// A test that cannot run is counted as skipped, by the list that the test command reads.
-fn skip(why: &str) -> Option<Engine> {
+pub fn skip(why: &str) -> Option<Engine> {
     use std::io::Write;
     let Some(path) = std::env::var_os("NARU_TEST_SKIPS") else {
         eprintln!("skipped: {why}");

@@ -9,7 +9,7 @@ use crate::cli::session::Session;
 use clap::Args;
 use naru_compose::Unsupported;
 use naru_docker::{Foreign, Project};
-use naru_model::{Change, Exit, Imported, Run, Service, ServiceName, Stack, plural};
+use naru_model::{Change, Exit, Imported, Run, Service, ServiceName, Stack, UsedImage, plural};
 
 /// What `naru import` takes.
 #[derive(Args, Debug)]
@@ -144,6 +144,10 @@ impl Matched {
             "does not run: left alone"
         };
         self.rows.push((name.to_string(), one.name.clone(), becomes.into()));
+        if one.image == container.image && !one.image_id.is_empty() {
+            let image = UsedImage { id: one.image_id.clone(), digest: None };
+            self.found.images.insert(one.image.clone(), image);
+        }
         if one.is_running && one.image != container.image {
             self.notes.push(format!(
                 "container {} was made from {}, and the file says {}: `naru restart {name}` brings that",

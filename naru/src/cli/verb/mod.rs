@@ -8,6 +8,7 @@ pub mod down;
 pub mod exec;
 pub mod explain;
 pub mod history;
+pub mod image;
 pub mod import;
 pub mod logs;
 pub mod ls;

@@ -2,6 +2,7 @@
 
 use crate::cli::args::ProjectArgs;
 use crate::cli::fail::{Code, Fail};
+use crate::cli::images;
 use crate::cli::load::{StrictArgs, names, parse_scale, scaled};
 use crate::cli::paint::{self, Tone};
 use crate::cli::printer::heading;
@@ -37,7 +38,9 @@ impl PlanArgs {
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
         let stack = scaled(session.runnable(self.strict.unsupported())?.stack, &self.scale)?;
         let only = names(&stack, &self.services)?;
-        let plan = session.ensured().await?.plan(&PlanRequest { stack, only }).await?;
+        let client = session.ensured().await?;
+        let images = images::seen(session, &client, &stack, &only).await?;
+        let plan = client.plan(&PlanRequest { stack, only, images }).await?;
         if self.json {
             session.printer.json(&plan)?;
         } else {

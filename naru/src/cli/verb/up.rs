@@ -3,12 +3,13 @@
 use crate::cli::args::ProjectArgs;
 use crate::cli::fail::{Code, Fail};
 use crate::cli::follow::Wish;
+use crate::cli::images::{self, ImageArgs};
 use crate::cli::load::{StrictArgs, names, scaled};
 use crate::cli::order::{Order, OrderArgs, WaitArgs, carry_out};
 use crate::cli::session::Session;
 use clap::Args;
 use naru_api::{Client, PlanRequest};
-use naru_model::{Change, PlanAction, ServiceName, Stack};
+use naru_model::{Change, Images, PlanAction, ServiceName, Stack};
 use std::collections::BTreeSet;
 
 /// What `naru up` takes.
@@ -20,6 +21,8 @@ pub struct Up {
     /// Another number of instances than the file says
     #[arg(long, value_name = "SERVICE=N", value_parser = crate::cli::load::parse_scale)]
     scale: Vec<(ServiceName, u32)>,
+    #[command(flatten)]
+    images: ImageArgs,
     #[command(flatten)]
     order: OrderArgs,
     #[command(flatten)]
@@ -34,7 +37,7 @@ impl Up {
     /// Deploys.
     ///
     /// # Errors
-    /// The files cannot be used, the order was refused, or the deploy failed.
+    /// The files cannot be used, an image cannot be had, the order was refused, or the deploy failed.
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
         let loaded = session.runnable(self.strict.unsupported())?;
         let stack = scaled(loaded.stack, &self.scale)?;
@@ -43,13 +46,14 @@ impl Up {
         for content in loaded.contents.0.values() {
             client.keep_content(content).await?;
         }
+        let images = images::settled(session, &client, &stack, &only, self.images.act()).await?;
         let affects = match self.order.cut {
-            true => Some(replaced(&client, &stack, &only).await?),
+            true => Some(replaced(&client, &stack, &only, &images).await?),
             false => None,
         };
         let order = Order {
             stack: stack.name.clone(),
-            change: Change::Deploy { stack: Box::new(stack), only },
+            change: Change::Deploy { stack: Box::new(stack), only, images },
             args: self.order,
             until: self.wait.wait.into(),
             wish: Wish::Success,
@@ -64,8 +68,10 @@ async fn replaced(
     client: &Client,
     stack: &Stack,
     only: &[ServiceName],
+    images: &Images,
 ) -> Result<BTreeSet<ServiceName>, Fail> {
-    let plan = client.plan(&PlanRequest { stack: stack.clone(), only: only.to_vec() }).await?;
+    let request = PlanRequest { stack: stack.clone(), only: only.to_vec(), images: images.clone() };
+    let plan = client.plan(&request).await?;
     let touches = |action| matches!(action, PlanAction::Replace | PlanAction::Scale | PlanAction::Remove);
     Ok(plan.services.into_iter().filter(|one| touches(one.action)).map(|one| one.service).collect())
 }

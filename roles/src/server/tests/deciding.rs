@@ -39,7 +39,8 @@ impl Server {
         let (ledger, world) = Ledger::open(store.clone()).await.unwrap();
         let (desk, handle) = Desk::new(ledger, world, home.node().unwrap(), &home);
         let desk = tokio::spawn(desk.run());
-        Server { api: Api::new(handle, home.clone()), home, store, desk, dir }
+        let chronicle = super::super::events::Chronicle::open(&home).unwrap();
+        Server { api: Api::new(handle, home.clone(), chronicle), home, store, desk, dir }
     }
 
     /// Another life on the same store.

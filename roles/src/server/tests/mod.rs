@@ -48,6 +48,7 @@ fn stack(name: &str, image: &str) -> Stack {
 }
 
 fn deploy(name: &str, image: &str) -> Demand {
-    let change = Change::Deploy { stack: Box::new(stack(name, image)), only: vec![] };
+    let change =
+        Change::Deploy { stack: Box::new(stack(name, image)), only: vec![], images: BTreeMap::new() };
     Demand { stack: name.into(), change, ending: Ending::Finish, actor: "me".into(), message: None }
 }
