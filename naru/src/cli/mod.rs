@@ -12,16 +12,11 @@ mod images;
 mod load;
 mod moment;
 mod order;
-mod paint;
 mod printer;
-mod rates;
 mod reference;
-#[cfg(test)]
-mod sample;
 mod screen;
 mod session;
 mod settings;
-mod table;
 mod verb;
 
 use args::{Cli, ProjectArgs, Verb};
@@ -30,6 +25,9 @@ use clap::error::ErrorKind;
 use fail::{Code, Fail};
 use naru_home::Home;
 use naru_roles::keeper::{self, Mode};
+#[cfg(test)]
+use naru_show::sample;
+use naru_show::{paint, table};
 use printer::Printer;
 use session::Session;
 use settings::Settings;

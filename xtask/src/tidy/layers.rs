@@ -58,6 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "chain",
         ],
     ),
+    ("show", &["model", "act/api"]),
     ("naru", EVERYTHING_BELOW),
     ("shop", &["demo"]),
     ("bench", &["model", "act/store", "act/edge", "act/api", "demo", "shop"]),
@@ -95,6 +96,7 @@ const EVERYTHING_BELOW: &[&str] = &[
     "chain",
     "demo",
     "roles",
+    "show",
     "bench",
 ];
 

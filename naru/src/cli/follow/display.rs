@@ -1,12 +1,11 @@
 //! Progress in its four forms. Each is given the same states, and shows what is new in them.
 
-use super::row::{Row, rows};
-use super::state::{State, is_fault};
 use crate::cli::args::ProgressKind;
 use crate::cli::paint::{self, Tone};
 use crate::cli::printer::{Printer, terminal_size};
 use crate::cli::table::{cut, foreign, pad, width};
 use naru_model::{LogEntry, Operation, ServiceName, Span, Time};
+use naru_show::{Row, State, is_fault, rows};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -152,13 +151,12 @@ fn picture_row(row: &Row, widths: (usize, usize, usize), columns: usize) -> Stri
 #[cfg(test)]
 mod tests {
     use super::{Row, picture_rows, transition};
-    use crate::cli::follow::row::rows;
-    use crate::cli::follow::state::State;
     use crate::cli::sample;
     use crate::cli::table::width;
     use anstream::adapter::strip_str;
     use naru_api::WatchEvent;
     use naru_model::{OperationId, Reason, ServiceProgress, Stage, Time};
+    use naru_show::{State, rows};
 
     fn progress(stage: Stage, waits_for: Option<Reason>) -> ServiceProgress {
         ServiceProgress { stage, since: Time(0), failed: vec![], last_batch: None, waits_for }

@@ -1,16 +1,13 @@
 //! Following an operation: every order is followed in the same way, until it has cut over or ended.
 //!
-//! The server tells whole states; [`state`] holds the newest and says when following is over, [`row`] puts it
+//! The server tells whole states; [`State`] holds the newest and says when following is over, [`naru_show::rows`] puts it
 //! into words, [`display`] shows what is new. Losing the server for a while is no event: the watch comes back
 //! by itself. Ctrl-C detaches, and the operation goes on without anybody who watches.
 
 mod display;
-mod row;
-mod state;
 mod summary;
 
-pub use row::waits;
-pub use state::{Until, Wish};
+pub use naru_show::{Until, Wish, waits};
 
 use super::fail::{Code, Fail};
 use super::moment::now;
@@ -18,7 +15,7 @@ use super::session::Session;
 use display::Display;
 use naru_api::{Client, WatchQuery};
 use naru_model::{OperationId, ServiceName, StackName, Time};
-use state::{End, State};
+use naru_show::{End, State};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

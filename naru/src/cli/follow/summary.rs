@@ -1,8 +1,6 @@
 //! The last words about an operation that was followed: where it serves, what goes on in the background; or
 //! what failed, what was rolled back, and what to type next.
 
-use super::row::in_background;
-use super::state::State;
 use super::{Following, Until};
 use crate::cli::fail::{Code, Fail};
 use crate::cli::paint;
@@ -14,6 +12,7 @@ use naru_model::{
     AddressView, Ending, InstanceId, Operation, OperationKind, OperationOutcome, OperationPhase, Reach,
     ReleaseNo, StackName,
 };
+use naru_show::{State, in_background};
 
 /// The log of an instance that failed tells why in its last lines; more would bury the rest.
 const LINES: u64 = 10;

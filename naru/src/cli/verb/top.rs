@@ -7,7 +7,6 @@ use crate::cli::args::ProjectArgs;
 use crate::cli::fail::{Code, Fail};
 use crate::cli::paint::{self, Tone};
 use crate::cli::printer::terminal_size;
-use crate::cli::rates::{Rates, Traffic};
 use crate::cli::screen::Screen;
 use crate::cli::session::Session;
 use crate::cli::settings::Colour;
@@ -16,6 +15,7 @@ use anstream::adapter::strip_str;
 use clap::Args;
 use naru_chain::admin::{self, LookError};
 use naru_model::{EdgeSnapshot, StackName};
+use naru_show::{Rates, Traffic};
 use std::io::IsTerminal;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -228,12 +228,12 @@ fn latency(ms: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::{By, draining, fitted, latency, rate, table};
-    use crate::cli::rates::Traffic;
     use crate::cli::sample;
     use crate::cli::settings::Colour;
     use crate::cli::table::width;
     use anstream::adapter::strip_str;
     use naru_model::{DrainingEdge, EdgeSnapshot, Time};
+    use naru_show::Traffic;
 
     #[test]
     fn a_rule_and_an_instance_are_one_line_each() {

@@ -24,15 +24,19 @@ pub struct Traffic {
 /// One rule of a listener, or what no rule of it takes.
 #[derive(Clone, Debug, Serialize)]
 pub struct RuleRow {
+    /// The listener's name.
     pub listener: String,
+    /// Where it listens.
     pub address: String,
     /// Empty for what no rule takes.
     pub rule: String,
+    /// Whose it is.
     pub stack: String,
     /// Empty where it is for none.
     pub service: String,
     /// Requests and connections of the listener that wait for an instance.
     pub queue: u64,
+    /// What it carries.
     #[serde(flatten)]
     pub rates: Rates,
 }
@@ -40,8 +44,11 @@ pub struct RuleRow {
 /// One instance.
 #[derive(Clone, Debug, Serialize)]
 pub struct InstanceRow {
+    /// Its id.
     pub instance: String,
+    /// Its release, where the edge knows it.
     pub release: Option<ReleaseNo>,
+    /// What it carries.
     #[serde(flatten)]
     pub rates: Rates,
 }
@@ -51,13 +58,19 @@ pub struct InstanceRow {
 pub struct Rates {
     /// That are over.
     pub requests: u64,
+    /// Of those that are over, a second.
     pub requests_per_s: f64,
     /// Requests and streams.
     pub in_progress: u64,
+    /// Half of them took no longer, in milliseconds.
     pub p50_ms: Option<f64>,
+    /// 95 of 100 took no longer.
     pub p95_ms: Option<f64>,
+    /// 99 of 100 took no longer.
     pub p99_ms: Option<f64>,
+    /// Answers that blame the client, a second.
     pub errors_4xx_per_s: f64,
+    /// Answers that blame the server, a second.
     pub errors_5xx_per_s: f64,
 }
 
@@ -177,7 +190,7 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::{Rates, Traffic};
-    use crate::cli::sample;
+    use crate::sample;
     use naru_model::Time;
 
     #[test]

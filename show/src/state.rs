@@ -178,7 +178,7 @@ pub fn is_fault(reason: &Reason) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{End, State, Until, Wish};
-    use crate::cli::sample;
+    use crate::sample;
     use naru_api::WatchEvent;
     use naru_model::{
         Exit, Operation, OperationOutcome, OperationPhase, Reason, ServiceProgress, Span, Stage, Time,

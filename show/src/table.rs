@@ -1,6 +1,6 @@
 //! Columns of text, as wide as a terminal shows them: a Hangul syllable takes two columns, a colour none.
 
-use super::paint;
+use crate::paint;
 use anstream::adapter::strip_str;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 

@@ -1,8 +1,8 @@
 //! How far each service has come, as one row of words.
 
-use super::state::State;
-use crate::cli::paint::{self, Tone};
-use crate::cli::table::foreign;
+use crate::paint::{self, Tone};
+use crate::state::State;
+use crate::table::foreign;
 use naru_model::{
     InProgress, InstanceView, Operation, OperationKind, OperationPhase, Phase, Reason, ServiceName,
     ServiceProgress, Span, Stage, Time, plural, quantity,
@@ -197,8 +197,8 @@ pub fn in_background(instances: &[InstanceView]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{in_background, rows};
-    use crate::cli::follow::state::State;
-    use crate::cli::sample;
+    use crate::sample;
+    use crate::state::State;
     use naru_api::WatchEvent;
     use naru_model::{Duty, OperationId, OperationKind, Phase, Reason, ServiceProgress, Span, Stage, Time};
 
