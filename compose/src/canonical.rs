@@ -26,10 +26,12 @@ const MOST_SERVICES: usize = 2_000;
 /// The canonical form of `root`. `None` where it has no services that could be looked at.
 pub(crate) fn project(loader: &mut Loader<'_>, mut root: Node, start: &Start) -> Option<Project> {
     normalize(&mut root, &start.name, &start.variables);
-    let count = root.get("services").map_or(0, |services| services.entries().count());
+    let entries = |kind: &str| root.get(kind).map_or(0, |entries| entries.entries().count());
+    let count = entries("services") + entries("jobs");
     if count > MOST_SERVICES {
-        let message = format!("{count} services are too many; {MOST_SERVICES} are the most");
-        loader.report.error_advised(root.get("services")?.key, message, "split the file into several stacks");
+        let message = format!("{count} services and jobs are too many; {MOST_SERVICES} are the most");
+        let at = root.get("services").or_else(|| root.get("jobs"))?.key;
+        loader.report.error_advised(at, message, "split the file into several stacks");
         return None;
     }
     if root.get("services").is_some_and(|services| services.map().is_none()) {
@@ -72,7 +74,7 @@ fn without_empty_lists(node: &Node) -> Node {
     Node::derived(value, node)
 }
 
-/// Takes out services that are not active, or in which something is wrong.
+/// Takes out services and jobs that are not active, or in which something is wrong.
 fn take_absent(
     loader: &Loader<'_>,
     root: &mut Node,
@@ -80,26 +82,27 @@ fn take_absent(
     broken: &mut BTreeMap<String, Node>,
 ) -> BTreeMap<String, Absent> {
     let mut absent = BTreeMap::new();
-    let Some(services) = root.map_mut().and_then(|map| map.get_mut("services")).and_then(Node::map_mut)
-    else {
-        return absent;
-    };
-    services.retain(|name, service| {
-        let own = service.get("profiles").map(Node::items).unwrap_or_default();
-        let chosen = |own: &Node| profiles.iter().any(|profile| own.str() == Some(profile) || profile == "*");
-        let why = if loader.report.broken().contains(name) {
-            Some(Absent::Broken)
-        } else if !own.is_empty() && !own.iter().any(chosen) {
-            Some(Absent::Disabled)
-        } else {
-            None
-        };
-        if why == Some(Absent::Broken) {
-            broken.insert(name.clone(), service.clone());
-        }
-        absent.extend(why.map(|why| (name.clone(), why)));
-        why.is_none()
-    });
+    for kind in ["services", "jobs"] {
+        let entries = root.map_mut().and_then(|map| map.get_mut(kind)).and_then(Node::map_mut);
+        let Some(entries) = entries else { continue };
+        entries.retain(|name, entry| {
+            let own = entry.get("profiles").map(Node::items).unwrap_or_default();
+            let chosen =
+                |own: &Node| profiles.iter().any(|profile| own.str() == Some(profile) || profile == "*");
+            let why = if loader.report.broken().contains(name) {
+                Some(Absent::Broken)
+            } else if !own.is_empty() && !own.iter().any(chosen) {
+                Some(Absent::Disabled)
+            } else {
+                None
+            };
+            if why == Some(Absent::Broken) && kind == "services" {
+                broken.insert(name.clone(), entry.clone());
+            }
+            absent.extend(why.map(|why| (name.clone(), why)));
+            why.is_none()
+        });
+    }
     absent
 }
 
@@ -228,7 +231,8 @@ fn raw_pairs(text: &str) -> BTreeMap<String, String> {
 /// Leaves out networks, volumes, secrets and configs that no active service uses.
 fn drop_unused(root: &mut Node) {
     let mut used: BTreeSet<(&str, String)> = BTreeSet::new();
-    for (_, service) in root.get("services").into_iter().flat_map(Node::entries) {
+    let services = root.get("services").into_iter().flat_map(Node::entries);
+    for (_, service) in services.chain(root.get("jobs").into_iter().flat_map(Node::entries)) {
         let networks = service.get("networks").into_iter().flat_map(Node::entries);
         used.extend(networks.map(|(name, _)| ("networks", name.clone())));
         let mut sources = |key: &'static str, list: Option<&Node>| {
@@ -244,7 +248,6 @@ fn drop_unused(root: &mut Node) {
     }
     let Some(map) = root.map_mut() else { return };
     map.shift_remove("models");
-    map.shift_remove("jobs");
     for kind in ["networks", "volumes", "secrets", "configs"] {
         let Some(entries) = map.get_mut(kind).and_then(Node::map_mut) else { continue };
         entries.retain(|name, _| used.contains(&(kind, name.clone())));

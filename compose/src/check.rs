@@ -102,15 +102,18 @@ fn count_or_ids(report: &mut Report, node: &Node, path: &Path) {
 
 /// The canonical tree as a whole. `absent` are services that are written but not in it.
 pub(crate) fn project(report: &mut Report, root: &Node, absent: &BTreeMap<String, Absent>) {
-    let Some(services) = root.get("services") else { return };
-    for (name, service) in services.entries() {
-        let check = Service { name, service, root, absent };
-        check.contents(report);
-        check.references(report);
-        check.dependencies(report);
-        check.limits(report);
-        check.mounts(report);
+    let services = root.get("services");
+    for kind in ["services", "jobs"] {
+        for (name, service) in root.get(kind).into_iter().flat_map(Node::entries) {
+            let check = Service { kind, name, service, root, absent };
+            check.contents(report);
+            check.references(report);
+            check.dependencies(report);
+            check.limits(report);
+            check.mounts(report);
+        }
     }
+    names_apart(report, root);
     for (name, secret) in root.get("secrets").into_iter().flat_map(Node::entries) {
         let external = matches!(secret.get("external").map(|node| &node.value), Some(Value::Bool(true)));
         if !external && secret.get("file").is_none() && secret.get("environment").is_none() {
@@ -118,7 +121,17 @@ pub(crate) fn project(report: &mut Report, root: &Node, absent: &BTreeMap<String
             report.error_advised(secret.key, message, "add file or environment");
         }
     }
-    cycles(report, services);
+    services.into_iter().for_each(|services| cycles(report, services));
+}
+
+/// A run of a job and an instance of a service are called by the same names.
+fn names_apart(report: &mut Report, root: &Node) {
+    for (name, job) in root.get("jobs").into_iter().flat_map(Node::entries) {
+        if root.at(&["services", name]).is_some() {
+            let message = format!("jobs.{name} has the name of a service");
+            report.error_advised(job.key, message, "rename one of them");
+        }
+    }
 }
 
 /// Why a service that is written is not looked at.
@@ -130,7 +143,9 @@ pub(crate) enum Absent {
     Broken,
 }
 
+/// A service, or a job.
 struct Service<'a> {
+    kind: &'static str,
     name: &'a str,
     service: &'a Node,
     root: &'a Node,
@@ -143,14 +158,14 @@ impl Service<'_> {
     }
 
     fn say(&self, report: &mut Report, pos: Pos, what: impl std::fmt::Display, advice: &str) {
-        report.error_advised(pos, format!("services.{} {what}", self.name), advice);
+        report.error_advised(pos, format!("{}.{} {what}", self.kind, self.name), advice);
     }
 
     fn contents(&self, report: &mut Report) {
         let runs = ["image", "build", "provider"].iter().any(|key| self.get(key).is_some());
         let process = self.service.at(&["x-naru", "process"]).is_some();
         if !runs && !process {
-            let what = format!("services.{} has neither an image nor anything to build", self.name);
+            let what = format!("{}.{} has neither an image nor anything to build", self.kind, self.name);
             report.unfit(self.service.key, what, "add image, build, or x-naru.process");
         }
         if let Some(build) = self.get("build")
@@ -234,6 +249,9 @@ impl Service<'_> {
         for (name, dependency) in self.get("depends_on").into_iter().flat_map(Node::entries) {
             let services = self.root.get("services");
             if services.is_some_and(|services| services.get(name).is_some()) {
+                continue;
+            }
+            if self.kind == "jobs" && self.root.at(&["jobs", name]).is_some() {
                 continue;
             }
             let required = dependency.get("required").map(|node| &node.value);

@@ -242,6 +242,8 @@ const CASTS: &[(&str, Cast)] = &[
     ("services.*.scale", Cast::Int),
     ("services.*.stdin_open", Cast::Bool),
     ("services.*.tty", Cast::Bool),
+    ("services.*.triggers.manual", Cast::Bool),
+    ("services.*.x-naru.retries", Cast::Int),
     ("services.*.ulimits.*", Cast::Int),
     ("services.*.ulimits.*.hard", Cast::Int),
     ("services.*.ulimits.*.soft", Cast::Int),

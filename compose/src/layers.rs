@@ -124,11 +124,14 @@ impl Loader<'_> {
 
     fn check_own(&mut self, root: &Node) {
         let schema = &*naru_meaning::SCHEMA;
-        for (name, service) in root.get("services").into_iter().flat_map(Node::entries) {
-            let Some(own) = service.get("x-naru") else { continue };
-            let path = Path::of(&["services", name, "x-naru"]);
-            Check { root: schema, of: "x-naru", unknown: self.unknown, report: self.report }
-                .run(schema, own, &path);
+        let job_schema = &*naru_meaning::JOB_SCHEMA;
+        for (kind, schema) in [("services", schema), ("jobs", job_schema)] {
+            for (name, service) in root.get(kind).into_iter().flat_map(Node::entries) {
+                let Some(own) = service.get("x-naru") else { continue };
+                let path = Path::of(&[kind, name, "x-naru"]);
+                Check { root: schema, of: "x-naru", unknown: self.unknown, report: self.report }
+                    .run(schema, own, &path);
+            }
         }
     }
 
@@ -206,7 +209,7 @@ impl Loader<'_> {
         let near = layer.clone_place();
         let Some(map) = layer.map_mut() else { return };
         for (kind, entries) in kinds {
-            let known = ["services", "volumes", "networks", "secrets", "configs", "models"];
+            let known = ["services", "jobs", "volumes", "networks", "secrets", "configs", "models"];
             let Value::Map(entries) = entries.value else { continue };
             if !known.contains(&kind.as_str()) {
                 continue;

@@ -152,10 +152,13 @@ fn meaning(
 }
 
 fn short_names(report: &mut Report, root: &Node) {
-    for (name, service) in root.get("services").into_iter().flat_map(Node::entries) {
+    let services = root.get("services").into_iter().flat_map(Node::entries);
+    for (name, service) in services.chain(root.get("jobs").into_iter().flat_map(Node::entries)) {
         if name.len() > LONGEST_NAME {
-            let message =
-                format!("a service's name has {} characters, and {LONGEST_NAME} are the most", name.len());
+            let message = format!(
+                "the name of a service or job has {} characters, and {LONGEST_NAME} are the most",
+                name.len()
+            );
             report.error_advised(service.key, message, "write a shorter one");
         }
     }

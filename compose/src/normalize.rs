@@ -266,12 +266,15 @@ pub(crate) fn insert_missing(node: &mut Node, key: &str, value: Node) {
     }
 }
 
+/// Services, and jobs, which are written as services are.
 pub(crate) fn each_service(root: &mut Node, mut act: impl FnMut(&str, &mut Map)) {
-    each_entry(root, "services", |name, service| {
-        if let Some(map) = service.map_mut() {
-            act(name, map);
-        }
-    });
+    for kind in ["services", "jobs"] {
+        each_entry(root, kind, |name, service| {
+            if let Some(map) = service.map_mut() {
+                act(name, map);
+            }
+        });
+    }
 }
 
 fn each_entry(root: &mut Node, kind: &str, mut act: impl FnMut(&str, &mut Node)) {

@@ -11,8 +11,40 @@ use std::sync::LazyLock;
 
 /// The schema of the Compose Specification.
 pub(crate) static COMPOSE: LazyLock<Json> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("compose-spec.json")).expect("the schema is part of this crate")
+    let mut whole: Json =
+        serde_json::from_str(include_str!("compose-spec.json")).expect("the schema is part of this crate");
+    whole["$defs"]["job"] = job(&whole);
+    whole
 });
+
+/// A service without what manages one that runs for long, and with its triggers: the form of the specification's pull
+/// request 642.
+fn job(whole: &Json) -> Json {
+    let mut job = whole["$defs"]["service"].clone();
+    let triggers = whole["$defs"]["triggers"].clone();
+    if let Some(keys) = job["properties"].as_object_mut() {
+        keys.retain(|key, _| !OF_SERVICES_ALONE.contains(&key.as_str()));
+        keys.insert("triggers".into(), triggers);
+    }
+    job
+}
+
+/// The keys of a service that a job does not have.
+pub(crate) const OF_SERVICES_ALONE: &[&str] = &[
+    "attach",
+    "container_name",
+    "deploy",
+    "develop",
+    "extends",
+    "external_links",
+    "links",
+    "post_start",
+    "pre_start",
+    "pre_stop",
+    "provider",
+    "restart",
+    "scale",
+];
 
 /// What happens to a key that the schema does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +250,7 @@ const DURATIONS: &[&str] = &[
     "for",
     "healthy_within",
     "postpone_max",
+    "backoff",
 ];
 
 fn wrong_type(node: &Node, path: &Path, types: &[&str]) -> Misfit {

@@ -77,13 +77,14 @@ const fn keep(key: &'static str, kind: Kind) -> Field {
 pub(crate) const PROJECT: &[Field] = &[
     keep("name", Text),
     keep("services", Map(&Struct(SERVICE))),
+    // Written as services are; the schema keeps apart which key is whose.
+    omit("jobs", Map(&Struct(SERVICE))),
     omit("networks", Map(&Struct(NETWORK))),
     omit("volumes", Map(&Struct(VOLUME))),
     omit("secrets", Map(&Struct(FILE_OBJECT))),
     omit("configs", Map(&Struct(FILE_OBJECT))),
     // Looked at by the checks, and not printed.
     omit("models", Raw),
-    omit("jobs", Raw),
 ];
 
 const SERVICE: &[Field] = &[
@@ -166,6 +167,7 @@ const SERVICE: &[Field] = &[
     omit("storage_opt", Pairs),
     omit("sysctls", Pairs),
     omit("tmpfs", Texts),
+    omit("triggers", Struct(TRIGGERS)),
     omit("tty", Bool),
     omit("ulimits", Map(&Ulimit)),
     omit("use_api_socket", Bool),
@@ -180,6 +182,20 @@ const SERVICE: &[Field] = &[
     omit("pre_stop", List(&Struct(HOOK))),
     // The reference drops what begins with x- from a service; what Naru reads is shown.
     pointer("x-naru", Raw),
+];
+
+/// Of jobs.
+const TRIGGERS: &[Field] = &[
+    pointer("manual", Bool),
+    omit(
+        "schedule",
+        List(&Struct(&[
+            keep("cron", Text),
+            omit("timezone", Text),
+            omit("concurrency", Text),
+            omit("missed_fires", Text),
+        ])),
+    ),
 ];
 
 const HOOK: &[Field] = &[
@@ -442,7 +458,7 @@ mod tests {
             let inside = format!("{path}.");
             SERVICE_KEYS.iter().any(|key| key.path == path || key.path.starts_with(&inside))
         };
-        let own = SERVICE.iter().filter(|field| field.key != "x-naru");
+        let own = SERVICE.iter().filter(|field| !matches!(field.key, "x-naru" | "triggers"));
         let mut paths: Vec<String> = own.map(|field| field.key.to_string()).collect();
         for group in ["build", "deploy"] {
             paths.extend(below(SERVICE, group).iter().map(|field| format!("{group}.{}", field.key)));

@@ -29,6 +29,7 @@ type Rewrite = fn(&mut Report, &mut Node, &Path);
 
 const REWRITES: &[(&str, Rewrite)] = &[
     ("services.*.build", |_, node, _| wrap(node, "context")),
+    ("services.*.triggers.schedule.*", |_, node, _| wrap(node, "cron")),
     ("services.*.extends", |_, node, _| wrap(node, "service")),
     ("services.*.build.secrets.*", |_, node, _| wrap(node, "source")),
     ("services.*.secrets.*", |_, node, _| wrap(node, "source")),

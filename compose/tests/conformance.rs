@@ -260,7 +260,8 @@ fn keys() -> String {
         let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
         let _ = writeln!(out, "- `{kind}`: {}", keys.join(", "));
     }
-    out += "\nTop-level `models` are accepted with a warning, and each of `jobs` with one that names its times: it is not run yet. \
-            Of a service's `networks`, `interface_name` is not yet honoured.\n";
+    out += "\nTop-level `models` are accepted with a warning. `jobs` (the specification's pull request 642, newer than 2.40.3) are run: \
+            of their keys, `triggers` and those of a service that are honoured there; `expose`, `healthcheck`, `ports` and a \
+            dependency on another job have no effect yet. Of a service's `networks`, `interface_name` is not yet honoured.\n";
     out
 }

@@ -2,8 +2,9 @@
 
 use naru_compose::{Diagnostic, Loaded, Options, Unsupported, load_texts};
 use naru_model::{
-    Action, AtLimit, Attachment, Check, Connection, Container, FailureAction, HttpCall, Mode, Network, Order,
-    Process, Protocol, QuietCall, RestartPolicy, Run, Service, Span, Strategy,
+    Action, AtLimit, Attachment, CatchUp, Check, Connection, Container, FailureAction, HttpCall, Mode,
+    Network, Order, Overlap, Process, Protocol, QuietCall, RestartPolicy, Run, Service, ServiceName, Span,
+    Strategy,
 };
 use std::collections::BTreeMap;
 
@@ -216,17 +217,79 @@ fn what_has_no_effect_is_named_once_or_refused() {
     assert!(load(unknown, Unsupported::Loose).is_ok());
 }
 
+fn job_of(text: &str) -> naru_model::Job {
+    let whole =
+        format!("services: {{ web: {{ image: web }} }}\njobs: {{ backup: {{ image: b, {text} }} }}\n");
+    let loaded = load(&whole, Unsupported::Warn).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(warnings(&loaded).is_empty(), "{:?}", warnings(&loaded));
+    loaded.stack.jobs[&ServiceName::from("backup")].clone()
+}
+
 #[test]
-fn a_job_that_nobody_runs_is_named_with_its_times() {
-    let text = "services: { web: { image: web } }\njobs:\n  migrate: { image: m }\n  \
-                backup: { image: b, triggers: { schedule: [{ cron: '0 3 * * *' }, { cron: '@hourly' }] } }\n";
+fn jobs_have_schedules_and_what_the_specification_lacks() {
+    let plain = job_of("triggers: { schedule: ['0 3 * * *'] }");
+    let said = |job: &naru_model::Job| job.schedules.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(said(&plain), ["0 3 * * * (UTC)"]);
+    assert_eq!(
+        (plain.overlap, plain.by_hand, plain.retries, plain.timeout),
+        (Overlap::Forbid, true, 0, None)
+    );
+    assert_eq!(plain.template.restart.policy, RestartPolicy::No);
+    let full = job_of(
+        "triggers: { manual: false, schedule: [{ cron: '*/5  * * * *', timezone: Europe/Paris, concurrency: queue, \
+         missed_fires: skip }, '30 4 * * 7'] }, x-naru: { timeout: 1h, retries: 2, backoff: 5s }",
+    );
+    assert_eq!(said(&full), ["*/5 * * * * (Europe/Paris)", "30 4 * * 7 (UTC)"]);
+    assert_eq!((full.schedules[0].overlap, full.schedules[0].catch_up), (Overlap::Queue, CatchUp::Skip));
+    assert_eq!((full.overlap, full.by_hand, full.retries), (Overlap::Queue, false, 2));
+    assert_eq!((full.timeout, full.backoff), (Some(Span::mins(60)), Span::secs(5)));
+}
+
+#[test]
+fn what_of_a_job_has_no_effect_is_named() {
+    let side_by_side = job_of("triggers: { schedule: ['@hourly'] }, x-naru: { concurrency: allow }");
+    assert_eq!((side_by_side.overlap, side_by_side.schedules[0].overlap), (Overlap::Allow, Overlap::Allow));
+    assert!(job_of("triggers: { manual: true }").schedules.is_empty());
+    let text = "services: { web: { image: web } }\njobs: { backup: { image: b, ports: ['1:1'], depends_on: [other] }, \
+                other: { image: o } }\n";
     let loaded = load(text, Unsupported::Warn).unwrap_or_else(|errors| panic!("{errors}"));
     let want = [
-        "3: not supported yet: jobs.migrate: it is not run, ignored",
-        "4: not supported yet: jobs.backup: it is not run, at 0 3 * * * and @hourly or otherwise, ignored",
+        "2: not supported yet: jobs.backup.ports, ignored",
+        "2: not supported yet: jobs.backup.depends_on.other, which is a job, ignored",
     ];
     assert_eq!(warnings(&loaded), want);
-    assert!(load(text, Unsupported::Strict).is_err());
+}
+
+/// What is wrong with jobs, each with what is said.
+const WRONG_JOBS: &[(&str, &str)] = &[
+    ("a: { image: b, triggers: { schedule: ['0 25 * * *'] } }", "\"0 25 * * *\" is no cron expression"),
+    ("a: { image: b, triggers: { schedule: ['0 0 30 2 *'] } }", "\"0 0 30 2 *\" never comes"),
+    (
+        "a: { image: b, triggers: { schedule: [{ cron: '@daily', timezone: CET }] } }",
+        "\"CET\" is no time zone",
+    ),
+    (
+        "a: { image: b, triggers: { schedule: [{ cron: '@daily', concurrency: x }] } }",
+        "is not one of forbid, queue",
+    ),
+    ("a: { image: b, triggers: { schedule: [{ timezone: UTC }] } }", "has to have the key \"cron\""),
+    ("a: { image: b, restart: always }", "restart"),
+    ("a: { image: b, triggers: { event: x } }", "event"),
+    ("web: { image: b }", "jobs.web has the name of a service"),
+    ("a: { image: b, x-naru: { singleton: true } }", "singleton"),
+    ("a: { image: b, x-naru: { timeout: 0s } }", "x-naru.timeout of nothing"),
+];
+
+#[test]
+fn what_is_wrong_with_a_job_is_told_at_its_place() {
+    for (job, want) in WRONG_JOBS {
+        let text = format!("services: {{ web: {{ image: web }} }}\njobs: {{ {job} }}\n");
+        let said = load(&text, Unsupported::Warn).expect_err(job);
+        assert!(said.contains(want), "{job}: {said}");
+    }
+    let text = "services: { web: { image: web, depends_on: [a] } }\njobs: { a: { image: a } }\n";
+    let said = load(text, Unsupported::Warn).expect_err("a service cannot").to_string();
+    assert!(said.contains("depends on \"a\", which is not defined"), "{said}");
 }
 
 #[test]

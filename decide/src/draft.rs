@@ -1,9 +1,9 @@
 //! A decision in the making: the world, with the changes made so far laid over it.
 
-use crate::{Decision, World, Write};
+use crate::{Decision, RunKey, World, Write};
 use naru_model::{
-    InstanceId, InstanceRecord, NodeId, Operation, OperationId, Reason, RouteTable, ServiceName, StackName,
-    StackRecord, Time,
+    InstanceId, InstanceRecord, NodeId, Operation, OperationId, Reason, RouteTable, RunRecord, ServiceName,
+    StackName, StackRecord, Time,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +18,7 @@ pub(crate) struct Draft<'w> {
     stacks: BTreeMap<StackName, StackRecord>,
     instances: BTreeMap<InstanceId, Option<InstanceRecord>>,
     operations: BTreeMap<OperationId, Operation>,
+    runs: BTreeMap<RunKey, RunRecord>,
     forgotten: Vec<Write>,
     routes: Option<RouteTable>,
     edges: Vec<Write>,
@@ -33,6 +34,7 @@ impl<'w> Draft<'w> {
             stacks: BTreeMap::new(),
             instances: BTreeMap::new(),
             operations: BTreeMap::new(),
+            runs: BTreeMap::new(),
             forgotten: Vec::new(),
             routes: None,
             edges: Vec::new(),
@@ -71,8 +73,14 @@ impl<'w> Draft<'w> {
         self.instances.insert(id.clone(), None);
     }
 
-    /// All instances as they will be, by id.
+    /// The instances of services as they will be, oldest first. Runs of jobs are not among them: no rollout, retirement or
+    /// route concerns them.
     pub fn instances(&self) -> impl Iterator<Item = &InstanceRecord> {
+        self.all_instances().filter(|one| one.run.is_none())
+    }
+
+    /// All instances as they will be, oldest first; runs of jobs too.
+    pub fn all_instances(&self) -> impl Iterator<Item = &InstanceRecord> {
         let kept = self.world.instances.iter().filter(|(id, _)| !self.instances.contains_key(*id));
         let changed = self.instances.values().flatten();
         let mut all: Vec<_> = kept.map(|(_, record)| record).chain(changed).collect();
@@ -104,6 +112,36 @@ impl<'w> Draft<'w> {
 
     pub fn add_operation(&mut self, operation: Operation) {
         self.operations.insert(operation.id, operation);
+    }
+
+    pub fn run(&self, key: &RunKey) -> Option<&RunRecord> {
+        self.runs.get(key).or_else(|| self.world.runs.get(key))
+    }
+
+    /// For changing a run that is there.
+    pub fn run_mut(&mut self, key: &RunKey) -> Option<&mut RunRecord> {
+        let world = self.world;
+        match self.runs.entry(key.clone()) {
+            std::collections::btree_map::Entry::Occupied(there) => Some(there.into_mut()),
+            std::collections::btree_map::Entry::Vacant(free) => {
+                Some(free.insert(world.runs.get(key)?.clone()))
+            }
+        }
+    }
+
+    pub fn add_run(&mut self, run: RunRecord) {
+        self.runs.insert((run.stack.clone(), run.job.clone(), run.number), run);
+    }
+
+    /// The runs of a stack that have not ended, as they will be, by job and number.
+    pub fn open_runs(&self, stack: &StackName) -> Vec<RunKey> {
+        let first = (stack.clone(), ServiceName::from(""), 0);
+        let mine = |key: &&RunKey| key.0 == *stack;
+        let known = self.world.runs.range(first.clone()..).map(|(key, _)| key).take_while(mine);
+        let changed = self.runs.range(first..).map(|(key, _)| key).take_while(mine);
+        let keys: BTreeSet<&RunKey> = known.chain(changed).collect();
+        let open = |key: &&RunKey| self.run(key).is_some_and(|run| !run.state.is_over());
+        keys.into_iter().filter(open).cloned().collect()
     }
 
     pub fn next_operation(&self) -> OperationId {
@@ -163,6 +201,8 @@ impl<'w> Draft<'w> {
         let operations =
             self.operations.into_values().filter(|one| world.operations.get(&one.id) != Some(one));
         writes.extend(operations.map(|one| Write::Operation(Box::new(one))));
+        let runs = self.runs.into_iter().filter(|(key, run)| world.runs.get(key) != Some(run));
+        writes.extend(runs.map(|(_, run)| Write::Run(Box::new(run))));
         writes.extend(self.edges);
         writes.extend(self.forgotten);
         writes.extend(self.routes.filter(|table| *table != world.routes).map(Write::Routes));

@@ -95,11 +95,11 @@ impl Needs {
     }
 
     fn enter(&mut self, stack: &StackName, release: &Release, standing: Standing) {
-        for (name, service) in &release.stack.services {
+        for (name, template, _) in release.stack.templates() {
             let is_up = standing != Standing::Down;
             let need = Need { stack: stack.clone(), service: name.clone(), release: release.number, is_up };
             let recorded = release.images.get(name);
-            for reference in references(service) {
+            for reference in references(template) {
                 let image = recorded.and_then(|images| images.get(reference));
                 if let Some(image) = image {
                     put(&mut self.by_id, &image.id, &need);
@@ -160,6 +160,7 @@ mod tests {
             name: "shop".into(),
             project_dir: "/".into(),
             services,
+            jobs: BTreeMap::new(),
             listeners: vec![],
             routes: vec![],
         };
@@ -183,6 +184,7 @@ mod tests {
             serving: None,
             steering: None,
             services: BTreeMap::new(),
+            jobs: BTreeMap::new(),
         };
         let mut world = World::default();
         world.stacks.insert("shop".into(), record);

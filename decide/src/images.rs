@@ -7,13 +7,13 @@
 use crate::admit::{Contents, with_dependencies};
 use naru_model::{
     Build, BuildChoice, BuildSettings, ImageAct, Images, MountSource, PullPolicy, Reason, Refusal, Release,
-    Run, Service, ServiceName, Stack, UsedImage,
+    Run, ServiceName, Stack, Template, UsedImage,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The references that a service is made from: its own, those of what runs before it, and of what it mounts.
-pub(crate) fn references(service: &Service) -> BTreeSet<&str> {
-    let Run::Container(container) = &service.template.run else { return BTreeSet::new() };
+/// The references that an instance is made from: its own, those of what runs before it, and of what it mounts.
+pub(crate) fn references(template: &Template) -> BTreeSet<&str> {
+    let Run::Container(container) = &template.run else { return BTreeSet::new() };
     let before = container.pre_start.iter().filter_map(|prelude| prelude.image.as_deref());
     let mounted = container.mounts.iter().filter_map(|mount| match &mount.source {
         MountSource::Image { image, .. } => Some(image.as_str()),
@@ -50,10 +50,10 @@ pub(crate) fn settle(
     present: Option<&Release>,
 ) -> Settled {
     let mut settled = Settled::default();
-    for (name, service) in &new.stack.services {
+    for (name, template, _) in new.stack.templates() {
         let known = present.and_then(|release| release.images.get(name));
         let mut images = Images::new();
-        for reference in references(service) {
+        for reference in references(template) {
             let was = known.and_then(|known| known.get(reference));
             let now = found(name, reference).filter(|_| !new.kept.contains(name));
             if let (Some(was), Some(is)) = (was, &now)
@@ -67,9 +67,9 @@ pub(crate) fn settle(
                 images.insert(reference.to_owned(), image);
             }
         }
-        let same = present.and_then(|release| fingerprint_if_same(release, name, service));
+        let same = present.and_then(|release| fingerprint_if_same(release, name, template));
         let same = same.filter(|_| settled.moved_of(name).next().is_none());
-        let fingerprint = same.unwrap_or_else(|| service.template.fingerprint_of(&images));
+        let fingerprint = same.unwrap_or_else(|| template.fingerprint_of(&images));
         settled.fingerprints.insert(name.clone(), fingerprint);
         if !images.is_empty() {
             settled.images.insert(name.clone(), images);
@@ -79,9 +79,9 @@ pub(crate) fn settle(
 }
 
 /// A release from before images were recorded has a fingerprint without them: what did not change keeps it.
-fn fingerprint_if_same(present: &Release, name: &ServiceName, service: &Service) -> Option<String> {
-    let old = present.stack.services.get(name)?;
-    let is_same = old.template.fingerprint() == service.template.fingerprint();
+fn fingerprint_if_same(present: &Release, name: &ServiceName, template: &Template) -> Option<String> {
+    let (_, old, _) = present.stack.templates().find(|(of, ..)| *of == name)?;
+    let is_same = old.fingerprint() == template.fingerprint();
     present.fingerprints.get(name).filter(|_| is_same).cloned()
 }
 
@@ -121,7 +121,7 @@ pub enum ImageWay {
 /// There is no such service, or what is wanted cannot be.
 pub fn image_steps(stack: &Stack, only: &[ServiceName], act: &ImageAct) -> Result<Vec<ImageStep>, Refusal> {
     let chosen = match act {
-        _ if only.is_empty() => stack.services.keys().cloned().collect(),
+        _ if only.is_empty() => stack.templates().map(|(name, ..)| name.clone()).collect(),
         ImageAct::Look | ImageAct::Prepare { .. } => with_dependencies(stack, only)?,
         ImageAct::Pull { .. } | ImageAct::Build(_) | ImageAct::Push => {
             with_dependencies(stack, only)?;
@@ -129,11 +129,11 @@ pub fn image_steps(stack: &Stack, only: &[ServiceName], act: &ImageAct) -> Resul
         }
     };
     let mut steps: Vec<ImageStep> = Vec::new();
-    for (name, service) in stack.services.iter().filter(|(name, _)| chosen.contains(*name)) {
-        let Run::Container(container) = &service.template.run else { continue };
-        for reference in references(service) {
+    for (name, template, build) in stack.templates().filter(|(name, ..)| chosen.contains(*name)) {
+        let Run::Container(container) = &template.run else { continue };
+        for reference in references(template) {
             let is_own = reference == container.image;
-            let asked = Asked { stack, name, service, policy: container.pull };
+            let asked = Asked { stack, name, build, policy: container.pull };
             let Some(way) = asked.way(reference, is_own, act)? else { continue };
             let platform = container.platform.clone().filter(|_| is_own);
             let step = ImageStep { reference: reference.into(), platform, service: name.clone(), way };
@@ -162,18 +162,18 @@ fn rank(way: &ImageWay) -> u8 {
     }
 }
 
-/// One service, whose image is wanted.
+/// One service or job, whose image is wanted.
 struct Asked<'a> {
     stack: &'a Stack,
     name: &'a ServiceName,
-    service: &'a Service,
+    build: Option<&'a Build>,
     policy: PullPolicy,
 }
 
 impl Asked<'_> {
     /// `None`: nothing is to be done.
     fn way(&self, reference: &str, is_own: bool, act: &ImageAct) -> Result<Option<ImageWay>, Refusal> {
-        let build = self.service.build.as_ref().filter(|_| is_own);
+        let build = self.build.filter(|_| is_own);
         // A name that only this machine knows is no registry's.
         let is_given = format!("{}-{}", self.stack.name, self.name) == reference;
         Ok(match (act, build) {
@@ -261,8 +261,14 @@ mod tests {
     /// `REFERENCE WAY`, a line each.
     fn check(services: &[(&str, Service)], act: ImageAct) -> Vec<String> {
         let services = services.iter().map(|(name, one)| ((*name).into(), one.clone())).collect();
-        let stack =
-            Stack { name: "s".into(), project_dir: "/".into(), services, listeners: vec![], routes: vec![] };
+        let stack = Stack {
+            name: "s".into(),
+            project_dir: "/".into(),
+            services,
+            jobs: BTreeMap::new(),
+            listeners: vec![],
+            routes: vec![],
+        };
         let steps = match image_steps(&stack, &[], &act) {
             Ok(steps) => steps,
             Err(refusal) => return vec![refusal.error],

@@ -255,6 +255,14 @@ fn close(operation: &mut Operation, now: Time) {
     operation.receipt.baseline.clear();
 }
 
+/// An incident that is over as it is told.
+pub(crate) fn tell_at_once(draft: &mut Draft, stack: &StackName, reason: Reason) {
+    let mut operation = open(draft, stack.clone());
+    operation.say(draft.now, reason);
+    close(&mut operation, draft.now);
+    draft.add_operation(operation);
+}
+
 fn open(draft: &Draft, stack: StackName) -> Operation {
     Operation {
         id: draft.next_operation(),

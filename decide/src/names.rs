@@ -34,7 +34,7 @@ pub(crate) fn hosts(world: &World, record: &InstanceRecord) -> BTreeMap<String, 
     let Some(stack) = world.release(&record.stack, record.release).map(|release| &release.stack) else {
         return BTreeMap::new();
     };
-    let Some(caller) = world.definition(record).and_then(|service| service.template.run.container()) else {
+    let Some(caller) = world.template(record).and_then(|template| template.run.container()) else {
         return BTreeMap::new();
     };
     // What leads nowhere else does not lead to the host either.

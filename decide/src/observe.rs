@@ -41,12 +41,19 @@ impl World {
     pub fn work(&self, id: &InstanceId) -> InProgress {
         let mut sum = self.status(id).map(|status| status.jobs).unwrap_or_default();
         self.edge_counts(id).for_each(|counts| sum += counts.in_progress);
+        // A run is work itself, whatever leases it takes in its course.
+        let is_run = self.instances.get(id).is_some_and(|one| one.run.is_some());
+        if is_run && !self.is_over(id) {
+            sum.jobs = sum.jobs.max(1);
+        }
         sum
     }
 
     /// When the oldest work in progress on an instance began.
     pub(crate) fn oldest_work(&self, id: &InstanceId) -> Option<Time> {
-        let jobs = self.status(id).and_then(|status| status.oldest_job);
+        let is_run = self.instances.get(id).is_some_and(|one| one.run.is_some());
+        let run = self.status(id).filter(|_| is_run).and_then(|status| status.started);
+        let jobs = self.status(id).and_then(|status| status.oldest_job).into_iter().chain(run);
         self.edge_counts(id).filter_map(|counts| counts.oldest).chain(jobs).min()
     }
 

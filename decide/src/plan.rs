@@ -1,5 +1,6 @@
 //! What a deploy would change, and why.
 
+mod jobs;
 mod routes;
 
 use crate::World;
@@ -34,8 +35,9 @@ pub fn plan(world: &World, stack: &Stack, only: &[ServiceName], images: &Images)
     let wanted = |name: &ServiceName| new.stack.services.get(name).filter(|_| !new.stopped.contains(name));
     let services: Vec<_> = names.into_iter().map(|name| planner.service(name, wanted(name))).collect();
     let routes = routes::changes(present.map(|release| &release.stack), &new.stack);
-    let mut plan =
-        Plan { stack: stack.name.clone(), release: Default::default(), services, routes, notes: vec![] };
+    let jobs = jobs::changes(world, present.map(|release| &release.stack), &new.stack);
+    let (name, release) = (stack.name.clone(), Default::default());
+    let mut plan = Plan { stack: name, release, services, routes, jobs, notes: vec![] };
     let newest = record.map(|record| record.newest).unwrap_or_default();
     let same = present.filter(|_| !plan.changes()).map(|release| release.number);
     plan.release = same.unwrap_or(newest.next());

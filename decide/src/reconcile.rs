@@ -1,9 +1,10 @@
 //! Given records and observations: what is to be written next?
 
 use crate::draft::Draft;
-use crate::{World, Write, incident, names, retire, rollout, route};
+use crate::{World, Write, incident, jobs, names, retire, rollout, route};
 use naru_model::{
-    Duty, Ending, NodeId, Operation, OperationId, OperationKind, OperationPhase, Reason, StackName, Time,
+    Duty, Ending, InstanceRecord, NodeId, Operation, OperationId, OperationKind, OperationPhase, Reason,
+    StackName, Time,
 };
 
 /// Ended operations kept for each stack: a month of ten deploys a day, with room; and as many incidents, so
@@ -34,6 +35,7 @@ pub fn reconcile(world: &World, node: &NodeId, now: Time) -> Decision {
     for stack in world.stacks.keys() {
         rollout::steer(&mut draft, stack);
         retire::advance(&mut draft, stack);
+        jobs::advance(&mut draft, stack);
     }
     route::reroute(&mut draft);
     for id in draft.open_operations() {
@@ -51,12 +53,15 @@ fn end(draft: &mut Draft, id: OperationId) {
     if operation.phase != OperationPhase::Retiring || operation.kind == OperationKind::Incident {
         return;
     }
+    let kind = operation.kind.clone();
     let cuts = operation.ending == Ending::Cut;
     let (stack, now) = (operation.stack.clone(), draft.now);
-    let is_mine = |by: Option<OperationId>| by == Some(id);
-    let open = draft
-        .instances()
-        .any(|one| one.stack == stack && (is_mine(one.retired_by) || cuts && one.duty == Duty::Retiring));
+    let concerns = |one: &InstanceRecord| match &kind {
+        _ if one.retired_by == Some(id) => true,
+        OperationKind::Cancel { job, run } => one.service == *job && one.run == Some(*run),
+        _ => cuts && one.duty == Duty::Retiring,
+    };
+    let open = draft.all_instances().any(|one| one.stack == stack && concerns(one));
     if open {
         return;
     }
@@ -78,6 +83,7 @@ fn prune(draft: &mut Draft, stack: &StackName) {
         let surplus = old.len().saturating_sub(KEEP_OPERATIONS);
         old.into_iter().take(surplus).for_each(|id| draft.forget(Write::ForgetOperation(id)));
     }
+    jobs::prune(draft, stack);
     let record = draft.stack(stack);
     let oldest = record.newest.0.saturating_sub(KEEP_RELEASES);
     let before = |operation: &Operation| operation.before.as_ref().map(|target| target.release);
@@ -86,7 +92,8 @@ fn prune(draft: &mut Draft, stack: &StackName) {
         .into_iter()
         .chain(record.serving)
         .chain(record.steering.and_then(|id| draft.operation(id)).and_then(before))
-        .chain(draft.instances().filter(|one| one.stack == *stack).map(|one| one.release))
+        .chain(draft.all_instances().filter(|one| one.stack == *stack).map(|one| one.release))
+        .chain(draft.open_runs(stack).iter().filter_map(|key| draft.run(key)).map(|run| run.release))
         .collect();
     let numbers = world.releases.keys().filter(|(of, number)| of == stack && number.0 <= oldest);
     let unused: Vec<_> = numbers.filter(|(_, number)| !kept.contains(number)).cloned().collect();

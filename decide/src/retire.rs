@@ -80,7 +80,7 @@ pub(crate) fn advance(draft: &mut Draft, stack: &StackName) {
     }
 }
 
-fn line<'a>(
+pub(crate) fn line<'a>(
     draft: &'a mut Draft,
     record: &InstanceRecord,
     operation: OperationId,
@@ -88,7 +88,7 @@ fn line<'a>(
     draft.operation_mut(operation)?.receipt.instances.get_mut(&record.id)
 }
 
-fn set_intent(draft: &mut Draft, id: &InstanceId, intent: Intent) {
+pub(crate) fn set_intent(draft: &mut Draft, id: &InstanceId, intent: Intent) {
     if let Some(record) = draft.instance_mut(id) {
         record.intent = record.intent.max(intent);
     }
@@ -143,7 +143,8 @@ pub(crate) fn is_cut(draft: &Draft, record: &InstanceRecord) -> Option<String> {
     let covers = |operation: &Operation| match &operation.kind {
         _ if record.retired_by == Some(operation.id) => true,
         OperationKind::Down => true,
-        OperationKind::Stop { services } => services.contains(&record.service),
+        OperationKind::Stop { services } => record.run.is_none() && services.contains(&record.service),
+        OperationKind::Cancel { job, run } => record.run == Some(*run) && record.service == *job,
         _ => false,
     };
     let ordered =
@@ -260,6 +261,14 @@ pub(crate) fn has_callers(draft: &Draft, stack: &StackName, record: &InstanceRec
         let definition = draft.world.definition(one);
         definition.is_some_and(|definition| definition.depends_on.contains_key(&record.service))
     };
+    // A run in progress goes on as it was begun.
+    let is_run_of = |one: &&InstanceRecord| {
+        one.stack == *stack
+            && draft.world.job(one).is_some_and(|job| job.depends_on.contains_key(&record.service))
+    };
+    if let Some(run) = draft.all_instances().find(is_run_of) {
+        return Some(run.id.clone());
+    }
     let others = draft.instances().filter(|one| one.stack == *stack && one.service != record.service);
     others.filter(leaving).find(calls).map(|one| one.id.clone())
 }

@@ -262,6 +262,7 @@ pub(crate) mod tests {
     #[test]
     fn two_releases_side_by_side_need_two_of_everything() {
         let stack = |service: &Service| Stack {
+            jobs: Default::default(),
             name: "shop".into(),
             project_dir: "/".into(),
             services: [("web".into(), service.clone())].into(),

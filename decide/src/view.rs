@@ -8,6 +8,8 @@ use naru_model::{
     ServiceName, ServiceView, StackName, StackRecord, StackView, Time, WorkView,
 };
 
+pub use crate::jobs::view::{jobs, runs};
+
 /// All stacks that have a target or an instance.
 pub fn stacks(world: &World) -> Vec<StackView> {
     let lives = |stack: &&StackRecord| {
@@ -22,7 +24,7 @@ fn stack_view(world: &World, stack: &StackRecord) -> StackView {
     let wanted = release.into_iter().flat_map(|release| release.stack.services.keys());
     let mut names: Vec<&ServiceName> = wanted.collect();
     let mine = world.instances.values().filter(|one| one.stack == stack.name);
-    names.extend(mine.map(|one| &one.service));
+    names.extend(mine.filter(|one| one.run.is_none()).map(|one| &one.service));
     names.sort();
     names.dedup();
     StackView {
@@ -144,7 +146,8 @@ fn work_of(world: &World, one: &InstanceRecord, now: Time) -> Vec<WorkView> {
         instance: one.id.clone(),
         kind: kind.into(),
         count,
-        job: None,
+        // A run without leases of its own is told by its number.
+        job: one.run.filter(|_| kind == "jobs").map(|run| (run.to_string(), one.service.to_string())),
         began: world.oldest_work(&one.id),
         progress: None,
         note: None,

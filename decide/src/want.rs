@@ -4,7 +4,8 @@ use crate::World;
 use crate::admit::MOST_REPLICAS;
 use crate::draft::Draft;
 use naru_model::{
-    Mode, Operation, OperationId, Release, Service, ServiceName, StackName, StackRecord, Target,
+    Mode, Operation, OperationId, OperationKind, Release, Service, ServiceName, StackName, StackRecord,
+    Target,
 };
 
 /// The fingerprint that instances of a service are to have: its template's, and how often it was restarted.
@@ -85,7 +86,8 @@ impl<'w> Draft<'w> {
         let open = self.stack(stack).steering;
         open.or_else(|| {
             let mine = self.world.operations.values().rev().find(|operation| {
-                operation.stack == *stack && operation.kind != naru_model::OperationKind::Incident
+                let aside = matches!(operation.kind, OperationKind::Incident | OperationKind::Cancel { .. });
+                operation.stack == *stack && !aside
             });
             mine.map(|operation| operation.id)
         })

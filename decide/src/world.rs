@@ -7,8 +7,8 @@
 use crate::names;
 use naru_model::{
     AgentReport, Desired, DesiredInstance, EdgeId, EdgeReport, Generation, Images, InstanceId,
-    InstanceRecord, InstanceStatus, NodeId, Operation, OperationId, Release, ReleaseNo, RouteTable, Service,
-    ServiceName, StackName, StackRecord, TargetPort,
+    InstanceRecord, InstanceStatus, Job, NodeId, Operation, OperationId, Release, ReleaseNo, RouteTable,
+    RunRecord, Service, ServiceName, StackName, StackRecord, TargetPort, Template,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ pub struct World {
     pub instances: BTreeMap<InstanceId, InstanceRecord>,
     /// All operations kept.
     pub operations: BTreeMap<OperationId, Operation>,
+    /// All runs of jobs that are kept.
+    pub runs: BTreeMap<RunKey, RunRecord>,
     /// The table in force.
     pub routes: RouteTable,
     /// The edge that serves on each node, as far as was ever heard.
@@ -35,6 +37,9 @@ pub struct World {
     /// The newest report of each edge; two of a node while one takes over from the other.
     pub reports: BTreeMap<EdgeId, EdgeReport>,
 }
+
+/// Stack, job, and the number of the run.
+pub type RunKey = (StackName, ServiceName, u64);
 
 /// The edge that serves on a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +69,10 @@ pub enum Write {
     Operation(Box<Operation>),
     /// An operation that is not kept any longer.
     ForgetOperation(OperationId),
+    /// A run of a job as it is to be.
+    Run(Box<RunRecord>),
+    /// A run that is not kept any longer.
+    ForgetRun(RunKey),
     /// A new table.
     Routes(RouteTable),
     /// Another edge serves on a node.
@@ -85,6 +94,10 @@ impl World {
             Write::ForgetInstance(id) => drop(self.instances.remove(&id)),
             Write::Operation(operation) => drop(self.operations.insert(operation.id, *operation)),
             Write::ForgetOperation(id) => drop(self.operations.remove(&id)),
+            Write::Run(run) => {
+                self.runs.insert((run.stack.clone(), run.job.clone(), run.number), *run);
+            }
+            Write::ForgetRun(key) => drop(self.runs.remove(&key)),
             Write::Routes(table) => self.routes = table,
             Write::Edge(edge) => self.edge_serves(edge),
         }
@@ -130,9 +143,24 @@ impl World {
         self.releases.get(&(stack.clone(), number))
     }
 
-    /// The definition that an instance was made from.
+    /// The definition of the service that an instance is of; of a run there is none.
     pub fn definition(&self, instance: &InstanceRecord) -> Option<&Service> {
+        if instance.run.is_some() {
+            return None;
+        }
         self.release(&instance.stack, instance.release)?.stack.services.get(&instance.service)
+    }
+
+    /// The definition of the job that an instance is a run of.
+    pub fn job(&self, instance: &InstanceRecord) -> Option<&Job> {
+        instance.run?;
+        self.release(&instance.stack, instance.release)?.stack.jobs.get(&instance.service)
+    }
+
+    /// What an instance is made from.
+    pub(crate) fn template(&self, instance: &InstanceRecord) -> Option<&Template> {
+        let of_service = self.definition(instance).map(|service| &service.template);
+        of_service.or_else(|| self.job(instance).map(|job| &job.template))
     }
 
     /// The instances of a service that are not accounted for, oldest first.
@@ -141,7 +169,9 @@ impl World {
         stack: &'a StackName,
         service: &'a ServiceName,
     ) -> impl Iterator<Item = &'a InstanceRecord> {
-        self.instances.values().filter(move |one| one.stack == *stack && one.service == *service)
+        self.instances
+            .values()
+            .filter(move |one| one.run.is_none() && one.stack == *stack && one.service == *service)
     }
 
     /// All that a node's agent is to have.
@@ -157,7 +187,7 @@ impl World {
             stack: record.stack.clone(),
             service: record.service.clone(),
             release: record.release,
-            template: self.definition(record)?.template.clone(),
+            template: self.template(record)?.clone(),
             environment: self.addresses(record, &hosts),
             hosts,
             imported: record.imported.clone(),
@@ -180,8 +210,7 @@ impl World {
         hosts: &BTreeMap<String, ServiceName>,
     ) -> BTreeMap<String, String> {
         let stack = &record.stack;
-        let is_container =
-            self.definition(record).is_some_and(|service| service.template.run.container().is_some());
+        let is_container = self.template(record).is_some_and(|template| template.run.container().is_some());
         let services = self.stacks.get(stack).into_iter().flat_map(|stack| &stack.services);
         let named = services.filter_map(|(name, record)| {
             let upper = name.as_str().to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");

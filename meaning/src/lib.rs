@@ -17,6 +17,7 @@ mod container;
 mod contents;
 mod health;
 mod hooks;
+mod job;
 mod keys;
 mod mounts;
 mod networks;
@@ -31,7 +32,7 @@ mod xnaru;
 
 pub use contents::Contents;
 pub use keys::{Effect, OBJECT_KEYS, SERVICE_KEYS, ServiceKey};
-pub use xnaru::{KEYS, SCHEMA, schema};
+pub use xnaru::{JOB_KEYS, JOB_SCHEMA, KEYS, SCHEMA, schema};
 
 use contents::Shelf;
 use naru_model::{Protocol, Service, ServiceName, Stack};
@@ -92,7 +93,7 @@ pub fn tell_file(report: &mut Report, root: &Node, unsupported: Unsupported) {
 /// What the project means. What is wrong goes into the report.
 pub fn stack(report: &mut Report, project: &Project<'_>) -> Meant {
     let shelf = Shelf::new(project);
-    let mut services = BTreeMap::new();
+    let (mut services, mut jobs) = (BTreeMap::new(), BTreeMap::new());
     let none = Vec::new();
     let setting = |name: &str| Setting {
         root: project.root,
@@ -102,12 +103,17 @@ pub fn stack(report: &mut Report, project: &Project<'_>) -> Meant {
         shelf: &shelf,
     };
     for (name, node) in project.root.get("services").into_iter().flat_map(Node::entries) {
-        let mut reader = Reader { report: &mut *report, service: name, lacks: Lacks::Tell };
+        let mut reader = Reader { report: &mut *report, kind: "services", service: name, lacks: Lacks::Tell };
         services.insert(name.as_str().into(), service::service(&mut reader, node, &setting(name)));
-        Teller { report: &mut *report, unsupported: project.unsupported }.service(name, node);
+        Teller { report: &mut *report, unsupported: project.unsupported }.service("services", name, node);
+    }
+    for (name, node) in project.root.get("jobs").into_iter().flat_map(Node::entries) {
+        let mut reader = Reader { report: &mut *report, kind: "jobs", service: name, lacks: Lacks::Tell };
+        jobs.insert(name.as_str().into(), job::job(&mut reader, node, &setting(name)));
+        Teller { report: &mut *report, unsupported: project.unsupported }.job(name, node, project.root);
     }
     for (name, node) in project.broken {
-        let mut reader = Reader { report: &mut *report, service: name, lacks: Lacks::Hide };
+        let mut reader = Reader { report: &mut *report, kind: "services", service: name, lacks: Lacks::Hide };
         service::service(&mut reader, node, &setting(name));
     }
     Teller { report: &mut *report, unsupported: project.unsupported }.objects(project.root);
@@ -116,6 +122,7 @@ pub fn stack(report: &mut Report, project: &Project<'_>) -> Meant {
         name: project.name.into(),
         project_dir: project.folder.to_string(),
         services,
+        jobs,
         listeners: traffic.listeners,
         routes: traffic.routes,
     };

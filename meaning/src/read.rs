@@ -7,6 +7,8 @@ use naru_yaml::{Node, Pos, Report, Value, boolean, units};
 /// Reads the values of one service.
 pub(crate) struct Reader<'a> {
     pub report: &'a mut Report,
+    /// Below which top-level key it stands: `services` or `jobs`.
+    pub kind: &'static str,
     /// The service's name, for messages.
     pub service: &'a str,
     pub lacks: Lacks,
@@ -23,7 +25,7 @@ pub(crate) enum Lacks {
 impl Reader<'_> {
     /// An error in the service, at `pos`.
     pub fn error(&mut self, pos: Pos, what: impl std::fmt::Display, advice: impl Into<String>) {
-        self.report.error_advised(pos, format!("services.{}.{what}", self.service), advice);
+        self.report.error_advised(pos, format!("{}.{}.{what}", self.kind, self.service), advice);
     }
 
     /// Something that the service does not have, at `pos`.
@@ -36,13 +38,13 @@ impl Reader<'_> {
     /// What keeps the service from being run here and now, at `pos`.
     pub fn unfit(&mut self, pos: Pos, what: impl std::fmt::Display, advice: impl Into<String>) {
         if self.lacks == Lacks::Tell {
-            self.report.unfit(pos, format!("services.{}.{what}", self.service), advice);
+            self.report.unfit(pos, format!("{}.{}.{what}", self.kind, self.service), advice);
         }
     }
 
     /// A surprise in the service, at `pos`.
     pub fn warn(&mut self, pos: Pos, what: impl std::fmt::Display, advice: impl Into<String>) {
-        self.report.warn_advised(pos, format!("services.{}.{what}", self.service), advice);
+        self.report.warn_advised(pos, format!("{}.{}.{what}", self.kind, self.service), advice);
     }
 
     /// A duration of zero or more; what is under a millisecond counts as one.

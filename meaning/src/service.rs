@@ -81,7 +81,7 @@ pub(crate) fn service(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_
     }
 }
 
-fn template(
+pub(crate) fn template(
     reader: &mut Reader<'_>,
     node: &Node,
     setting: &Setting<'_>,
@@ -182,7 +182,7 @@ fn mode(reader: &mut Reader<'_>, node: &Node) -> Mode {
     reader.word("deploy.mode", node.at(&["deploy", "mode"]), &words).unwrap_or(Mode::Replicated)
 }
 
-fn depends_on(node: &Node, root: &Node) -> BTreeMap<ServiceName, Dependency> {
+pub(crate) fn depends_on(node: &Node, root: &Node) -> BTreeMap<ServiceName, Dependency> {
     let active = |name: &String| root.at(&["services", name]).is_some();
     let dependency = |node: &Node| Dependency {
         condition: match node.get_str("condition") {

@@ -1,9 +1,9 @@
 //! What is accepted and has no effect: named, each key once, at its place.
 
-use crate::Unsupported;
 use crate::keys::{Effect, OBJECT_KEYS, SERVICE_KEYS};
 use crate::service::Runs;
 use crate::xnaru::KEYS;
+use crate::{Unsupported, job};
 use naru_routing::Support;
 use naru_yaml::{Node, Pos, Report, Value};
 
@@ -38,19 +38,6 @@ impl Teller<'_> {
         if let Some(models) = root.get("models").filter(|node| is_written(node)) {
             self.not_yet("models", models.key);
         }
-        // Each by itself: a job that nobody runs is missed at its time, and not before.
-        for (name, job) in root.get("jobs").into_iter().flat_map(Node::entries) {
-            let schedule = job.at(&["triggers", "schedule"]);
-            let times: Vec<String> = match schedule.map(Node::items).unwrap_or_default() {
-                [] => schedule.and_then(Node::scalar).into_iter().collect(),
-                items => items.iter().filter_map(|item| item.get("cron")?.scalar()).collect(),
-            };
-            let when = match times.as_slice() {
-                [] => "it is not run".to_string(),
-                times => format!("it is not run, at {} or otherwise", times.join(" and ")),
-            };
-            self.not_yet(format_args!("jobs.{name}: {when}"), job.key);
-        }
     }
 
     /// Top-level objects that services use.
@@ -65,8 +52,21 @@ impl Teller<'_> {
         }
     }
 
-    /// The keys of a canonical service.
-    pub fn service(&mut self, name: &str, service: &Node) {
+    /// The keys of a canonical job.
+    pub fn job(&mut self, name: &str, job: &Node, root: &Node) {
+        self.service("jobs", name, job);
+        for key in job::WITHOUT_EFFECT {
+            if let Some(node) = job.get(key).filter(|node| is_written(node)) {
+                self.not_yet(format_args!("jobs.{name}.{key}"), node.key);
+            }
+        }
+        for (on, node) in job::on_jobs(job, root) {
+            self.not_yet(format_args!("jobs.{name}.depends_on.{on}, which is a job"), node.key);
+        }
+    }
+
+    /// The keys of a canonical service, or of a job, which has the same.
+    pub fn service(&mut self, kind: &str, name: &str, service: &Node) {
         let runs = Runs::of(service);
         for key in SERVICE_KEYS {
             let effect = match runs {
@@ -83,18 +83,20 @@ impl Teller<'_> {
             if key.path == "networks" && runs == Runs::Container {
                 let own = node.entries().filter_map(|(_, network)| network.get("interface_name"));
                 own.for_each(|own| {
-                    self.not_yet(format_args!("services.{name}.networks.interface_name"), own.key)
+                    self.not_yet(format_args!("{kind}.{name}.networks.interface_name"), own.key)
                 });
             }
             match effect {
-                Effect::NotYet => self.not_yet(format_args!("services.{name}.{}", key.path), node.key),
+                Effect::NotYet => self.not_yet(format_args!("{kind}.{name}.{}", key.path), node.key),
                 Effect::NoEffect if !implicit() => {
-                    self.not_for_process(format_args!("services.{name}.{}", key.path), node.key);
+                    self.not_for_process(format_args!("{kind}.{name}.{}", key.path), node.key);
                 }
                 Effect::NoEffect | Effect::Honoured | Effect::Aside => {}
             }
         }
-        self.own(name, service);
+        if kind == "services" {
+            self.own(name, service);
+        }
     }
 
     /// The keys of `x-naru`. A group without effect is named, not each key in it.

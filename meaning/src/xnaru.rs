@@ -250,11 +250,38 @@ pub const KEYS: &[Key] = &[
     ),
 ];
 
+/// Every key of a job's `x-naru`, parents before children.
+pub const JOB_KEYS: &[Key] = &[
+    key("process", Takes::Group, "Runs the job as a process of the host, instead of its image."),
+    key(
+        "process.command",
+        Takes::Command,
+        "The program and its arguments; variables of the instance are replaced when it starts.",
+    ),
+    key(
+        "concurrency",
+        Takes::Word(&["allow"]),
+        "Runs go on side by side; takes the place of the concurrency of each schedule.",
+    ),
+    key(
+        "timeout",
+        Takes::Duration,
+        "A try that takes longer is cut and has failed; each try has the whole time, and as long as it likes if missing.",
+    ),
+    key("retries", Takes::Whole, "So many tries more after the first, where one fails; 0 if missing."),
+    key(
+        "backoff",
+        Takes::Duration,
+        "From the end of the first try to the second, doubled from one to the next up to 1h; 10s if missing.",
+    ),
+];
+
 /// The JSON Schema of what Naru takes of a Compose file beside the specification, for editors and for `naru schema`.
 pub fn schema() -> Value {
     let mut file = naru_routing::schema(FILE_KEYS, "");
     file["description"] = json!("What holds for the file as a whole.");
     let service = json!({ "type": "object", "properties": { "x-naru": &*SCHEMA } });
+    let job = json!({ "type": "object", "properties": { "x-naru": &*JOB_SCHEMA } });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "x-naru: what Naru takes of a Compose file, beside the specification",
@@ -262,6 +289,7 @@ pub fn schema() -> Value {
         "properties": {
             "x-naru": file,
             "services": { "type": "object", "additionalProperties": service },
+            "jobs": { "type": "object", "additionalProperties": job },
         },
     })
 }
@@ -273,9 +301,16 @@ pub static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     root
 });
 
+/// The schema of a job's `x-naru`, made once.
+pub static JOB_SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let mut root = naru_routing::schema(JOB_KEYS, "");
+    root["description"] = json!("What holds for the job.");
+    root
+});
+
 #[cfg(test)]
 mod tests {
-    use super::{FILE_KEYS, KEYS, SCHEMA, Value, schema};
+    use super::{FILE_KEYS, JOB_KEYS, JOB_SCHEMA, KEYS, SCHEMA, Value, schema};
     use std::collections::BTreeSet;
 
     fn properties(schema: &Value, path: &str, out: &mut BTreeSet<String>) {
@@ -299,7 +334,9 @@ mod tests {
         let whole = schema();
         let services = &whole["properties"]["services"]["additionalProperties"]["properties"];
         assert_eq!(services["x-naru"], *SCHEMA);
-        for (schema, table) in [(&*SCHEMA, KEYS), (&whole["properties"]["x-naru"], FILE_KEYS)] {
+        for (schema, table) in
+            [(&*SCHEMA, KEYS), (&*JOB_SCHEMA, JOB_KEYS), (&whole["properties"]["x-naru"], FILE_KEYS)]
+        {
             let mut in_schema = BTreeSet::new();
             properties(schema, "", &mut in_schema);
             let in_table: BTreeSet<String> = table.iter().map(|key| key.path.to_string()).collect();
@@ -310,7 +347,7 @@ mod tests {
 
     #[test]
     fn every_doc_is_one_sentence() {
-        for key in KEYS.iter().chain(FILE_KEYS) {
+        for key in KEYS.iter().chain(JOB_KEYS).chain(FILE_KEYS) {
             assert!(key.doc.ends_with('.') && !key.doc.contains('\n'), "{}", key.path);
         }
     }

@@ -10,6 +10,7 @@ mod engine;
 mod id;
 mod image;
 mod instance;
+mod job;
 mod latency;
 mod mount;
 mod network;
@@ -34,6 +35,9 @@ pub use engine::{Device, DeviceRequest, Hardware, Limits, Namespace, Namespaces,
 pub use id::{EdgeId, Generation, InstanceId, NodeId, OperationId, ReleaseNo, ServiceName, StackName};
 pub use image::{BuildChoice, BuildSettings, FateReason, ImageAct, ImageFate, Images, StockImage, UsedImage};
 pub use instance::{Desired, DesiredInstance, Exit, InstanceStatus, Intent, Phase};
+pub use job::{
+    Armed, CatchUp, DueTally, Job, JobState, JobView, Overlap, RunCause, RunRecord, RunState, Schedule, Try,
+};
 pub use latency::Latencies;
 pub use mount::{ContentFile, ContentId, ContentKind, Mount, MountSource, Volume};
 pub use network::{AddressPool, Attachment, Connection, Dns, EnginePort, ExtraHost, Network, Transport};

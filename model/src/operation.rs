@@ -103,6 +103,13 @@ pub enum OperationKind {
     },
     /// Nothing of the stack any more.
     Down,
+    /// A run of a job is cut, or not begun.
+    Cancel {
+        /// Which job.
+        job: ServiceName,
+        /// Which run of it.
+        run: u64,
+    },
     /// Nobody ordered it: an instance or an edge failed.
     Incident,
 }
@@ -122,6 +129,7 @@ impl fmt::Display for OperationKind {
             OperationKind::Start { services } => write!(f, "start {}", names(services)),
             OperationKind::Restart { services } => write!(f, "restart {}", names(services)),
             OperationKind::Down => write!(f, "down"),
+            OperationKind::Cancel { job, run } => write!(f, "cancel run {run} of {job}"),
             OperationKind::Incident => write!(f, "incident"),
         }
     }

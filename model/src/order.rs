@@ -72,6 +72,18 @@ pub enum Change {
     },
     /// Nothing of the stack any more.
     Down,
+    /// A job is run now.
+    Run {
+        /// Which.
+        job: ServiceName,
+    },
+    /// A run of a job is cut; or, if nothing of it is in progress, not begun.
+    Cancel {
+        /// Which job.
+        job: ServiceName,
+        /// Which run; `None`: the only one that has not ended.
+        run: Option<u64>,
+    },
     /// Stop the open rollout where it is.
     Pause,
     /// Go on with it.
@@ -102,6 +114,9 @@ pub struct Admitted {
     pub operation: Option<OperationId>,
     /// What the plan says of it.
     pub notes: Vec<String>,
+    /// The number of the run that was made, where a job was to be run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u64>,
 }
 
 /// An order, or a request to the API, was not taken. Nothing was changed.
@@ -132,6 +147,9 @@ pub struct Plan {
     /// What would change of the stack's own addresses and routes, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<String>,
+    /// What would change of its jobs, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<String>,
     /// What else a person should know.
     pub notes: Vec<String>,
 }
@@ -139,7 +157,9 @@ pub struct Plan {
 impl Plan {
     /// Whether a deploy would change anything.
     pub fn changes(&self) -> bool {
-        !self.routes.is_empty() || self.services.iter().any(|service| service.action != PlanAction::Keep)
+        !self.routes.is_empty()
+            || !self.jobs.is_empty()
+            || self.services.iter().any(|service| service.action != PlanAction::Keep)
     }
 }
 

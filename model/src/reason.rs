@@ -2,7 +2,7 @@
 
 use crate::{
     Condition, EdgeId, Exit, Generation, InProgress, InstanceId, OperationId, ReleaseNo, ServiceName, Span,
-    UsedImage, plural, quantity,
+    Time, UsedImage, plural, quantity,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -99,6 +99,12 @@ pub enum Reason {
     EdgeGone { edge: EdgeId, carried: InProgress },
     /// An edge is gone, and nobody knows what it carried.
     EdgeGoneUnseen { edge: EdgeId },
+    /// Due times of a job at which nothing could be begun. `count` of [`Reason::COUNTED`] is that many or more.
+    RunsMissed { job: ServiceName, count: u64, first: Time, last: Time, made_up: bool },
+    /// A run of a job has failed, and there is no further try.
+    RunFailed { job: ServiceName, run: u64, tries: u32, exit: Exit, timeout: Option<Span> },
+    /// A run waits for the one before it.
+    WaitsForRun { job: ServiceName, run: u64 },
     /// An address could not be opened.
     CannotListen { address: String, error: String },
     /// Nothing is left to do.
@@ -121,6 +127,7 @@ impl fmt::Display for Reason {
             | Reason::WaitsForClients { .. }
             | Reason::WaitsForAgent { .. }
             | Reason::WaitsForCallers { .. }
+            | Reason::WaitsForRun { .. }
             | Reason::HoldsShare { .. }
             | Reason::Watches { .. } => self.fmt_wait(f),
             Reason::Ended { .. }
@@ -135,6 +142,8 @@ impl fmt::Display for Reason {
             | Reason::Loses { .. }
             | Reason::EdgeGone { .. }
             | Reason::EdgeGoneUnseen { .. }
+            | Reason::RunsMissed { .. }
+            | Reason::RunFailed { .. }
             | Reason::CannotListen { .. } => self.fmt_fault(f),
             _ => self.fmt_step(f),
         }
@@ -142,6 +151,9 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
+    /// Missed runs are counted one by one up to so many.
+    pub const COUNTED: u64 = 1_000;
+
     fn fmt_wait(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::WaitsForDependency { service, on, condition } => {
@@ -194,6 +206,7 @@ impl Reason {
             Reason::WaitsForCallers { service, caller } => {
                 write!(f, "{service} stays as long as {caller} may call it")
             }
+            Reason::WaitsForRun { job, run } => write!(f, "{job} waits for its run {run} to end"),
             Reason::Watches { monitor } => write!(f, "serves; watched for {monitor}"),
             _ => Ok(()),
         }
@@ -244,7 +257,40 @@ impl Reason {
             Reason::EdgeGoneUnseen { edge } => {
                 write!(f, "edge {edge} ended, and what it carried then was not seen")
             }
+            Reason::RunsMissed { .. } | Reason::RunFailed { .. } => self.fmt_run(f),
             Reason::CannotListen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            _ => Ok(()),
+        }
+    }
+
+    fn fmt_run(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::RunsMissed { job, count, first, last, made_up } => {
+                let more = if *count >= Reason::COUNTED { " or more" } else { "" };
+                let (were, due) = if *count == 1 {
+                    ("was", String::new())
+                } else {
+                    ("were", format!(" to {}", last.utc()))
+                };
+                let from = if *count == 1 { "at" } else { "from" };
+                write!(
+                    f,
+                    "{job}: {}{more} {were} missed, due {from} {}{due}",
+                    plural(*count, "run"),
+                    first.utc()
+                )?;
+                write!(f, "{}", if *made_up { "; one run makes up for it" } else { "" })
+            }
+            Reason::RunFailed { job, run, tries, exit, timeout } => {
+                write!(f, "{job}: run {run} has failed")?;
+                if *tries > 1 {
+                    write!(f, " after {tries} tries")?;
+                }
+                match timeout {
+                    Some(limit) => write!(f, ": it took longer than its timeout ({limit})"),
+                    None => write!(f, ": it {exit}"),
+                }
+            }
             _ => Ok(()),
         }
     }

@@ -1,8 +1,8 @@
 //! What the store keeps of stacks, releases and instances: what is wanted, never what was merely seen.
 
 use crate::{
-    Counts, Durations, EdgeId, Generation, InstanceId, Intent, NodeId, OperationId, ReleaseNo, ServiceName,
-    Stack, StackName, Time, UsedImage,
+    Counts, Durations, EdgeId, Generation, InstanceId, Intent, JobState, NodeId, OperationId, ReleaseNo,
+    ServiceName, Stack, StackName, Time, UsedImage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +45,9 @@ pub struct StackRecord {
     pub steering: Option<OperationId>,
     /// By name; those of past releases too, as long as an instance of them lives.
     pub services: BTreeMap<ServiceName, ServiceRecord>,
+    /// By name; those of past releases too, as long as a run of them is kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: BTreeMap<ServiceName, JobState>,
 }
 
 /// What is wanted of a stack.
@@ -89,8 +92,11 @@ pub struct InstanceRecord {
     pub id: InstanceId,
     /// Its stack.
     pub stack: StackName,
-    /// Its service.
+    /// Its service; of a run, its job.
     pub service: ServiceName,
+    /// Of a job, the number of the run that it is a try of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u64>,
     /// The release that made it. It serves later releases too, as long as its fingerprint is theirs.
     pub release: ReleaseNo,
     /// Of its template, and of `naru restart`s up to its making.

@@ -5,7 +5,7 @@
 //! replaced: a change of it touches no instance.
 
 use crate::{
-    Build, Container, Images, Policy, Protocol, Published, PullPolicy, ServiceName, Span, StackListener,
+    Build, Container, Images, Job, Policy, Protocol, Published, PullPolicy, ServiceName, Span, StackListener,
     StackName, StackRoute,
 };
 use serde::{Deserialize, Serialize};
@@ -23,12 +23,23 @@ pub struct Stack {
     pub project_dir: String,
     /// Services, without those whose profile is not active.
     pub services: BTreeMap<ServiceName, Service>,
+    /// Jobs, likewise. None has a service's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: BTreeMap<ServiceName, Job>,
     /// Addresses of the stack itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listeners: Vec<StackListener>,
     /// What becomes of requests there, by priority.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<StackRoute>,
+}
+
+impl Stack {
+    /// What instances of services, and then runs of jobs, are made from; and how its image is made.
+    pub fn templates(&self) -> impl Iterator<Item = (&ServiceName, &Template, Option<&Build>)> {
+        let services = self.services.iter().map(|(name, one)| (name, &one.template, one.build.as_ref()));
+        services.chain(self.jobs.iter().map(|(name, one)| (name, &one.template, one.build.as_ref())))
+    }
 }
 
 /// One entry of a stack's services.

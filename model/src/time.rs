@@ -26,6 +26,22 @@ impl Time {
     pub fn since(self, earlier: Time) -> Span {
         Span(self.0.saturating_sub(earlier.0))
     }
+
+    /// `2026-11-26 03:00:00 UTC`, for sentences that a person reads who may be anywhere.
+    pub fn utc(self) -> String {
+        let (days, second) = (self.0 / 86_400_000, self.0 / 1000 % 86_400);
+        // From days to a date of the Gregorian calendar, in years that begin in March, so that leap days come last.
+        let shifted = days + 719_468;
+        let (era, day) = (shifted / 146_097, shifted % 146_097);
+        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+        let year = era * 400 + year + next;
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+    }
 }
 
 impl Span {
@@ -93,7 +109,17 @@ impl fmt::Display for Span {
 
 #[cfg(test)]
 mod tests {
-    use super::Span;
+    use super::{Span, Time};
+
+    #[test]
+    fn times_read_as_dates() {
+        let said = |seconds: u64| Time(seconds * 1000).utc();
+        assert_eq!(said(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(said(951_827_696), "2000-02-29 12:34:56 UTC");
+        assert_eq!(said(1_795_564_800), "2026-11-25 00:00:00 UTC");
+        assert_eq!(said(4_107_542_399), "2100-02-28 23:59:59 UTC");
+        assert_eq!(said(4_107_542_400), "2100-03-01 00:00:00 UTC");
+    }
 
     #[test]
     fn spans_read_as_a_person_says_them() {

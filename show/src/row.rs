@@ -70,6 +70,7 @@ fn concerns(one: &Operation, name: &ServiceName) -> bool {
         OperationKind::Deploy
         | OperationKind::Rollback { .. }
         | OperationKind::Down
+        | OperationKind::Cancel { .. }
         | OperationKind::Incident => true,
     }
 }

@@ -181,17 +181,18 @@ impl Sim {
         let operations = records.operations.values().filter(|one| one.stack == record.stack);
         let covers = |kind: &OperationKind| match kind {
             OperationKind::Down => true,
-            OperationKind::Stop { services } => services.contains(&record.service),
+            OperationKind::Stop { services } => record.run.is_none() && services.contains(&record.service),
+            OperationKind::Cancel { job, run } => record.run == Some(*run) && record.service == *job,
             _ => false,
         };
         let ordered = operations
             .filter(|one| one.ending == Ending::Cut)
             .any(|one| record.retired_by == Some(one.id) || covers(&one.kind));
         let policy = records.definition(record).map(|service| &service.work);
-        let late = |limit: Span| record.since + limit <= self.ground.now;
+        let late = |limit: Span| record.since + limit <= self.clock();
         let by_policy =
             policy.is_some_and(|work| work.at_limit == AtLimit::Cut && work.postpone_max.is_some_and(late));
-        record.intent == Intent::Cut && (ordered || by_policy)
+        record.intent == Intent::Cut && (ordered || by_policy || self.is_timed_out(record))
     }
 
     /// An instance is about to be told to take no new work.
@@ -223,6 +224,10 @@ impl Sim {
         }
         let records = &self.store.records;
         let Some(record) = records.instances.get(id) else { return };
+        if record.run.is_some() {
+            let record = record.clone();
+            return self.check_run_launch(&record);
+        }
         if !records.definition(record).is_some_and(|service| service.singleton) {
             return;
         }
@@ -247,6 +252,7 @@ impl Sim {
             let what = format!("{id} is signalled, and its record says {intent:?}");
             self.ground.violated(&STALE_ACTORS_REFUSED, &[id.as_str()], what);
         }
+        self.check_run_signal(id);
         if open.is_empty() {
             if *how == Death::Killed {
                 self.ground.sees(Sight::Killed);

@@ -130,6 +130,7 @@ impl Draft {
             name: self.name.clone(),
             project_dir: "/sim".into(),
             services: services.collect(),
+            jobs: BTreeMap::new(),
             listeners: vec![],
             routes: vec![],
         }
@@ -243,7 +244,7 @@ fn policies(kind: Kind, number: u16, dice: &mut Dice) -> Service {
 
 /// Kept from one release to the next unless the policies are drawn anew; the behaviour is what makes the
 /// difference between releases.
-fn template(kind: Kind, dice: &mut Dice) -> Template {
+pub(crate) fn template(kind: Kind, dice: &mut Dice) -> Template {
     let call = |path: &str| HttpCall { path: path.into(), port: None };
     let serves = kind.target().is_some();
     let pace = *dice.pick(&[Span::secs(10), Span::secs(30), Span::mins(2)]);

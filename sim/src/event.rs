@@ -106,6 +106,8 @@ pub(crate) enum OutsideEvent {
     Stream(usize),
     /// The next order of a stack's people.
     Order(usize),
+    /// Somebody orders something of a stack's jobs.
+    JobOrder(usize),
     /// A fault.
     Blow(Blow),
     /// The people see to it that nothing waits for them.

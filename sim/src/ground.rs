@@ -26,6 +26,8 @@ pub(crate) struct Ground {
     pub(crate) work: Dice,
     /// People.
     pub(crate) people: Dice,
+    /// Jobs of the file, and who orders runs of them.
+    pub(crate) jobs: Dice,
     pub(crate) windows: Vec<Window>,
     /// The life of the server that is connected to.
     pub(crate) server: u32,
@@ -53,6 +55,7 @@ impl Ground {
             fate: Dice::new(seed, 2),
             work: Dice::new(seed, 3),
             people: Dice::new(seed, 4),
+            jobs: Dice::new(seed, 5),
             windows: vec![],
             server: 0,
             sabotage,

@@ -66,13 +66,19 @@ impl Sim {
         if let Some(edge) = edges {
             return Some(Wrong::new(&format!("edge {} has not the newest table", edge.id()), &["edge "]));
         }
-        records.stacks.values().find_map(|stack| self.wrong_with(stack)).or_else(|| self.stray())
+        let jobs = || self.wrong_with_jobs().map(|what| Wrong::new(&what, &["run ", "stack "]));
+        records
+            .stacks
+            .values()
+            .find_map(|stack| self.wrong_with(stack))
+            .or_else(jobs)
+            .or_else(|| self.stray())
     }
 
     fn wrong_with(&self, stack: &StackRecord) -> Option<Wrong> {
         let records = &self.store.records;
         let wants = targets(records, stack);
-        for one in records.instances.values().filter(|one| one.stack == stack.name) {
+        for one in records.instances.values().filter(|one| one.stack == stack.name && one.run.is_none()) {
             let want = wants.iter().find(|want| want.service == one.service);
             let right = want.is_some_and(|want| want.fingerprint == one.fingerprint);
             if !right || one.duty != Duty::Serving {
@@ -107,8 +113,13 @@ impl Sim {
     fn stray(&self) -> Option<Wrong> {
         let records = &self.store.records;
         let living = self.host.living().map(|(_, process)| process.instance.clone());
-        let mut all = living.chain(self.agents.iter().flat_map(|agent| agent.instances().cloned()));
-        let stray = all.find(|id| !records.instances.contains_key(id))?;
+        // Agents are told of the end of runs all the time: what they have of one that has ended is no stray.
+        let agents = self
+            .agents
+            .iter()
+            .flat_map(|agent| agent.instances().cloned())
+            .filter(|id| !crate::jobs::NAMES.iter().any(|name| id.as_str().contains(name)));
+        let stray = living.chain(agents).find(|id| !records.instances.contains_key(id))?;
         let what = format!("{stray} is still there, and no record names it");
         Some(Wrong::new(&what, &[stray.as_str()]))
     }

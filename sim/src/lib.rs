@@ -20,6 +20,7 @@ mod effects;
 mod event;
 mod ground;
 mod host;
+mod jobs;
 mod judgement;
 mod leases;
 mod net;

@@ -3,11 +3,12 @@
 
 use crate::contents::{Draft, Kind};
 use crate::event::{Event, OutsideEvent};
+use crate::jobs::Sketches;
 use crate::scenario::OrderKind;
 use crate::sim::Sim;
 use naru_model::{
     Change, Demand, Ending, FailureAction, OperationKind, OperationOutcome, OperationPhase, Service,
-    ServiceName, Span, StackName, Stage,
+    ServiceName, Span, Stack, StackName, Stage,
 };
 use std::collections::BTreeMap;
 
@@ -24,10 +25,11 @@ const MOST_MENDS: u32 = 4;
 /// The people of one stack.
 pub(crate) struct People {
     draft: Draft,
+    jobs: Sketches,
     /// The place of the next order in their script.
     next: usize,
     /// What they wait for the server to take.
-    pending: Option<Demand>,
+    pub(crate) pending: Option<Demand>,
     /// Whether the server has it.
     asked: Asked,
     /// How often they set right what cannot work.
@@ -42,11 +44,16 @@ enum Asked {
 
 impl People {
     pub(crate) fn new(draft: Draft) -> People {
-        People { draft, next: 0, pending: None, asked: Asked::Not, mended: 0 }
+        People { draft, jobs: Sketches::default(), next: 0, pending: None, asked: Asked::Not, mended: 0 }
     }
 
     pub(crate) fn stack(&self) -> &StackName {
         self.draft.name()
+    }
+
+    /// Their file.
+    fn contents(&self) -> Box<Stack> {
+        Box::new(Stack { jobs: self.jobs.all(), ..self.draft.stack() })
     }
 
     /// The server has said what becomes of their order.
@@ -102,8 +109,9 @@ impl Sim {
                 if people.next > 1 {
                     people.draft.edit(dice);
                 }
+                people.jobs.edit(&mut self.ground.jobs);
                 let only = if dice.hits(80) { vec![Kind::Web.name()] } else { vec![] };
-                Change::Deploy { stack: Box::new(people.draft.stack()), only, images: BTreeMap::new() }
+                Change::Deploy { stack: people.contents(), only, images: BTreeMap::new() }
             }
             OrderKind::Rollback => Change::Rollback { to: None },
             OrderKind::Scale => {
@@ -156,7 +164,7 @@ impl Sim {
     /// A deploy of what works.
     fn mended(&mut self, stack: usize) -> Demand {
         self.people[stack].draft.mend();
-        let contents = Box::new(self.people[stack].draft.stack());
+        let contents = self.people[stack].contents();
         self.wrap(
             stack,
             Change::Deploy { stack: contents, only: vec![], images: BTreeMap::new() },
@@ -176,8 +184,7 @@ impl Sim {
             !works && configs.iter().any(|config| config.failure_action == FailureAction::Continue)
         };
         let began = record.steering.and_then(|id| records.operations.get(&id)).map(|one| one.began);
-        began.is_some_and(|at| at + PATIENCE < self.ground.now)
-            && release.stack.services.values().any(goes_on)
+        began.is_some_and(|at| at + PATIENCE < self.clock()) && release.stack.services.values().any(goes_on)
     }
 
     fn gives(&mut self, stack: usize, demand: Demand) {

@@ -51,6 +51,12 @@ properties! {
         "A round with no new observation after the writes of a few before it writes nothing.";
     WAKE_IS_LATER: "wakes-lie-ahead",
         "A round that writes nothing asks to be woken later than now, or not at all.";
+    DUE_ONCE: "due-once",
+        "For one due time of a job at most one run is made.";
+    ONE_RUN_AT_A_TIME: "one-run-at-a-time",
+        "No run has two tries in progress, and no job two runs, unless its file allows that.";
+    MISSED_IS_TOLD: "missed-is-told",
+        "Each due time of a schedule is run, held back for a run in progress, or told as missed on an incident: one of these, once.";
     CONVERGENCE: "convergence",
         "Once faults have stopped and work has ended, everything is as wanted within bounded time.";
     STAYS_WHERE_IT_BEGAN: "stays-where-it-began",

@@ -28,6 +28,9 @@ enum Edges {
 impl Sim {
     /// An instance is forgotten: what its receipt says is compared with the books.
     pub(crate) fn check_receipt(&mut self, record: &InstanceRecord) {
+        if record.run.is_some() {
+            return self.check_run_receipt(record);
+        }
         let id = &record.id;
         let truth = self.books.truth.get(id).copied().unwrap_or_default();
         let line = self.store.records.operations.values().find_map(|operation| {

@@ -20,6 +20,7 @@ impl Sim {
     /// Carries a transaction out at the store, and looks at what it does.
     pub(crate) fn write_records(&mut self, guard: Generation, writes: &[Write]) -> Generation {
         writes.iter().for_each(|write| self.check_write(write));
+        self.check_due(writes);
         let before = self.before(writes);
         let gone: Vec<InstanceRecord> = writes.iter().filter_map(|write| self.forgets(write)).collect();
         let generation = self.store.write(&mut self.ground, guard, writes);
@@ -76,6 +77,7 @@ impl Sim {
                     self.checks.forgets(operation.stack.clone());
                 }
             }
+            Write::Run(run) => self.check_run(run),
             Write::Edge(edge) => self.see_edge(edge),
             Write::Stack(stack) => {
                 let known = self.store.records.stacks.get(&stack.name);
@@ -100,7 +102,7 @@ impl Sim {
         let last = self.edges.iter().any(|one| one.node == edge.node && one.is_last_word(&gone, heard));
         if !last {
             self.ground.note(6, || format!("edge {gone} is taken for gone, and its last word was not heard"));
-            self.checks.goes_unheard(self.ground.now);
+            self.checks.goes_unheard(self.clock());
         }
     }
 
@@ -137,7 +139,7 @@ impl Sim {
             OperationOutcome::Succeeded | OperationOutcome::Failed => None,
         });
         let paused = (operation.phase == OperationPhase::Paused).then_some(Sight::Paused);
-        let news = operation.log.iter().rev().take_while(|entry| entry.at == self.ground.now);
+        let news = operation.log.iter().rev().take_while(|entry| entry.at == self.clock());
         let news: Vec<Sight> = news.filter_map(|entry| sight_of(&entry.reason)).collect();
         let waits = operation.services.values().filter_map(|progress| progress.waits_for.as_ref());
         let kept = waits.into_iter().any(|wait| matches!(wait, Reason::WaitsForCallers { .. }));
@@ -205,7 +207,7 @@ impl Sim {
             return self.ground.violated(&CUT_OVER_IS_TRUE, &[&name, instance.as_str(), "edge "], what);
         }
         for want in wanted {
-            let ready = self.routed_and_ready(&stack_name(operation), &want.service);
+            let ready = self.routed_and_ready(&operation.stack, &want.service);
             if want.has_port
                 && ready < want.count
                 && self.checks.is_undisturbed(&operation.stack, &want.service)
@@ -218,10 +220,6 @@ impl Sim {
             }
         }
     }
-}
-
-fn stack_name(operation: &Operation) -> StackName {
-    operation.stack.clone()
 }
 
 fn sight_of(reason: &Reason) -> Option<Sight> {
@@ -318,5 +316,10 @@ pub(crate) fn said(write: &Write) -> String {
             format!("table {}: {}", table.generation, all.join("; "))
         }
         Write::Edge(edge) => format!("edge {} serves", edge.edge),
+        Write::Run(run) => {
+            let tries: Vec<_> = run.tries.iter().map(|one| one.instance.as_str()).collect();
+            format!("{} run {} of {} {:?} [{}]", run.stack, run.number, run.job, run.state, tries.join(" "))
+        }
+        Write::ForgetRun((stack, job, number)) => format!("{stack} run {number} of {job} forgotten"),
     }
 }

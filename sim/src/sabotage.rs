@@ -5,53 +5,45 @@ use crate::ground::Ground;
 use naru_decide::{World, Write};
 use naru_model::{AgentReport, EdgeReport, InProgress, InstanceId, Intent, OperationKind, Stage, Time};
 
-/// A planted fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sabotage {
-    /// Quiet before the edges have acknowledged: the server takes every edge's report as if it acknowledged
-    /// the newest table.
-    QuietBeforeAcknowledged,
-    /// SIGTERM before work is zero: once an instance is quiet, the server is told that nothing is in progress
-    /// on it, and its agent's ledger closes although leases are open.
-    SignalBeforeIdle,
-    /// Retirement forgotten at a server restart: a server that starts does not read the records of retiring
-    /// instances.
-    RetirementForgottenAtRestart,
-    /// A stale step carried out: neither agents nor edges nor the store compare generations.
-    StaleStepCarriedOut,
-    /// A double count: what a dead edge had counted for an instance is added to its record twice.
-    DoubleCount,
-    /// A deploy reported done before cut-over: the operation says so as soon as its first new instance was
-    /// made.
-    DoneBeforeCutOver,
-    /// Nobody stays: edges do not read where clients began.
-    NobodyStays,
+macro_rules! sabotages {
+    ($($(#[$doc:meta])* $variant:ident: $name:literal,)*) => {
+        /// A planted fault.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Sabotage { $($(#[$doc])* $variant,)* }
+
+        impl Sabotage {
+            /// All of them.
+            pub const ALL: &[Sabotage] = &[$(Sabotage::$variant),*];
+
+            /// As it is named on a command line.
+            pub fn name(self) -> &'static str {
+                match self { $(Sabotage::$variant => $name,)* }
+            }
+        }
+    };
 }
 
-impl Sabotage {
-    /// All of them.
-    pub const ALL: [Sabotage; 7] = [
-        Sabotage::QuietBeforeAcknowledged,
-        Sabotage::SignalBeforeIdle,
-        Sabotage::RetirementForgottenAtRestart,
-        Sabotage::StaleStepCarriedOut,
-        Sabotage::DoubleCount,
-        Sabotage::DoneBeforeCutOver,
-        Sabotage::NobodyStays,
-    ];
-
-    /// As it is named on a command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Sabotage::QuietBeforeAcknowledged => "quiet-before-acknowledged",
-            Sabotage::SignalBeforeIdle => "signal-before-idle",
-            Sabotage::RetirementForgottenAtRestart => "retirement-forgotten-at-restart",
-            Sabotage::StaleStepCarriedOut => "stale-step-carried-out",
-            Sabotage::DoubleCount => "double-count",
-            Sabotage::DoneBeforeCutOver => "done-before-cut-over",
-            Sabotage::NobodyStays => "nobody-stays",
-        }
-    }
+sabotages! {
+    /// Quiet before the edges have acknowledged: the server takes every edge's report as if it acknowledged
+    /// the newest table.
+    QuietBeforeAcknowledged: "quiet-before-acknowledged",
+    /// SIGTERM before work is zero: once an instance is quiet, the server is told that nothing is in progress
+    /// on it, and its agent's ledger closes although leases are open.
+    SignalBeforeIdle: "signal-before-idle",
+    /// Retirement forgotten at a server restart: a server that starts does not read the records of retiring
+    /// instances.
+    RetirementForgottenAtRestart: "retirement-forgotten-at-restart",
+    /// A stale step carried out: neither agents nor edges nor the store compare generations.
+    StaleStepCarriedOut: "stale-step-carried-out",
+    /// A double count: what a dead edge had counted for an instance is added to its record twice.
+    DoubleCount: "double-count",
+    /// A deploy reported done before cut-over: the operation says so as soon as its first new instance was
+    /// made.
+    DoneBeforeCutOver: "done-before-cut-over",
+    /// Nobody stays: edges do not read where clients began.
+    NobodyStays: "nobody-stays",
+    /// Due times forgotten at a restart: a server that starts takes what came meanwhile for seen.
+    DueForgottenAtRestart: "due-forgotten-at-restart",
 }
 
 /// [`Sabotage::QuietBeforeAcknowledged`]: the world as it would be.

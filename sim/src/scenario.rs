@@ -84,6 +84,8 @@ pub(crate) enum Blow {
     Instance,
     /// One of the instances fails its health check for so long.
     Sickness(Span),
+    /// The server's clock is set forward by this.
+    Clock(Span),
 }
 
 impl Scenario {
@@ -101,7 +103,13 @@ impl Scenario {
         let windows =
             (0..dice.below(most_windows)).map(|_| Window::draw(&mut dice, near)).collect::<Vec<_>>();
         let blow = |dice: &mut Dice| (near(dice), Blow::draw(dice, nodes, trouble));
-        let blows = (0..dice.below(most_blows)).map(|_| blow(&mut dice)).collect::<Vec<_>>();
+        let mut blows = (0..dice.below(most_blows)).map(|_| blow(&mut dice)).collect::<Vec<_>>();
+        // Thrown by other dice: the other faults are what they were.
+        let mut clocks = Dice::new(seed, 6);
+        if trouble != Trouble::None && clocks.hits(250) {
+            let at = DAWN + Span(clocks.below(horizon.0));
+            blows.push((at, Blow::Clock(clocks.span(Span::secs(20), Span::mins(180)))));
+        }
         let ends = windows.iter().map(|window| window.to).chain(blows.iter().map(|(at, _)| *at));
         let calm = ends.chain([end]).max().unwrap_or(end) + Span::secs(1);
         Scenario {

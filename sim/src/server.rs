@@ -150,7 +150,7 @@ impl Sim {
             return;
         }
         let world = &self.server.world;
-        let mut writes = reconcile(world, &self.home(), self.ground.now).writes;
+        let mut writes = reconcile(world, &self.home(), self.clock()).writes;
         if writes.is_empty()
             && let Some(stack) = world.stacks.keys().next()
         {
@@ -161,7 +161,7 @@ impl Sim {
                 actor: "ghost".into(),
                 message: None,
             };
-            let context = Context { now: self.ground.now, free_ports: vec![], node: self.home() };
+            let context = Context { now: self.clock(), free_ports: vec![], node: self.home() };
             writes = admit(world, &demand, &context).map(|(_, writes)| writes).unwrap_or_default();
         }
         if !writes.is_empty() {
@@ -247,8 +247,8 @@ impl Sim {
                 return self.ground.violated(&ROUNDS_COME_TO_REST, &[], what);
             }
             let decision = match self.ground.sabotages(Sabotage::QuietBeforeAcknowledged) {
-                true => reconcile(&sabotage::acknowledged(&self.server.world), &node, self.ground.now),
-                false => reconcile(&self.server.world, &node, self.ground.now),
+                true => reconcile(&sabotage::acknowledged(&self.server.world), &node, self.clock()),
+                false => reconcile(&self.server.world, &node, self.clock()),
             };
             if decision.writes.is_empty() {
                 self.rests(decision.wake);
@@ -263,19 +263,20 @@ impl Sim {
     }
 
     fn last_writes(&self) -> String {
-        let decision = reconcile(&self.server.world, &self.home(), self.ground.now);
+        let decision = reconcile(&self.server.world, &self.home(), self.clock());
         decision.writes.iter().map(crate::records::said).collect::<Vec<_>>().join("; ")
     }
 
     fn rests(&mut self, wake: Option<Time>) {
         let Some(wake) = wake else { return };
-        if wake <= self.ground.now {
+        if wake <= self.clock() {
             let what = "a round that writes nothing asks for another at once".to_string();
             return self.ground.violated(&WAKE_IS_LATER, &[], what);
         }
         if self.server.wake != Some(wake) {
             self.server.wake = Some(wake);
-            self.ground.at(wake, self.server.event(ServerEvent::Wake(wake)));
+            let wait = wake.since(self.clock());
+            self.ground.after(wait, self.server.event(ServerEvent::Wake(wake)));
         }
     }
 
@@ -286,8 +287,7 @@ impl Sim {
 
     /// An order of a stack's people reaches the server, which is free.
     pub(crate) fn server_hears_order(&mut self, stack: usize, demand: &Demand) {
-        let context =
-            Context { now: self.ground.now, free_ports: self.server.free_ports(), node: self.home() };
+        let context = Context { now: self.clock(), free_ports: self.server.free_ports(), node: self.home() };
         match admit(&self.server.world, demand, &context) {
             Err(refusal) => {
                 self.ground.proclaim(2, || format!("refused: {}", refusal.error));

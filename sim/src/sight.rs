@@ -1,8 +1,19 @@
 //! What runs meet: a simulation that never meets a case says nothing of it, so the tests ask.
 
-/// A case that some runs have to meet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sight {
+macro_rules! sights {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A case that some runs have to meet.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Sight { $($(#[$doc])* $name,)* }
+
+        impl Sight {
+            /// All of them.
+            pub const ALL: &[Sight] = &[$(Sight::$name),*];
+        }
+    };
+}
+
+sights! {
     /// The store refused the write of a server that another had followed.
     StaleWrite,
     /// An agent refused a desired state older than the one it had applied.
@@ -45,31 +56,16 @@ pub enum Sight {
     ThreeGenerations,
     /// A client was given to a retiring instance, on which it had begun.
     StayedWithRetiring,
-}
-
-impl Sight {
-    /// All of them.
-    pub const ALL: [Sight; 21] = [
-        Sight::StaleWrite,
-        Sight::StaleDesired,
-        Sight::StaleTable,
-        Sight::UnknownDone,
-        Sight::UnknownLost,
-        Sight::HandedOver,
-        Sight::LeaseExpired,
-        Sight::Cut,
-        Sight::Killed,
-        Sight::EdgeDiedBusy,
-        Sight::AgentDiedMidway,
-        Sight::RolledBack,
-        Sight::Superseded,
-        Sight::Aborted,
-        Sight::Paused,
-        Sight::Shared,
-        Sight::TakenBack,
-        Sight::KeptForCallers,
-        Sight::LongRetirement,
-        Sight::ThreeGenerations,
-        Sight::StayedWithRetiring,
-    ];
+    /// A due time of a job was missed.
+    RunMissed,
+    /// One run was made for those that were missed.
+    RunCaughtUp,
+    /// A run was due while another was in progress.
+    RunHeldBack,
+    /// A try of a run failed, and another was to follow.
+    RunRetried,
+    /// A try took longer than its file allows.
+    RunTimedOut,
+    /// A run in progress was cut by order.
+    RunCut,
 }

@@ -16,7 +16,7 @@ use crate::stays::Regulars;
 use crate::store::Store;
 use crate::trace::Telling;
 use crate::work::{Books, Kind, WorkId};
-use naru_model::{NodeId, Span, Time};
+use naru_model::{NodeId, ServiceName, Span, StackName, Time};
 use std::collections::BTreeSet;
 
 /// The simulated world.
@@ -34,6 +34,10 @@ pub(crate) struct Sim {
     pub(crate) people: Vec<People>,
     pub(crate) regulars: Regulars,
     pub(crate) checks: Checks,
+    /// Due times of jobs of which a run was made.
+    pub(crate) due: BTreeSet<(StackName, ServiceName, Time)>,
+    /// How far the server's clock is ahead of the world's.
+    pub(crate) skew: Span,
     /// From here on no fault happens and no client comes.
     pub(crate) calm: Time,
     pub(crate) gather: Span,
@@ -66,6 +70,8 @@ impl Sim {
             people,
             regulars: Regulars::default(),
             checks: Checks::new(nodes.len()),
+            due: BTreeSet::new(),
+            skew: Span::ZERO,
             calm: scenario.calm,
             gather: scenario.gather,
             finished: Finished::Not,
@@ -92,6 +98,7 @@ impl Sim {
             if let Some(every) = self.scenario.stacks[stack].stream_every {
                 self.ground.at(DAWN + every, Event::Outside(OutsideEvent::Stream(stack)));
             }
+            self.ground.at(DAWN + Span::mins(1), Event::Outside(OutsideEvent::JobOrder(stack)));
             self.ground.at(self.calm, Event::Outside(OutsideEvent::Settle(stack)));
         }
         for (at, blow) in self.scenario.blows.clone() {
@@ -174,6 +181,7 @@ impl Sim {
             }
             OutsideEvent::Stream(stack) => self.client_comes(stack, Kind::Stream),
             OutsideEvent::Order(stack) => self.order(stack),
+            OutsideEvent::JobOrder(stack) => self.job_order(stack),
             OutsideEvent::Blow(blow) => self.blow(blow),
             OutsideEvent::Settle(stack) => self.settle(stack),
             OutsideEvent::Judgement => self.judge(),
@@ -190,6 +198,10 @@ impl Sim {
                 }
             }
             Blow::Edge(node, down) => self.edge_dies(node, down),
+            Blow::Clock(by) => {
+                self.ground.proclaim(3, || format!("FAULT: the server's clock is set forward by {by}"));
+                self.skew = self.skew + by;
+            }
             Blow::Instance => {
                 if let Some(pid) = self.some_process() {
                     let instance = self.host.get(pid).instance.clone();

@@ -125,7 +125,7 @@ impl Sim {
     /// Whether the user's guide promises that an instance goes on for those that began on it.
     fn ought_to_go_on(&self, one: &InstanceRecord) -> bool {
         let records = &self.store.records;
-        let (stack, now) = (&records.stacks[&one.stack], self.ground.now);
+        let (stack, now) = (&records.stacks[&one.stack], self.clock());
         let wants = crate::records::targets(records, stack);
         let Some(want) = wants.iter().find(|want| want.service == one.service) else { return false };
         let Some(keep) = kept_for(want.definition.policy.sticky.as_ref()) else { return false };

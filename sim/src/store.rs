@@ -70,6 +70,12 @@ impl Store {
         if ground.sabotages(Sabotage::RetirementForgottenAtRestart) {
             world.instances.retain(|_, instance| instance.duty != naru_model::Duty::Retiring);
         }
+        if ground.sabotages(Sabotage::DueForgottenAtRestart) {
+            let jobs = world.stacks.values_mut().flat_map(|stack| stack.jobs.values_mut());
+            for armed in jobs.filter_map(|state| state.armed.as_mut()) {
+                armed.seen = armed.seen.max(ground.now);
+            }
+        }
         world
     }
 }

@@ -53,3 +53,8 @@ fn a_deploy_that_is_reported_done_too_early_is_found() {
 fn nobody_staying_where_it_began_is_found() {
     check(Sabotage::NobodyStays, &["stays-where-it-began"]);
 }
+
+#[test]
+fn due_times_forgotten_at_a_restart_are_found() {
+    check(Sabotage::DueForgottenAtRestart, &["missed-is-told", "convergence"]);
+}

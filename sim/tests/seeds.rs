@@ -39,7 +39,7 @@ fn kept_seeds_pass() {
 
 #[test]
 fn the_seeds_meet_what_they_are_meant_to_meet() {
-    let mut missing: BTreeSet<Sight> = Sight::ALL.into_iter().collect();
+    let mut missing: BTreeSet<Sight> = Sight::ALL.iter().copied().collect();
     for seed in SEEDS {
         let seen = naru_sim::verdict(seed, None).sights;
         missing.retain(|sight| !seen.contains(sight));

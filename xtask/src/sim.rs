@@ -73,7 +73,7 @@ const USAGE: &str =
     "usage: cargo xtask sim [--seeds N] [--from S] [--seed S] [--threads N] [--sabotage NAME]";
 
 fn sabotage(name: &str) -> Result<Sabotage, Failure> {
-    Sabotage::ALL.into_iter().find(|one| one.name() == name).ok_or_else(|| {
+    Sabotage::ALL.iter().copied().find(|one| one.name() == name).ok_or_else(|| {
         let names: Vec<_> = Sabotage::ALL.iter().map(|one| one.name()).collect();
         Failure(format!("no planted fault is called {name}; there are {}", names.join(", ")))
     })

@@ -229,17 +229,20 @@ impl Path {
         &self.0
     }
 
-    /// Whether it is matched by a dotted pattern, in which `*` stands for any one part.
+    /// Whether it is matched by a dotted pattern, in which `*` stands for any one part. A job is written as a service is:
+    /// a pattern for services matches the same place of a job.
     pub fn matches(&self, pattern: &str) -> bool {
-        let mut parts = self.0.iter();
-        pattern.split('.').all(|want| parts.next().is_some_and(|part| want == "*" || want == part))
+        let mut parts = self.0.iter().map(String::as_str).enumerate();
+        let same = |want: &str, part: &str| want == "*" || want == part;
+        let is = |want, (at, part)| same(want, part) || at == 0 && want == "services" && part == "jobs";
+        pattern.split('.').all(|want| parts.next().is_some_and(|part| is(want, part)))
             && parts.next().is_none()
     }
 
-    /// The service that it lies in.
+    /// The service, or job, that it lies in.
     pub fn service(&self) -> Option<&str> {
         match self.0.as_slice() {
-            [first, name, ..] if first == "services" => Some(name),
+            [first, name, ..] if first == "services" || first == "jobs" => Some(name),
             _ => None,
         }
     }

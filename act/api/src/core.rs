@@ -8,8 +8,9 @@ use axum::body::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
 use naru_model::{
-    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, ImageFate, InstanceView, NodeId,
-    Operation, OperationId, Plan, Release, RouteTable, StackName, StackView, WorkView,
+    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, ImageFate, InstanceView, JobView, NodeId,
+    Operation, OperationId, Plan, Release, RouteTable, RunRecord, ServiceName, StackName, StackView,
+    WorkView,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,6 +49,10 @@ pub trait Core: Send + Sync + 'static {
     fn releases(&self, stack: Option<StackName>) -> Answer<'_, Vec<Release>>;
     /// Work in progress on a stack, or on all.
     fn work(&self, stack: Option<StackName>) -> Answer<'_, Vec<WorkView>>;
+    /// The jobs of a stack, or of all.
+    fn jobs(&self, stack: Option<StackName>) -> Answer<'_, Vec<JobView>>;
+    /// Runs that are kept, newest first: of a stack, or of all; of a job, or of all.
+    fn runs(&self, stack: Option<StackName>, job: Option<ServiceName>) -> Answer<'_, Vec<RunRecord>>;
     /// The table in force.
     fn routes(&self) -> Answer<'_, RouteTable>;
     /// What a deploy would change.

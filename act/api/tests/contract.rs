@@ -22,6 +22,7 @@ fn stack(name: &str) -> Stack {
         project_dir: "/srv".into(),
         services: BTreeMap::new(),
         listeners: vec![],
+        jobs: Default::default(),
         routes: vec![],
     }
 }
@@ -171,7 +172,7 @@ async fn every_documented_route_answers_and_every_other_is_refused_with_words() 
             assert!(!body.contains("there is no route") && status != 405, "{verb} {path}: {status} {body}");
         }
     }
-    assert_eq!(routes, 22);
+    assert_eq!(routes, 24);
     for (method, path, want) in
         [("GET", "/v1/nothing", 404), ("GET", "/", 404), ("DELETE", "/v1/stacks", 405)]
     {

@@ -116,7 +116,8 @@ impl Admission<'_> {
 
     fn is_same(&self, present: &Target, new: &Contents) -> bool {
         let release = self.world.release(self.name(), present.release);
-        let mut mine = self.world.instances.values().filter(|one| one.stack == *self.name());
+        let mine = self.world.instances.values().filter(|one| one.stack == *self.name());
+        let mut mine = mine.filter(|one| one.run.is_none());
         present.replicas.is_empty()
             && present.stopped == new.stopped
             && !mine.any(|one| self.world.has_failed(one))
@@ -259,6 +260,7 @@ fn newborn(name: &StackName) -> StackRecord {
         serving: None,
         steering: None,
         services: BTreeMap::new(),
+        jobs: BTreeMap::new(),
     }
 }
 
@@ -297,6 +299,9 @@ pub(crate) fn contents(world: &World, stack: &Stack, only: &[ServiceName]) -> Re
     let present = target.and_then(|target| world.release(&stack.name, target.release));
     let was_stopped = |name: &ServiceName| target.is_none_or(|target| target.stopped.contains(name));
     let mut new = Contents::whole(stack);
+    // Services were named: jobs stay as they are.
+    new.stack.jobs = present.map(|release| release.stack.jobs.clone()).unwrap_or_default();
+    new.kept.extend(new.stack.jobs.keys().cloned());
     for name in stack.services.keys().filter(|name| !chosen.contains(*name)) {
         match present.and_then(|release| release.stack.services.get(name)) {
             Some(kept) => {

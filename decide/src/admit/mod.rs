@@ -5,6 +5,7 @@
 //! retiring on its own receipt.
 
 mod deploy;
+mod job;
 mod steer;
 
 use crate::{World, Write};
@@ -41,6 +42,8 @@ pub fn admit(world: &World, demand: &Demand, context: &Context) -> Result<(Admit
         Change::Start { services } => admission.start(services),
         Change::Restart { services } => admission.restart(services),
         Change::Down => admission.down(),
+        Change::Run { job } => admission.run(job),
+        Change::Cancel { job, run } => admission.cancel(job, *run),
         Change::Pause => admission.pause(),
         Change::Resume => admission.resume(),
         Change::Promote => admission.promote(),
@@ -152,7 +155,8 @@ impl<'a> Admission<'a> {
     /// What each instance that it may retire has counted so far; what has not been heard of is entered later.
     fn baseline(&self) -> BTreeMap<InstanceId, Counts> {
         let mine = self.world.instances.values().filter(|one| one.stack == *self.name());
-        let mine = mine.filter(|one| one.duty != Duty::Retiring && self.world.is_heard(&one.id));
+        let mine = mine
+            .filter(|one| one.run.is_none() && one.duty != Duty::Retiring && self.world.is_heard(&one.id));
         mine.map(|one| (one.id.clone(), self.world.counted(one))).collect()
     }
 
@@ -178,7 +182,7 @@ impl<'a> Admission<'a> {
         }
         stack.target = target;
         stack.steering = Some(operation.id);
-        let admitted = Admitted { operation: Some(operation.id), notes };
+        let admitted = Admitted { operation: Some(operation.id), notes, run: None };
         writes.push(Write::Stack(Box::new(stack)));
         writes.push(Write::Operation(Box::new(operation)));
         (admitted, writes)
@@ -198,5 +202,5 @@ impl<'a> Admission<'a> {
 
 /// Nothing to do: everything is as wanted.
 fn unchanged(note: impl Into<String>) -> Answer {
-    Ok((Admitted { operation: None, notes: vec![note.into()] }, vec![]))
+    Ok((Admitted { operation: None, notes: vec![note.into()], run: None }, vec![]))
 }

@@ -59,7 +59,7 @@ impl<'a> Admission<'a> {
     }
 
     fn has_retiring(&self, services: &[ServiceName]) -> bool {
-        let mine = self.world.instances.values().filter(|one| one.stack == *self.name());
+        let mine = self.world.instances.values().filter(|one| one.stack == *self.name() && one.run.is_none());
         mine.filter(|one| services.contains(&one.service)).any(|one| one.duty == Duty::Retiring)
     }
 
@@ -129,7 +129,7 @@ impl<'a> Admission<'a> {
     fn answer(&self, mut operation: Operation, what: &str, more: Vec<Write>) -> Answer {
         let (actor, what) = (self.demand.actor.clone(), what.to_string());
         operation.say(self.now, Reason::Ordered { actor, what });
-        let admitted = Admitted { operation: Some(operation.id), notes: vec![] };
+        let admitted = Admitted { operation: Some(operation.id), notes: vec![], run: None };
         let mut writes = more;
         writes.push(Write::Operation(Box::new(operation)));
         Ok((admitted, writes))

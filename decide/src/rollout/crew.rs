@@ -120,6 +120,7 @@ impl Crew {
             id: instance,
             stack: self.stack.clone(),
             service: self.service.clone(),
+            run: None,
             release,
             fingerprint: fingerprint.to_string(),
             node: draft.node.clone(),

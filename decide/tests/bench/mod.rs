@@ -99,6 +99,15 @@ impl Bench {
             ["rollback"] => self.order(Change::Rollback { to: None }, Ending::Finish),
             ["down"] => self.order(Change::Down, Ending::Finish),
             ["down", "--cut"] => self.order(Change::Down, Ending::Cut),
+            ["run", job] => self.order(Change::Run { job: (*job).into() }, Ending::Finish),
+            ["cancel", job, run, rest @ ..] => {
+                let ending = if rest == ["--cut"] { Ending::Cut } else { Ending::Finish };
+                let run = Some(run.parse().unwrap());
+                self.order(Change::Cancel { job: (*job).into(), run }, ending);
+            }
+            ["runs"] => self.runs(),
+            // The server is down, or the clock is set forward: nobody looks meanwhile.
+            ["away", seconds] => self.now = self.now + Span::secs(seconds.parse().unwrap()),
             ["pause"] => self.order(Change::Pause, Ending::Finish),
             ["resume"] => self.order(Change::Resume, Ending::Finish),
             ["promote"] => self.order(Change::Promote, Ending::Finish),
@@ -161,6 +170,7 @@ impl Bench {
             writeln!(self.out, "  {} {action} {}", one.service, one.differs.join(",")).unwrap();
             one.how.iter().for_each(|how| writeln!(self.out, "    {how}").unwrap());
         }
+        plan.jobs.iter().for_each(|said| writeln!(self.out, "  {said}").unwrap());
     }
 
     /// A reference means this image from now on.
@@ -331,7 +341,7 @@ impl Bench {
         InstanceStatus {
             phase,
             since: self.statuses.get(id).filter(|was| was.phase == phase).map_or(self.now, |was| was.since),
-            started: Some(self.now),
+            started: self.statuses.get(id).map_or(Some(self.now), |was| was.started),
             pid: Some(1),
             address: None,
             ports: targets.collect(),
@@ -384,6 +394,23 @@ impl Bench {
         }
     }
 
+    fn runs(&mut self) {
+        for view in naru_decide::view::jobs(&self.world, None, self.now) {
+            let next =
+                view.next.map(|next| format!(", next in {}", next.since(self.now))).unwrap_or_default();
+            let DueTally { run, held_back, missed } = view.tally;
+            let name = &view.name;
+            writeln!(self.out, "  {name}: {run} run, {held_back} held back, {missed} missed{next}").unwrap();
+        }
+        for run in naru_decide::view::runs(&self.world, None, None) {
+            let tries: Vec<_> = run.tries.iter().map(|one| one.instance.as_str()).collect();
+            let wait = run.waits_for.as_ref().map(|wait| format!(" — {wait}")).unwrap_or_default();
+            let (job, number, tries) = (&run.job, run.number, tries.join(" "));
+            writeln!(self.out, "  {job} {number} {} [{tries}] held back {}{wait}", run.state, run.held_back)
+                .unwrap();
+        }
+    }
+
     fn receipt(&mut self, id: OperationId) {
         let operation = &self.world.operations[&id];
         let outcome = operation.outcome.map_or("open".into(), |outcome| outcome.to_string());
@@ -399,12 +426,61 @@ impl Bench {
 }
 
 fn stack(words: &[&str]) -> Stack {
-    let mut services = BTreeMap::new();
+    let (mut services, mut jobs) = (BTreeMap::new(), BTreeMap::new());
     for word in words {
         let (name, spec) = word.split_once('=').expect("SERVICE=SPEC");
+        if let Some(name) = name.strip_prefix("job:") {
+            jobs.insert(ServiceName::from(name), job(spec));
+            continue;
+        }
         services.insert(ServiceName::from(name), service(spec));
     }
-    Stack { name: "s".into(), project_dir: "/".into(), services, listeners: vec![], routes: vec![] }
+    Stack { name: "s".into(), project_dir: "/".into(), services, jobs, listeners: vec![], routes: vec![] }
+}
+
+/// `VERSION[,KEY[:VALUE]]…`: cron (with `_` for a blank), queue, allow, skip, timeout, retries, backoff, after:SERVICE.
+fn job(spec: &str) -> Job {
+    let mut words = spec.split(',');
+    let mut template = plain(words.next().unwrap_or_default()).template;
+    template.targets.clear();
+    template.restart.policy = RestartPolicy::No;
+    let mut job = Job {
+        template,
+        build: None,
+        depends_on: BTreeMap::new(),
+        schedules: vec![],
+        by_hand: true,
+        overlap: Overlap::Forbid,
+        timeout: None,
+        retries: 0,
+        backoff: Span::secs(10),
+    };
+    for word in words {
+        let (key, value) = word.split_once(':').unwrap_or((word, ""));
+        let seconds = || Span::secs(value.parse().expect("a number"));
+        match key {
+            "cron" => job.schedules.push(Schedule {
+                cron: value.replace('_', " "),
+                timezone: "UTC".into(),
+                overlap: Overlap::Forbid,
+                catch_up: CatchUp::One,
+            }),
+            "queue" => job.overlap = Overlap::Queue,
+            "image" => job.template.run = Run::Container(Container::of(value).into()),
+            "allow" => job.overlap = Overlap::Allow,
+            "skip" => job.schedules.iter_mut().for_each(|one| one.catch_up = CatchUp::Skip),
+            "timeout" => job.timeout = Some(seconds()),
+            "retries" => job.retries = value.parse().expect("a number"),
+            "backoff" => job.backoff = seconds(),
+            "after" => {
+                let how = Dependency { condition: Condition::ServiceHealthy, required: true, restart: false };
+                job.depends_on.insert(value.into(), how);
+            }
+            other => panic!("not a key: {other}"),
+        }
+    }
+    job.schedules.iter_mut().for_each(|one| one.overlap = job.overlap);
+    job
 }
 
 /// `VERSION[,KEY[:VALUE]]…`: n replicas, green, canary, stop-first, parallelism, delay, monitor, soak, manual,

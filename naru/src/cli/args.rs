@@ -106,6 +106,8 @@ pub enum Verb {
     Exec(verb::exec::Exec),
     /// List the work in progress, or run a command as a job
     Work(verb::work::Work),
+    /// List jobs, run them, and see what became of their runs
+    Job(verb::job::Job),
     /// List the addresses of services
     Routes(verb::routes::Routes),
     /// Show what goes through the edge now: requests, errors, how long answers take

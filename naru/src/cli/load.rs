@@ -155,6 +155,7 @@ mod tests {
             name: "shop".into(),
             project_dir: "/".into(),
             services: Default::default(),
+            jobs: Default::default(),
             listeners: vec![],
             routes: vec![],
         };

@@ -10,7 +10,7 @@ use super::session::Session;
 use super::verb::work::table;
 use clap::{Args, ValueEnum};
 use naru_api::Client;
-use naru_model::{Change, Demand, Ending, OperationId, ServiceName, StackName, Time};
+use naru_model::{Change, Demand, Ending, OperationId, ServiceName, StackName, Time, WorkView};
 use std::collections::BTreeSet;
 
 /// What every order takes.
@@ -104,7 +104,7 @@ pub async fn carry_out(session: &Session, client: &Client, order: Order) -> Resu
 pub async fn send(session: &Session, client: &Client, order: Order) -> Result<Option<Taken>, Fail> {
     let ending = if order.args.cut { Ending::Cut } else { Ending::Finish };
     if ending == Ending::Cut && !order.args.yes {
-        confirm(session, client, &order).await?;
+        confirm_order(session, client, &order).await?;
     }
     let joins = matches!(order.change, Change::Promote | Change::Resume | Change::Abort | Change::Pause);
     let from = if joins { now() } else { Time(0) };
@@ -154,22 +154,32 @@ pub async fn see_through(session: &Session, client: &Client, taken: Taken) -> Re
     follow(session, client, taken.following).await
 }
 
-/// Names the work that would be cut, and asks.
-async fn confirm(session: &Session, client: &Client, order: &Order) -> Result<(), Fail> {
-    if !session.printer.can_ask() {
-        return Err(Fail::usage("`--cut` asks before it ends work, and there is no terminal to ask on")
-            .help("add `--yes`, or leave `--cut` out: then the work finishes first"));
-    }
+/// The work that an order would cut, which is then confirmed.
+async fn confirm_order(session: &Session, client: &Client, order: &Order) -> Result<(), Fail> {
     let instances = client.instances(Some(&order.stack)).await?;
     let touches = |service: &ServiceName| order.affects.as_ref().is_none_or(|only| only.contains(service));
     let touched: BTreeSet<_> =
         instances.into_iter().filter(|view| touches(&view.service)).map(|view| view.id).collect();
     let mut work = client.work(Some(&order.stack)).await?;
     work.retain(|view| touched.contains(&view.instance));
+    let otherwise = "add `--yes`, or leave `--cut` out: then the work finishes first";
+    confirm(session, &work, ("--cut", otherwise))
+}
+
+/// Names the work that would be cut, and asks. `by` is what would cut it, and what to do where nobody can be asked.
+///
+/// # Errors
+/// Nobody can be asked, or the answer is no.
+pub fn confirm(session: &Session, work: &[WorkView], by: (&str, &str)) -> Result<(), Fail> {
+    if !session.printer.can_ask() {
+        let (what, otherwise) = by;
+        let error = format!("`{what}` asks before it ends work, and there is no terminal to ask on");
+        return Err(Fail::usage(error).help(otherwise));
+    }
     let question = if work.is_empty() {
         "No work is in progress on what this retires now; what begins until then is cut. Go on?"
     } else {
-        session.printer.raw(&format!("{}\n{}", paint::bold("this work is cut:"), table(&work, now())));
+        session.printer.raw(&format!("{}\n{}", paint::bold("this work is cut:"), table(work, now())));
         "Cut it?"
     };
     match session.printer.ask(question)? {

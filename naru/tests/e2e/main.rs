@@ -10,6 +10,7 @@ mod example;
 mod flows;
 mod handover;
 mod images;
+mod jobs;
 mod observed;
 mod published;
 mod reach;

@@ -4,7 +4,7 @@
 //! have only the digests.
 
 use naru_home::{Home, put_file};
-use naru_model::{ContentId, Service, Stack};
+use naru_model::{ContentId, Stack, Template};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
@@ -50,8 +50,8 @@ impl Contents {
     /// What the stack names and was not handed over: which secret or config of which service. Blocks.
     pub fn missing(&self, stack: &Stack) -> Vec<String> {
         let mut missing = Vec::new();
-        for (name, service) in &stack.services {
-            let absent = files(service).filter(|file| !self.folder.join(file.content.as_str()).is_file());
+        for (name, template, _) in stack.templates() {
+            let absent = files(template).filter(|file| !self.folder.join(file.content.as_str()).is_file());
             missing.extend(absent.map(|file| format!("{} `{}` of {name}", file.kind.word(), file.name)));
         }
         missing
@@ -82,11 +82,11 @@ impl Contents {
 
 /// The contents that a stack names.
 pub fn named(stack: &Stack) -> impl Iterator<Item = ContentId> {
-    stack.services.values().flat_map(files).map(|file| file.content.clone())
+    stack.templates().flat_map(|(_, template, _)| files(template)).map(|file| file.content.clone())
 }
 
-fn files(service: &Service) -> impl Iterator<Item = &naru_model::ContentFile> {
-    service.template.run.container().into_iter().flat_map(|container| &container.files)
+fn files(template: &Template) -> impl Iterator<Item = &naru_model::ContentFile> {
+    template.run.container().into_iter().flat_map(|container| &container.files)
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use naru_decide::{Sweep, World, garbage, plan, view};
 use naru_home::Home;
 use naru_model::{
     Admitted, AgentReport, Change, ContentId, Demand, Desired, EdgeReport, Ending, ImageFate, InstanceView,
-    NodeId, Operation, OperationId, Plan, Release, RouteTable, Span, StackName, StackView, Time, WorkView,
+    JobView, NodeId, Operation, OperationId, Plan, Release, RouteTable, RunRecord, ServiceName, Span,
+    StackName, StackView, Time, WorkView,
 };
 use std::io;
 use std::path::PathBuf;
@@ -219,6 +220,14 @@ impl Core for Api {
 
     fn work(&self, stack: Option<StackName>) -> Answer<'_, Vec<WorkView>> {
         Box::pin(self.read(move |world, now| view::work(world, stack.as_ref(), now)))
+    }
+
+    fn jobs(&self, stack: Option<StackName>) -> Answer<'_, Vec<JobView>> {
+        Box::pin(self.read(move |world, now| view::jobs(world, stack.as_ref(), now)))
+    }
+
+    fn runs(&self, stack: Option<StackName>, job: Option<ServiceName>) -> Answer<'_, Vec<RunRecord>> {
+        Box::pin(self.read(move |world, _| view::runs(world, stack.as_ref(), job.as_ref())))
     }
 
     fn routes(&self) -> Answer<'_, RouteTable> {

@@ -5,13 +5,13 @@
 //! | `server/generation` | how often the records were changed, and by which life of a server last |
 //! | `server/format` | the number of this layout |
 //! | `server/journal` | a change that is too large for one transaction, and is being copied to its place |
-//! | `stack/NAME`, `release/STACK/N`, `instance/ID`, `operation/N`, `routes`, `edge/NODE` | the record, JSON |
+//! | `stack/NAME`, `release/STACK/N`, `instance/ID`, `operation/N`, `run/STACK/JOB/N`, `routes`, `edge/NODE` | the record, JSON |
 //!
 //! A value of more than [`PART`] bytes is kept in parts: `KEY`, `KEY/~1`, `KEY/~2`, … in order.
 
-use naru_decide::{EdgeRecord, World, Write};
+use naru_decide::{EdgeRecord, RunKey, World, Write};
 use naru_model::{
-    InstanceRecord, Operation, OperationId, Release, ReleaseNo, RouteTable, StackName, StackRecord,
+    InstanceRecord, Operation, OperationId, Release, ReleaseNo, RouteTable, RunRecord, StackName, StackRecord,
 };
 use naru_store::{InvalidKey, Item, Key};
 use serde::Serialize;
@@ -72,6 +72,8 @@ pub fn encode(write: &Write) -> Result<Change, RecordError> {
         Write::ForgetInstance(id) => gone(format!("instance/{id}")),
         Write::Operation(operation) => put(operation_key(operation.id), operation),
         Write::ForgetOperation(id) => gone(operation_key(*id)),
+        Write::Run(run) => put(run_key(&(run.stack.clone(), run.job.clone(), run.number)), run),
+        Write::ForgetRun(key) => gone(run_key(key)),
         Write::Routes(table) => put("routes".into(), table),
         Write::Edge(edge) => put(format!("edge/{}", edge.node), edge),
     }
@@ -92,6 +94,7 @@ pub fn decode(world: &mut World, key: &str, value: &[u8]) -> Result<(), RecordEr
         }
         "instance" => world.apply(Write::Instance(read::<Box<InstanceRecord>>(key, value)?)),
         "operation" => world.apply(Write::Operation(read::<Box<Operation>>(key, value)?)),
+        "run" => world.apply(Write::Run(read::<Box<RunRecord>>(key, value)?)),
         "routes" => world.apply(Write::Routes(read::<RouteTable>(key, value)?)),
         "edge" => world.apply(Write::Edge(read::<EdgeRecord>(key, value)?)),
         _ => return Err(RecordError::Damaged { key: key.into(), detail: "an unknown kind".into() }),
@@ -150,6 +153,10 @@ fn gone(key: String) -> Result<Change, RecordError> {
 
 fn release_key(stack: &StackName, number: ReleaseNo) -> String {
     format!("release/{stack}/{number}")
+}
+
+fn run_key((stack, job, number): &RunKey) -> String {
+    format!("run/{stack}/{job}/{number}")
 }
 
 fn operation_key(id: OperationId) -> String {

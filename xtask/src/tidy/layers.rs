@@ -11,11 +11,12 @@ use super::{Finding, Tree};
 /// crate: what it answers by itself knows nothing of it.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("schedule", &["model"]),
     ("yaml", &[]),
     ("compose", &["model", "yaml", "routing", "meaning"]),
     ("routing", &["model", "yaml", "traffic"]),
-    ("meaning", &["model", "yaml", "routing"]),
-    ("decide", &["model"]),
+    ("meaning", &["model", "yaml", "routing", "schedule"]),
+    ("decide", &["model", "schedule"]),
     ("supervise", &["model"]),
     ("wire", &["model"]),
     ("traffic", &["model"]),
@@ -70,6 +71,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// What the binary wires together, and what its end-to-end tests run.
 const EVERYTHING_BELOW: &[&str] = &[
     "model",
+    "schedule",
     "yaml",
     "routing",
     "meaning",
@@ -101,10 +103,11 @@ const EVERYTHING_BELOW: &[&str] = &[
 ];
 
 /// The crates whose sources have no clock, chance, input or output, threads, or order that varies.
-const PURE: &[&str] = &["model", "decide", "supervise", "wire", "traffic", "sim"];
+const PURE: &[&str] = &["model", "schedule", "decide", "supervise", "wire", "traffic", "sim"];
 
 /// Libraries that pure crates may use: plain data and its forms, nothing that runs.
-const PURE_LIBRARIES: &[&str] = &["httparse", "memchr", "serde", "serde_json", "sha2", "thiserror", "utoipa"];
+const PURE_LIBRARIES: &[&str] =
+    &["croner", "httparse", "jiff", "memchr", "serde", "serde_json", "sha2", "thiserror", "utoipa"];
 
 /// Names that pure code does not use, and what to use instead.
 const IMPURE_NAMES: &[(&str, &str)] = &[

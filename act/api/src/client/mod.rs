@@ -15,8 +15,9 @@ use crate::{
 use connection::Connection;
 use hyper::Method;
 use naru_model::{
-    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, ImageFate, InstanceView, NodeId,
-    Operation, OperationId, Plan, Release, RouteTable, StackName, StackView, WorkView,
+    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, ImageFate, InstanceView, JobView, NodeId,
+    Operation, OperationId, Plan, Release, RouteTable, RunRecord, ServiceName, StackName, StackView,
+    WorkView,
 };
 use path::Target;
 use serde::Serialize;
@@ -112,6 +113,26 @@ impl Client {
     /// As every question.
     pub async fn work(&self, stack: Option<&StackName>) -> Result<Vec<WorkView>, ClientError> {
         self.ask(Target::new("/v1/work").with("stack", stack)).await
+    }
+
+    /// The jobs of a stack, or of all.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn jobs(&self, stack: Option<&StackName>) -> Result<Vec<JobView>, ClientError> {
+        self.ask(Target::new("/v1/jobs").with("stack", stack)).await
+    }
+
+    /// Runs of jobs that are kept, newest first.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn runs(
+        &self,
+        stack: Option<&StackName>,
+        job: Option<&ServiceName>,
+    ) -> Result<Vec<RunRecord>, ClientError> {
+        self.ask(Target::new("/v1/runs").with("stack", stack).with("job", job)).await
     }
 
     /// The route table in force.

@@ -3,6 +3,7 @@
 mod events;
 mod extract;
 mod images;
+mod jobs;
 mod logs;
 mod orders;
 mod peer;

@@ -1,6 +1,6 @@
 //! The routes, each together with its entry in the OpenAPI document: one cannot be without the other.
 
-use super::{BODY_MAX, images, logs, orders, questions, reach, roles};
+use super::{BODY_MAX, images, jobs, logs, orders, questions, reach, roles};
 use crate::{Core, Ground, Refused};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -43,6 +43,8 @@ fn documented() -> OpenApiRouter<Arc<dyn Core>> {
         .routes(routes!(questions::operation))
         .routes(routes!(questions::releases))
         .routes(routes!(questions::work))
+        .routes(routes!(jobs::jobs))
+        .routes(routes!(jobs::runs))
         .routes(routes!(questions::route_table))
         .routes(routes!(questions::watch))
         .routes(routes!(logs::logs))

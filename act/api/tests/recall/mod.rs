@@ -7,8 +7,8 @@ use naru_api::{
 };
 use naru_model::{
     Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, Ending, FateReason, Generation, ImageFate,
-    InstanceView, NodeId, Operation, OperationId, Plan, Release, RouteTable, Span, StackName, StackView,
-    StockImage, Time, UsedImage, WorkView,
+    InstanceView, JobView, NodeId, Operation, OperationId, Plan, Release, RouteTable, RunRecord, ServiceName,
+    Span, StackName, StackView, StockImage, Time, UsedImage, WorkView,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -155,6 +155,14 @@ impl Core for Recall {
         now(Ok(vec![]))
     }
 
+    fn jobs(&self, _: Option<StackName>) -> Answer<'_, Vec<JobView>> {
+        now(Ok(vec![]))
+    }
+
+    fn runs(&self, _: Option<StackName>, _: Option<ServiceName>) -> Answer<'_, Vec<RunRecord>> {
+        now(Ok(vec![]))
+    }
+
     fn routes(&self) -> Answer<'_, RouteTable> {
         now(Ok((**self.routes.borrow()).clone()))
     }
@@ -165,6 +173,7 @@ impl Core for Recall {
             release: Default::default(),
             services: vec![],
             routes: vec![],
+            jobs: vec![],
             notes: vec![],
         }))
     }
@@ -178,7 +187,7 @@ impl Core for Recall {
             return now(Err(Refused::new(Ground::Conflict, "not this one", "name it otherwise")));
         }
         self.demands.lock().unwrap().push(demand);
-        now(Ok(Admitted { operation: Some(OperationId(1)), notes: vec![] }))
+        now(Ok(Admitted { operation: Some(OperationId(1)), notes: vec![], run: None }))
     }
 
     fn shutdown(&self, order: ShutdownOrder, _: String) -> Answer<'_, ()> {

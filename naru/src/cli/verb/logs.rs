@@ -42,12 +42,18 @@ pub struct Logs {
 
 /// How many lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tail {
+pub enum Tail {
+    /// All that are kept.
     All,
+    /// So many.
     Last(u64),
 }
 
-fn parse_tail(text: &str) -> Result<Tail, String> {
+/// A number of lines, or `all`.
+///
+/// # Errors
+/// It is neither.
+pub fn parse_tail(text: &str) -> Result<Tail, String> {
     match text {
         "all" => Ok(Tail::All),
         _ => text.parse().map(Tail::Last).map_err(|_| "write a number, or `all`".into()),
@@ -55,6 +61,20 @@ fn parse_tail(text: &str) -> Result<Tail, String> {
 }
 
 impl Logs {
+    /// Logs of these instances.
+    pub fn of(names: Vec<String>, follow: bool, tail: Tail) -> Logs {
+        Logs {
+            names,
+            follow,
+            tail,
+            since: None,
+            timestamps: false,
+            no_log_prefix: false,
+            json: false,
+            project: ProjectArgs::default(),
+        }
+    }
+
     /// Prints logs, in the order of time over all instances.
     ///
     /// # Errors
@@ -62,10 +82,24 @@ impl Logs {
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
         let client = session.client()?;
         let scope = session.scope()?;
+        let instances = client.instances(scope.as_ref()).await?;
+        check(&client, scope.as_ref(), &self.names, &instances).await?;
+        self.show(session, &client, scope).await
+    }
+
+    /// Prints them.
+    ///
+    /// # Errors
+    /// No server.
+    pub async fn show(
+        self,
+        session: &Session,
+        client: &Client,
+        scope: Option<StackName>,
+    ) -> Result<Code, Fail> {
         let from =
             self.since.as_deref().map(|since| parse_since(since, now())).transpose()?.unwrap_or(Time(0));
         let mut instances = client.instances(scope.as_ref()).await?;
-        check(&client, scope.as_ref(), &self.names, &instances).await?;
         instances.retain(|view| self.names.is_empty() || self.names.iter().any(|name| is_called(view, name)));
         let tail = if let Tail::Last(n) = self.tail { Some(n) } else { None };
         let mut lines =

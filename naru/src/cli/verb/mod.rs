@@ -10,6 +10,7 @@ pub mod explain;
 pub mod history;
 pub mod image;
 pub mod import;
+pub mod job;
 pub mod logs;
 pub mod ls;
 pub mod metrics;

@@ -70,7 +70,7 @@ fn render(plan: &Plan) -> String {
         text += &paint::dim(format!("  = keep {} as it is", kept.join(", ")));
         text.push('\n');
     }
-    for change in &plan.routes {
+    for change in plan.routes.iter().chain(&plan.jobs) {
         text += &format!("  {} {}\n", paint::tone(Tone::Busy, "~"), foreign(change));
     }
     for note in &plan.notes {
@@ -137,6 +137,7 @@ mod tests {
             release: ReleaseNo(2),
             services,
             routes: vec!["route api is new: */api/* to api:80".into()],
+            jobs: vec!["job backup goes".into()],
             notes: vec!["api: port 80 is taken for http".into()],
         };
         let want = "\
@@ -147,6 +148,7 @@ release 2 of shop would
   - old   retire 1 instance
   = keep db as it is
   ~ route api is new: */api/* to api:80
+  ~ job backup goes
 note: api: port 80 is taken for http
 ";
         assert_eq!(strip_str(&render(&plan)).to_string(), want);
