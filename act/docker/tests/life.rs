@@ -202,7 +202,7 @@ async fn docker_what_cannot_be_is_said() {
     launch.container.image = "localhost/no-such:1".into();
     launch.container.pull = PullPolicy::Never;
     let said = bench.start("shop.web.1.1", 1, &launch).await.unwrap_err().to_string();
-    assert!(said.contains("image localhost/no-such:1 is not there, and `pull_policy: never`"), "{said}");
+    assert!(said.contains("image localhost/no-such:1 is not here, and is not to be pulled"), "{said}");
     // A registry where nobody listens.
     launch.container.image = "127.0.0.1:1/no-such:1".into();
     launch.container.pull = PullPolicy::Missing;
