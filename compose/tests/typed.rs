@@ -207,7 +207,6 @@ fn what_has_no_effect_is_named_once_or_refused() {
         "7: not supported yet: services.web.x-naru.power, ignored",
         "7: not supported yet: services.web.x-naru.scale, ignored",
         "8: services.web.volumes has no effect on a process, ignored",
-        "11: not supported yet: services.db.build, ignored",
     ];
     assert_eq!(warnings(&loaded), want);
     let strict = load(text, Unsupported::Strict).expect_err("each is an error");
@@ -215,6 +214,26 @@ fn what_has_no_effect_is_named_once_or_refused() {
     let unknown = "services: { web: { image: web, nosuch: 1, x-naru: { nosuch: 1 } } }";
     assert!(load(unknown, Unsupported::Warn).is_err());
     assert!(load(unknown, Unsupported::Loose).is_ok());
+}
+
+#[test]
+fn a_service_may_run_to_completion() {
+    let load_job =
+        service("    deploy: { mode: replicated-job, replicas: 5 }\n    x-naru: { max_concurrent: 2 }");
+    assert_eq!(
+        (load_job.mode, load_job.replicas, load_job.max_concurrent),
+        (Mode::ReplicatedJob, 5, Some(2))
+    );
+    assert_eq!(service("    deploy: { mode: global-job }").mode, Mode::GlobalJob);
+    for (keys, want) in [
+        ("deploy: { mode: replicated-job }, ports: ['80']", "has no ports"),
+        ("deploy: { mode: global-job }, restart: always", "restart starts it again each time"),
+        ("x-naru: { max_concurrent: 2 }", "is about deploy.mode replicated-job"),
+    ] {
+        let text = format!("services: {{ web: {{ image: web, {keys} }} }}");
+        let said = load(&text, Unsupported::Warn).expect_err(keys);
+        assert!(said.contains(want), "{keys}: {said}");
+    }
 }
 
 fn job_of(text: &str) -> naru_model::Job {

@@ -41,18 +41,22 @@ impl World {
     pub fn work(&self, id: &InstanceId) -> InProgress {
         let mut sum = self.status(id).map(|status| status.jobs).unwrap_or_default();
         self.edge_counts(id).for_each(|counts| sum += counts.in_progress);
-        // A run is work itself, whatever leases it takes in its course.
-        let is_run = self.instances.get(id).is_some_and(|one| one.run.is_some());
-        if is_run && !self.is_over(id) {
+        // It is work itself, whatever leases it takes in its course.
+        if self.runs_to_end(id) && !self.is_over(id) {
             sum.jobs = sum.jobs.max(1);
         }
         sum
     }
 
+    /// Whether an instance is there to run to its end: a run of a job, or of a service whose mode is one.
+    pub(crate) fn runs_to_end(&self, id: &InstanceId) -> bool {
+        let Some(record) = self.instances.get(id) else { return false };
+        record.run.is_some() || self.definition(record).is_some_and(|service| service.mode.is_job())
+    }
+
     /// When the oldest work in progress on an instance began.
     pub(crate) fn oldest_work(&self, id: &InstanceId) -> Option<Time> {
-        let is_run = self.instances.get(id).is_some_and(|one| one.run.is_some());
-        let run = self.status(id).filter(|_| is_run).and_then(|status| status.started);
+        let run = self.status(id).filter(|_| self.runs_to_end(id)).and_then(|status| status.started);
         let jobs = self.status(id).and_then(|status| status.oldest_job).into_iter().chain(run);
         self.edge_counts(id).filter_map(|counts| counts.oldest).chain(jobs).min()
     }
@@ -82,7 +86,10 @@ impl World {
     pub(crate) fn is_idle(&self, record: &InstanceRecord) -> bool {
         let Some(status) = self.status(&record.id) else { return false };
         let agent = status.phase.is_over()
-            || status.phase == Phase::Quiet && status.quiet_told && status.jobs.is_idle();
+            || status.phase == Phase::Quiet
+                && status.quiet_told
+                && status.jobs.is_idle()
+                && !self.runs_to_end(&record.id);
         agent && self.edges_idle(record)
     }
 

@@ -8,8 +8,8 @@ use crate::admit::contents;
 use crate::images::{Settled, settle};
 use crate::share::{StopFirst, check_sole, stop_first, written_folder, written_volume};
 use naru_model::{
-    FailureAction, Images, Plan, PlanAction, Protocol, Refusal, Release, RestartPolicy, Service, ServiceName,
-    ServicePlan, Span, Stack, StackRecord, Strategy, UpdateConfig, plural,
+    FailureAction, Images, Mode, Plan, PlanAction, Protocol, Refusal, Release, RestartPolicy, Service,
+    ServiceName, ServicePlan, Span, Stack, StackRecord, Strategy, UpdateConfig, plural,
 };
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -65,7 +65,9 @@ impl Planner<'_> {
             (Some(record), Some(target)) => crate::want::replicas(self.world, &record.name, target, name),
             _ => 0,
         };
-        let then = wanted.map_or(0, |service| service.replicas);
+        let then = wanted.map_or(0, count);
+        // How much of a job is done already is no change.
+        let now = old.filter(|old| old.mode.is_job() && now < count(old)).map_or(now, count);
         let moved: Vec<_> = self.settled.moved_of(name).map(ToString::to_string).collect();
         let mut differs = match (old, wanted) {
             (Some(old), Some(new)) => differences(old, new),
@@ -115,6 +117,14 @@ impl Planner<'_> {
             _ if !differs.is_empty() => PlanAction::Adjust,
             _ => PlanAction::Keep,
         }
+    }
+}
+
+/// How many instances a definition asks for.
+fn count(service: &Service) -> u32 {
+    match service.mode {
+        Mode::Global | Mode::GlobalJob => 1,
+        Mode::Replicated | Mode::ReplicatedJob => service.replicas,
     }
 }
 

@@ -4,8 +4,8 @@ use crate::World;
 use crate::admit::MOST_REPLICAS;
 use crate::draft::Draft;
 use naru_model::{
-    Mode, Operation, OperationId, OperationKind, Release, Service, ServiceName, StackName, StackRecord,
-    Target,
+    Mode, Operation, OperationId, OperationKind, Release, Service, ServiceName, ServiceRecord, StackName,
+    StackRecord, Target,
 };
 
 /// The fingerprint that instances of a service are to have: its template's, and how often it was restarted.
@@ -21,12 +21,31 @@ pub(crate) fn replicas(world: &World, stack: &StackName, target: &Target, servic
     match definition {
         Some(_) if target.stopped.contains(service) => 0,
         Some(definition) if definition.mode == Mode::Global => 1,
+        Some(definition) if definition.mode.is_job() => {
+            let stack = &world.stacks[stack];
+            let fingerprint =
+                world.release(&stack.name, target.release).and_then(|r| fingerprint(r, stack, service));
+            left(definition, stack.services.get(service), fingerprint.as_ref())
+        }
         // Records of an earlier version may ask for more than is admitted now.
         Some(definition) => {
             target.replicas.get(service).copied().unwrap_or(definition.replicas).min(MOST_REPLICAS)
         }
         None => 0,
     }
+}
+
+/// How many instances of a job there are to be now: as many as have not succeeded yet, and no more than allowed at once.
+fn left(definition: &Service, record: Option<&ServiceRecord>, fingerprint: Option<&String>) -> u32 {
+    let total = total(definition);
+    let known = record.and_then(|record| record.successes.as_ref());
+    let done = known.filter(|(of, _)| Some(of) == fingerprint).map_or(0, |(_, count)| *count);
+    total.saturating_sub(done).min(definition.max_concurrent.unwrap_or(total))
+}
+
+/// How many instances of a job are to succeed.
+pub(crate) fn total(definition: &Service) -> u32 {
+    if definition.mode == Mode::GlobalJob { 1 } else { definition.replicas.min(MOST_REPLICAS) }
 }
 
 impl<'w> Draft<'w> {
@@ -48,8 +67,18 @@ impl<'w> Draft<'w> {
 
     /// How many instances are wanted of it.
     pub fn wanted(&self, stack: &StackName, service: &ServiceName) -> u32 {
-        let target = self.stack(stack).target.as_ref();
-        target.map_or(0, |target| replicas(self.world, stack, target, service))
+        let record = self.stack(stack);
+        let definition = self.wanted_definition(stack, service);
+        match (definition.filter(|one| one.mode.is_job()), &record.target) {
+            (Some(_), Some(target)) if target.stopped.contains(service) => 0,
+            // What has succeeded in this round counts.
+            (Some(job), _) => {
+                left(job, record.services.get(service), self.fingerprint(stack, service).as_ref())
+            }
+            (None, target) => {
+                target.as_ref().map_or(0, |target| replicas(self.world, stack, target, service))
+            }
+        }
     }
 
     /// Whether it is a one-shot that has succeeded as it is defined now.

@@ -6,8 +6,8 @@ use crate::restart::restart;
 use crate::rollout::{self, Together};
 use crate::{build, container, health, hooks, ports, work};
 use naru_model::{
-    Condition, Dependency, EnginePort, Mode, Process, Resources, Run, Service, ServiceName, Span, TargetPort,
-    Template,
+    Condition, Dependency, EnginePort, Mode, Process, Resources, RestartPolicy, Run, Service, ServiceName,
+    Span, TargetPort, Template,
 };
 use naru_yaml::{Node, Value, unix_path};
 use sha2::{Digest, Sha256};
@@ -65,9 +65,13 @@ pub(crate) fn service(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_
     let together = if singleton { Together::Never } else { Together::Allowed };
     let replicas = replicas(reader, node, together);
     let rollout = rollout::rollout(reader, node, template.health.as_ref(), together);
+    let mode = mode(reader, node);
+    let max_concurrent = max_concurrent(reader, node, mode);
+    check_job(reader, node, mode, &template);
     Service {
         build: build::build(node),
-        mode: mode(reader, node),
+        mode,
+        max_concurrent,
         replicas,
         ports,
         depends_on: depends_on(node, setting.root),
@@ -178,8 +182,36 @@ fn replicas(reader: &mut Reader<'_>, node: &Node, together: Together) -> u32 {
 }
 
 fn mode(reader: &mut Reader<'_>, node: &Node) -> Mode {
-    let words = [("replicated", Mode::Replicated), ("global", Mode::Global)];
+    let words = [
+        ("replicated", Mode::Replicated),
+        ("global", Mode::Global),
+        ("replicated-job", Mode::ReplicatedJob),
+        ("global-job", Mode::GlobalJob),
+    ];
     reader.word("deploy.mode", node.at(&["deploy", "mode"]), &words).unwrap_or(Mode::Replicated)
+}
+
+fn max_concurrent(reader: &mut Reader<'_>, node: &Node, mode: Mode) -> Option<u32> {
+    let written = node.at(&["x-naru", "max_concurrent"]);
+    let count = reader.whole("x-naru.max_concurrent", written, 1, MOST_REPLICAS)?;
+    if let (false, Some(written)) = (mode == Mode::ReplicatedJob, written) {
+        let what = "x-naru.max_concurrent is about deploy.mode replicated-job";
+        reader.error(written.pos, what, "write that mode, or leave it out");
+    }
+    u32::try_from(count).ok()
+}
+
+/// What runs to its end is called by nobody, and is not started again once it has ended well.
+fn check_job(reader: &mut Reader<'_>, node: &Node, mode: Mode, template: &Template) {
+    let Some(written) = node.at(&["deploy", "mode"]).filter(|_| mode.is_job()) else { return };
+    if !template.targets.is_empty() {
+        let what = format!("deploy.mode: {} has no ports", written.shown());
+        reader.error(written.pos, what, "remove ports and expose, or choose another mode");
+    }
+    if template.restart.policy == RestartPolicy::Always {
+        let what = format!("deploy.mode: {} ends, and restart starts it again each time", written.shown());
+        reader.error(written.pos, what, "write restart: on-failure, or \"no\"");
+    }
 }
 
 pub(crate) fn depends_on(node: &Node, root: &Node) -> BTreeMap<ServiceName, Dependency> {

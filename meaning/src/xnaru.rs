@@ -99,6 +99,11 @@ pub const KEYS: &[Key] = &[
         Takes::Truth,
         "At most one instance at any time, across releases: the old one stops first.",
     ),
+    key(
+        "max_concurrent",
+        Takes::Whole,
+        "With deploy.mode replicated-job: no more than so many at once; all if missing.",
+    ),
     key("traffic", Takes::Group, "How requests to the service are treated, whichever way they come."),
     key(
         "traffic.compress",

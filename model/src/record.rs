@@ -76,6 +76,9 @@ pub struct ServiceRecord {
     pub restarts: u64,
     /// The fingerprint of the one-shot that succeeded last: it is not run again.
     pub completed: Option<String>,
+    /// How many instances of a job have succeeded so far, and by which fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successes: Option<(String, u32)>,
     /// Containers of another tool's, by the engine's ids, that are to become instances of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub importable: Vec<String>,

@@ -52,8 +52,11 @@ pub struct Service {
     pub build: Option<Build>,
     /// Whether `replicas` counts for the whole stack or for each node.
     pub mode: Mode,
-    /// How many instances there are to be.
+    /// How many instances there are to be; of a job, how many are to end with status 0.
     pub replicas: u32,
+    /// Of a job: no more than so many at once. `None`: all at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent: Option<u32>,
     /// Addresses that others reach it at, from outside the stack. (Within it, every target port has an
     /// address of its own.)
     pub ports: Vec<Port>,
@@ -84,6 +87,17 @@ pub enum Mode {
     Replicated,
     /// One on each node.
     Global,
+    /// So many that end with status 0, as `replicas` says; then it is complete.
+    ReplicatedJob,
+    /// One on each node that ends with status 0; then it is complete.
+    GlobalJob,
+}
+
+impl Mode {
+    /// Whether its instances run to their end: that is their work, and nobody stops one before.
+    pub fn is_job(self) -> bool {
+        matches!(self, Mode::ReplicatedJob | Mode::GlobalJob)
+    }
 }
 
 /// Everything that an instance is made from.

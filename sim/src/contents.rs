@@ -227,6 +227,7 @@ fn policies(kind: Kind, number: u16, dice: &mut Dice) -> Service {
         build: None,
         template,
         mode: Mode::Replicated,
+        max_concurrent: None,
         replicas,
         ports: ports.into_iter().collect(),
         depends_on: BTreeMap::new(),

@@ -7,8 +7,8 @@ use crate::jobs::Sketches;
 use crate::scenario::OrderKind;
 use crate::sim::Sim;
 use naru_model::{
-    Change, Demand, Ending, FailureAction, OperationKind, OperationOutcome, OperationPhase, Service,
-    ServiceName, Span, Stack, StackName, Stage,
+    Change, Demand, Ending, FailureAction, Operation, OperationKind, OperationOutcome, OperationPhase,
+    Service, ServiceName, Span, Stack, StackName, Stage,
 };
 use std::collections::BTreeMap;
 
@@ -219,7 +219,9 @@ impl Sim {
     fn has_failed(&self, stack: usize) -> bool {
         let name = self.people[stack].stack();
         let mine = self.store.records.operations.values().rev().filter(|one| one.stack == *name);
-        let last = mine.filter(|one| one.kind != OperationKind::Incident).map(|one| one.outcome).next();
+        let aside =
+            |one: &&Operation| matches!(one.kind, OperationKind::Incident | OperationKind::Cancel { .. });
+        let last = mine.filter(|one| !aside(one)).map(|one| one.outcome).next();
         last == Some(Some(OperationOutcome::Failed))
     }
 

@@ -44,6 +44,10 @@ impl<'a> Admission<'a> {
             let error = format!("`{service}` has `mode: global`: one instance on each node");
             return Err(Refusal::new(error, "change `deploy.mode` in the file to scale it"));
         }
+        if definition.mode.is_job() {
+            let error = format!("`{service}` runs to completion: how often is its file's to say");
+            return Err(Refusal::new(error, "change `deploy.replicas` in the file"));
+        }
         share::check_count(service, definition, wanted)
     }
 

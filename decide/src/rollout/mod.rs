@@ -16,6 +16,7 @@ use crate::observe::Acked;
 use crate::retire::{has_callers, retire};
 use crate::share::stop_first;
 use crate::stay::{is_kept, is_named_for_them_alone};
+use crate::want::total;
 use crew::Crew;
 use naru_model::{
     Condition, Duty, OperationId, OperationOutcome, OperationPhase, Reason, ServiceName, ServiceProgress,
@@ -206,9 +207,23 @@ fn complete(draft: &mut Draft, stack: &StackName, service: &ServiceName, id: Ope
     if done.is_empty() {
         return;
     }
-    let fingerprint = draft.fingerprint(stack, service);
-    draft.stack_mut(stack).services.entry(service.clone()).or_default().completed = fingerprint;
+    if succeed(draft, stack, service, done.len() as u32) {
+        let fingerprint = draft.fingerprint(stack, service);
+        draft.stack_mut(stack).services.entry(service.clone()).or_default().completed = fingerprint;
+    }
     done.iter().for_each(|one| retire(draft, one, id));
+}
+
+/// Counts instances that ended well. Whether that is all of them: of a job as many as it says, of any other service one.
+fn succeed(draft: &mut Draft, stack: &StackName, service: &ServiceName, count: u32) -> bool {
+    let Some(definition) = draft.wanted_definition(stack, service).filter(|one| one.mode.is_job()) else {
+        return true;
+    };
+    let Some(fingerprint) = draft.fingerprint(stack, service) else { return false };
+    let record = draft.stack_mut(stack).services.entry(service.clone()).or_default();
+    let known = record.successes.take().filter(|(of, _)| *of == fingerprint).map_or(0, |(_, count)| count);
+    record.successes = Some((fingerprint, known + count));
+    known + count >= total(definition)
 }
 
 /// What had ended for good before this operation began is in nobody's way: it is replaced.

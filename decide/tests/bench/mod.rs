@@ -531,10 +531,9 @@ fn service(spec: &str) -> Service {
             "pause" => rollout.update.failure_action = FailureAction::Pause,
             "noport" => service.template.targets.clear(),
             "postpone" => service.work.postpone_max = Some(Span::secs(number().into())),
-            "once" => {
-                service.template.targets.clear();
-                service.template.restart.policy = RestartPolicy::No;
-            }
+            "once" => run_once(&mut service),
+            "global" | "job" | "global-job" => set_mode(&mut service, key),
+            "at-once" => service.max_concurrent = Some(number()),
             "after" => {
                 let how = Dependency { condition: Condition::ServiceHealthy, required: true, restart: false };
                 service.depends_on.insert(value.into(), how);
@@ -553,6 +552,22 @@ fn service(spec: &str) -> Service {
         service.ports.push(Port { host_ip, published: None, target, protocol, stated: true });
     }
     service
+}
+
+fn run_once(service: &mut Service) {
+    service.template.targets.clear();
+    service.template.restart.policy = RestartPolicy::No;
+}
+
+fn set_mode(service: &mut Service, word: &str) {
+    service.mode = match word {
+        "job" => Mode::ReplicatedJob,
+        "global-job" => Mode::GlobalJob,
+        _ => Mode::Global,
+    };
+    if service.mode.is_job() {
+        service.template.targets.clear();
+    }
 }
 
 fn plain(version: &str) -> Service {
@@ -591,6 +606,7 @@ fn plain(version: &str) -> Service {
             content_digest: None,
         },
         mode: Mode::Replicated,
+        max_concurrent: None,
         replicas: 1,
         ports: vec![],
         depends_on: BTreeMap::new(),
