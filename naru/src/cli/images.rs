@@ -89,7 +89,7 @@ pub async fn settled(
     only: &[ServiceName],
     act: ImageAct,
 ) -> Result<Images, Fail> {
-    if stack.services.values().all(|service| service.template.run.container().is_none()) {
+    if stack.templates().all(|(_, template, _)| template.run.container().is_none()) {
         return Ok(Images::new());
     }
     let order = ImageOrder { stack: stack.clone(), only: only.to_vec(), act };

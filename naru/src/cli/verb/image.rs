@@ -75,8 +75,8 @@ impl Pull {
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
         let stack = session.load(Unsupported::Warn)?.stack;
         let policy = self.policy.map(PullPolicy::from);
-        if stack.services.values().all(|service| service.template.run.container().is_none()) {
-            session.printer.note("no service of the file is a container");
+        if stack.templates().all(|(_, template, _)| template.run.container().is_none()) {
+            session.printer.note("nothing in the file is a container");
         }
         order(session, &stack, &self.services, ImageAct::Pull { policy }).await?;
         Ok(Code::Done)
@@ -90,8 +90,8 @@ impl Build {
     /// The files cannot be used, or a build or push failed.
     pub async fn run(self, session: &Session) -> Result<Code, Fail> {
         let stack = session.load(Unsupported::Warn)?.stack;
-        if !stack.services.values().any(|service| service.build.is_some()) {
-            session.printer.note("no service of the file has `build`");
+        if !stack.templates().any(|(_, _, build)| build.is_some()) {
+            session.printer.note("nothing in the file has `build`");
             return Ok(Code::Done);
         }
         let environment = &session.settings.environment;
