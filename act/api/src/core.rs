@@ -1,8 +1,8 @@
 //! What the API asks of the server.
 
 use crate::{
-    ImageEvent, ImageOrder, LogLine, LogQuery, PlanRequest, PruneOrder, ReachOrder, Refused, ShutdownOrder,
-    Snapshot, Status, Taken,
+    Event, EventQuery, ImageEvent, ImageOrder, LogLine, LogQuery, PlanRequest, PruneOrder, ReachOrder,
+    Refused, ShutdownOrder, Snapshot, Status, Taken,
 };
 use axum::body::Bytes;
 use futures_util::future::BoxFuture;
@@ -22,6 +22,9 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Refused>>;
 
 /// Lines of logs as they come.
 pub type LogStream = Pin<Box<dyn Stream<Item = LogLine> + Send>>;
+
+/// Events as they come.
+pub type EventStream = Pin<Box<dyn Stream<Item = Event> + Send>>;
 
 /// A stream both ways.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -75,6 +78,8 @@ pub trait Core: Send + Sync + 'static {
     ) -> Answer<'_, Snapshot>;
     /// Lines of logs.
     fn logs(&self, query: LogQuery) -> Answer<'_, LogStream>;
+    /// What happened.
+    fn events(&self, query: EventQuery) -> Answer<'_, EventStream>;
     /// Connects with an instance: whatever passes there is between the two ends.
     fn reach(&self, order: ReachOrder, actor: String) -> Answer<'_, Box<dyn Duplex>>;
     /// Does what is wanted of images.

@@ -20,11 +20,11 @@ pub mod metrics;
 mod server;
 
 pub use client::{Client, Events, Follow, Lines};
-pub use core::{Answer, Core, Duplex, ImageStream, LogStream};
+pub use core::{Answer, Core, Duplex, EventStream, ImageStream, LogStream};
 pub use error::{ClientError, Ground, Refused};
 pub use message::{
-    DemandAnswer, Event, EventKind, ExecOrder, ImageEvent, ImageOrder, LogLine, LogQuery, LogSource,
-    PlanRequest, PruneAct, PruneOrder, ReachOrder, ShutdownOrder, Snapshot, Status, Taken, TerminalOrder,
-    WatchEvent, WatchQuery,
+    DemandAnswer, Event, EventKind, EventQuery, ExecOrder, ImageEvent, ImageOrder, LogLine, LogQuery,
+    LogSource, PlanRequest, PruneAct, PruneOrder, ReachOrder, ShutdownOrder, Snapshot, Status, Taken,
+    TerminalOrder, WatchEvent, WatchQuery,
 };
 pub use server::{BODY_MAX, CONNECTIONS_MAX, CONTENT_MAX, openapi, serve};

@@ -301,4 +301,68 @@ pub struct Event {
 pub enum EventKind {
     /// Somebody ran a command beside an instance.
     Exec,
+    /// An operation was admitted.
+    OperationBegan,
+    /// What it wants serves.
+    OperationServes,
+    /// It ended, and its last old instance is gone.
+    OperationEnded,
+    /// An instance is wanted that was not there before.
+    InstanceMade,
+    /// Its process or container was started.
+    InstanceStarts,
+    /// It serves.
+    InstanceReady,
+    /// Its health check fails.
+    InstanceUnready,
+    /// It ended by itself and is started again.
+    InstanceFailed,
+    /// It is on its way out.
+    InstanceRetires,
+    /// It was told to take no new work.
+    InstanceQuiet,
+    /// It was told to end.
+    InstanceStops,
+    /// It has ended.
+    InstanceExited,
+    /// Its node is gone.
+    InstanceLost,
+    /// It has ended, and what became of its work is on a receipt.
+    InstanceGone,
+}
+
+impl EventKind {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            EventKind::Exec => "exec",
+            EventKind::OperationBegan => "operation-began",
+            EventKind::OperationServes => "operation-serves",
+            EventKind::OperationEnded => "operation-ended",
+            EventKind::InstanceMade => "instance-made",
+            EventKind::InstanceStarts => "instance-starts",
+            EventKind::InstanceReady => "instance-ready",
+            EventKind::InstanceUnready => "instance-unready",
+            EventKind::InstanceFailed => "instance-failed",
+            EventKind::InstanceRetires => "instance-retires",
+            EventKind::InstanceQuiet => "instance-quiet",
+            EventKind::InstanceStops => "instance-stops",
+            EventKind::InstanceExited => "instance-exited",
+            EventKind::InstanceLost => "instance-lost",
+            EventKind::InstanceGone => "instance-gone",
+        }
+    }
+}
+
+/// Which events are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct EventQuery {
+    /// Of this stack.
+    pub stack: Option<StackName>,
+    /// Since then, in milliseconds since the epoch; all that are kept if it is missing.
+    pub since: Option<u64>,
+    /// Go on with what happens from now on.
+    pub follow: bool,
 }

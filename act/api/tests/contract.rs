@@ -3,8 +3,8 @@
 mod recall;
 
 use naru_api::{
-    Client, ClientError, ExecOrder, Ground, ImageEvent, ImageOrder, LogQuery, PlanRequest, PruneAct,
-    PruneOrder, ReachOrder, ShutdownOrder, WatchEvent, WatchQuery,
+    Client, ClientError, EventKind, EventQuery, ExecOrder, Ground, ImageEvent, ImageOrder, LogQuery,
+    PlanRequest, PruneAct, PruneOrder, ReachOrder, ShutdownOrder, WatchEvent, WatchQuery,
 };
 use naru_model::{
     Change, ContentId, Demand, Ending, ImageAct, Listener, NodeId, OperationId, RouteTable, Stack, StackName,
@@ -172,7 +172,7 @@ async fn every_documented_route_answers_and_every_other_is_refused_with_words() 
             assert!(!body.contains("there is no route") && status != 405, "{verb} {path}: {status} {body}");
         }
     }
-    assert_eq!(routes, 24);
+    assert_eq!(routes, 25);
     for (method, path, want) in
         [("GET", "/v1/nothing", 404), ("GET", "/", 404), ("DELETE", "/v1/stacks", 405)]
     {
@@ -429,4 +429,17 @@ async fn a_connection_with_an_instance_goes_both_ways_to_its_end() {
     assert_ne!(actor, "somebody else");
     let refused = client.reach(&order("nobody")).await.map(drop).unwrap_err();
     assert!(matches!(refused, ClientError::Refused(refused) if refused.ground == Ground::NotFound));
+}
+
+#[tokio::test]
+async fn events_come_one_a_line() {
+    let served = Served::start().await;
+    let query = EventQuery { since: Some(2), ..EventQuery::default() };
+    let mut events = Client::new(served.socket()).events(&query).await.unwrap();
+    let mut seen = vec![];
+    while let Some(event) = events.next().await.unwrap() {
+        assert_eq!((event.kind, event.text.as_str()), (EventKind::Exec, "two\nlines"));
+        seen.push(event.time.0);
+    }
+    assert_eq!(seen, [2, 3]);
 }

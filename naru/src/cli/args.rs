@@ -102,6 +102,8 @@ pub enum Verb {
     Ps(verb::ps::Ps),
     /// Show what instances wrote
     Logs(verb::logs::Logs),
+    /// Show what happened: operations, instances' lives, commands that people ran
+    Events(verb::events::Events),
     /// Run a command beside an instance: in its container, or with a process's surroundings
     Exec(verb::exec::Exec),
     /// List the work in progress, or run a command as a job

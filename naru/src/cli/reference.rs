@@ -25,8 +25,8 @@ pub fn markdown() -> String {
         "<!-- Made by `naru reference`; a test compares it. UPDATE=1 cargo test -p naru --test cli writes it. -->\n\n\
          # The command line\n\n\
          Progress and remarks go to standard error, data to standard output. `-f`, `-p`, `--profile`,\n\
-         `--env-file` and `--project-directory` may stand before or after the verb (after `logs`, `-f` is\n\
-         `--follow`).\n",
+         `--env-file` and `--project-directory` may stand before or after the verb (after `logs` and\n\
+         `events`, `-f` is `--follow`).\n",
     );
     text += "\n## Exit codes\n\n| code | meaning |\n| --- | --- |\n";
     for (code, meaning) in Code::TABLE {

@@ -111,13 +111,13 @@ fn nothing_that_is_not_there_is_run(stack: &Stack, service: &str) {
 
 /// Who, where and what; never a variable's value.
 fn it_is_written_down(stack: &Stack) {
-    let log = std::fs::read_to_string(stack.folder.path().join("home/events/log")).unwrap();
-    let events: Vec<Value> = log
-        .lines()
-        .map(|line| serde_json::from_str(line.splitn(3, ' ').nth(2).unwrap()).unwrap())
-        .filter(|event: &Value| event["kind"] == "exec")
-        .collect();
-    let first = &events[0];
+    let log = stack.said(&["events", "--json"]);
+    let events: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = events.iter().filter_map(|event| event["kind"].as_str()).collect();
+    for kind in ["operation-began", "instance-ready", "operation-serves"] {
+        assert!(kinds.contains(&kind), "{kind}: {log}");
+    }
+    let first = events.iter().find(|event| event["kind"] == "exec").unwrap();
     assert_eq!((&first["actor"], &first["service"]), (&"root".into(), &"web".into()));
     assert!(first["text"].as_str().unwrap().starts_with("sh -c echo $NARU_SERVICE"), "{first}");
     assert!(!log.contains("hush"));

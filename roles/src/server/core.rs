@@ -2,14 +2,14 @@
 
 use super::contents::{self, Contents};
 use super::desk::{Handle, Message};
-use super::events::Chronicle;
+use super::events::{self, Chronicle};
 use super::images::Shelf;
 use super::logs;
 use crate::{door, keeper};
 use hyper::body::Bytes;
 use naru_api::{
-    Answer, Core, Duplex, Ground, ImageOrder, ImageStream, LogQuery, LogStream, PlanRequest, PruneAct,
-    PruneOrder, ReachOrder, Refused, ShutdownOrder, Snapshot, Status, Taken,
+    Answer, Core, Duplex, EventQuery, EventStream, Ground, ImageOrder, ImageStream, LogQuery, LogStream,
+    PlanRequest, PruneAct, PruneOrder, ReachOrder, Refused, ShutdownOrder, Snapshot, Status, Taken,
 };
 use naru_decide::{Sweep, World, garbage, plan, view};
 use naru_home::Home;
@@ -45,6 +45,11 @@ impl Api {
         let (contents, door) = (Contents::of(&home), home.beside(door::SOCKET));
         let shelf = Shelf::of(&home);
         Api { desk, contents, chronicle, door, shelf, home, began: Instant::now() }
+    }
+
+    /// Grows with each change of the world.
+    pub(super) fn changed(&self) -> watch::Receiver<u64> {
+        self.desk.books.changes()
     }
 
     /// What `look` finds in the world.
@@ -309,6 +314,11 @@ impl Core for Api {
     fn logs(&self, query: LogQuery) -> Answer<'_, LogStream> {
         let (dir, changes) = (crate::role::agent::instances(&self.home), self.desk.books.changes());
         Box::pin(async move { logs::open(dir, query, changes) })
+    }
+
+    fn events(&self, query: EventQuery) -> Answer<'_, EventStream> {
+        let dir = self.home.dir().to_owned();
+        Box::pin(async move { events::open(dir, query) })
     }
 
     fn reach(&self, order: ReachOrder, actor: String) -> Answer<'_, Box<dyn Duplex>> {

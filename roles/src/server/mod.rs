@@ -13,6 +13,7 @@ mod events;
 mod images;
 mod ledger;
 mod logs;
+mod observer;
 mod ports;
 mod reach;
 mod records;
@@ -41,8 +42,11 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     let listener = listen(home)?;
     let (desk, handle) = Desk::new(ledger, world, node, home);
     let deciding = tokio::spawn(desk.run());
-    let api = core::Api::new(handle, home.clone(), events::Chronicle::open(home)?);
-    naru_api::serve(listener, Arc::new(api), signals.next()).await;
+    let chronicle = events::Chronicle::open(home)?;
+    let api = Arc::new(core::Api::new(handle, home.clone(), chronicle.clone()));
+    let observing = tokio::spawn(observer::observe(api.clone(), chronicle));
+    naru_api::serve(listener, api, signals.next()).await;
+    observing.abort();
     deciding.abort();
     // Aborted: there is nothing more to hear of it.
     let _ = deciding.await;

@@ -9,8 +9,8 @@ pub use events::{Events, Follow};
 pub use lines::Lines;
 
 use crate::{
-    ClientError, Duplex, ImageEvent, ImageOrder, LogLine, LogQuery, PlanRequest, PruneOrder, ReachOrder,
-    ShutdownOrder, Status, Taken, WatchEvent, WatchQuery,
+    ClientError, Duplex, Event, EventQuery, ImageEvent, ImageOrder, LogLine, LogQuery, PlanRequest,
+    PruneOrder, ReachOrder, ShutdownOrder, Status, Taken, WatchEvent, WatchQuery,
 };
 use connection::Connection;
 use hyper::Method;
@@ -201,6 +201,18 @@ impl Client {
             .with("service", query.service.as_ref())
             .with("instance", query.instance.as_ref())
             .with("tail", query.tail)
+            .with("follow", Some(query.follow));
+        Lines::open(&self.connection, &target).await
+    }
+
+    /// What happened.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn events(&self, query: &EventQuery) -> Result<Lines<Event>, ClientError> {
+        let target = Target::new("/v1/events")
+            .with("stack", query.stack.as_ref())
+            .with("since", query.since)
             .with("follow", Some(query.follow));
         Lines::open(&self.connection, &target).await
     }

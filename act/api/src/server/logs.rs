@@ -1,9 +1,9 @@
-//! Log lines, one JSON object a line, as they come.
+//! Log lines and events, one JSON object a line, as they come.
 
 use super::Closing;
 use super::extract::Params;
 use super::router::Shared;
-use crate::{LogLine, LogQuery, Refused};
+use crate::{Event, EventQuery, LogLine, LogQuery, Refused};
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -23,6 +23,18 @@ pub(super) async fn logs(
     Params(query): Params<LogQuery>,
 ) -> Result<impl IntoResponse, Refused> {
     Ok(ndjson(core.logs(query).await?, closing))
+}
+
+/// What happened, each an Event in JSON on a line of its own.
+#[utoipa::path(get, path = "/v1/events", params(EventQuery),
+    responses((status = 200, body = Event, content_type = "application/x-ndjson"),
+        (status = "default", body = Refusal)))]
+pub(super) async fn events(
+    State(core): Shared,
+    Extension(closing): Extension<Closing>,
+    Params(query): Params<EventQuery>,
+) -> Result<impl IntoResponse, Refused> {
+    Ok(ndjson(core.events(query).await?, closing))
 }
 
 /// Values as they come, until the server ends.

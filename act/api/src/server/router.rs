@@ -48,6 +48,7 @@ fn documented() -> OpenApiRouter<Arc<dyn Core>> {
         .routes(routes!(questions::route_table))
         .routes(routes!(questions::watch))
         .routes(routes!(logs::logs))
+        .routes(routes!(logs::events))
         .routes(routes!(reach::reach))
         .routes(routes!(images::images))
         .routes(routes!(images::prune))

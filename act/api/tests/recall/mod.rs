@@ -2,8 +2,9 @@
 
 use futures_util::FutureExt;
 use naru_api::{
-    Answer, Core, Duplex, Ground, ImageEvent, ImageOrder, ImageStream, LogLine, LogQuery, LogSource,
-    LogStream, PlanRequest, PruneOrder, ReachOrder, Refused, ShutdownOrder, Snapshot, Status, Taken,
+    Answer, Core, Duplex, Event, EventKind, EventQuery, EventStream, Ground, ImageEvent, ImageOrder,
+    ImageStream, LogLine, LogQuery, LogSource, LogStream, PlanRequest, PruneOrder, ReachOrder, Refused,
+    ShutdownOrder, Snapshot, Status, Taken,
 };
 use naru_model::{
     Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, Ending, FateReason, Generation, ImageFate,
@@ -228,6 +229,22 @@ impl Core for Recall {
         });
         let lines: Vec<_> = lines.collect();
         now(Ok(Box::pin(futures_util::stream::iter(lines)) as LogStream))
+    }
+
+    fn events(&self, query: EventQuery) -> Answer<'_, EventStream> {
+        let event = |time| Event {
+            time: Time(time),
+            kind: EventKind::Exec,
+            stack: "shop".into(),
+            service: None,
+            instance: None,
+            operation: None,
+            actor: Some("somebody".into()),
+            text: "two\nlines".into(),
+        };
+        let since = query.since.unwrap_or_default();
+        let events: Vec<_> = [1, 2, 3].map(event).into_iter().filter(|one| one.time.0 >= since).collect();
+        now(Ok(Box::pin(futures_util::stream::iter(events)) as EventStream))
     }
 
     fn reach(&self, order: ReachOrder, actor: String) -> Answer<'_, Box<dyn Duplex>> {

@@ -5,6 +5,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod down;
+pub mod events;
 pub mod exec;
 pub mod explain;
 pub mod history;

@@ -3,6 +3,7 @@
 use super::{deploy, edge, store, store_of};
 use crate::server::core::Api;
 use crate::server::desk::Desk;
+use crate::server::events::Chronicle;
 use crate::server::ledger::Ledger;
 use naru_api::{Core, Ground, LogQuery, ShutdownOrder};
 use naru_home::Home;
@@ -39,7 +40,7 @@ impl Server {
         let (ledger, world) = Ledger::open(store.clone()).await.unwrap();
         let (desk, handle) = Desk::new(ledger, world, home.node().unwrap(), &home);
         let desk = tokio::spawn(desk.run());
-        let chronicle = super::super::events::Chronicle::open(&home).unwrap();
+        let chronicle = Chronicle::open(&home).unwrap();
         Server { api: Api::new(handle, home.clone(), chronicle), home, store, desk, dir }
     }
 
