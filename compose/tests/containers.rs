@@ -40,10 +40,8 @@ fn every_key_reaches_the_model() {
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(got == kept, "run this test with UPDATE=1, and look at what changed:\n{got}");
     let warnings: Vec<_> = loaded.warnings.iter().map(|warning| warning.message.as_str()).collect();
-    let kept = [
-        "not supported yet: services.web.pre_start, ignored",
-        "services.probe.healthcheck has no test, and its times are not taken over to the image's own",
-    ];
+    let kept =
+        ["services.probe.healthcheck has no test, and its times are not taken over to the image's own"];
     assert_eq!(warnings, kept, "what is honoured is not warned about");
     assert!(loaded.unfit.is_empty(), "{:?}", loaded.unfit);
 }

@@ -8,8 +8,8 @@ use crate::admit::contents;
 use crate::images::{Settled, settle};
 use crate::share::{StopFirst, check_sole, stop_first, written_folder, written_volume};
 use naru_model::{
-    FailureAction, Images, Mode, Plan, PlanAction, Protocol, Refusal, Release, RestartPolicy, Service,
-    ServiceName, ServicePlan, Span, Stack, StackRecord, Strategy, UpdateConfig, plural,
+    FailureAction, ImageHealth, Images, Mode, Plan, PlanAction, Protocol, Refusal, Release, RestartPolicy,
+    Service, ServiceName, ServicePlan, Span, Stack, StackRecord, Strategy, UpdateConfig, plural,
 };
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -236,9 +236,14 @@ fn readiness(service: &Service) -> Option<String> {
     if service.template.health.is_some() {
         return None;
     }
+    let container = service.template.run.container();
+    let whose = match container.is_some_and(|container| container.image_health == ImageHealth::Counts) {
+        true => "if its image has no health check either",
+        false => "without a health check",
+    };
     Some(match service.template.targets.is_empty() {
-        true => "without a health check and a port, it counts as ready when it has run for a second".into(),
-        false => "without a health check, it counts as ready when its port accepts".into(),
+        true => format!("{whose}, it counts as ready when it has run for a second: it has no port"),
+        false => format!("{whose}, it counts as ready when its port accepts"),
     })
 }
 

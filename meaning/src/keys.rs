@@ -134,7 +134,7 @@ pub const SERVICE_KEYS: &[ServiceKey] = &[
     on("platform", Aside, Honoured),
     on("ports", Honoured, Honoured),
     on("post_start", Honoured, Honoured),
-    on("pre_start", NotYet, NotYet),
+    on("pre_start", NotYet, Honoured),
     on("pre_stop", Honoured, Honoured),
     on("privileged", NotYet, Honoured),
     on("profiles", Honoured, Honoured),

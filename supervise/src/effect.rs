@@ -1,7 +1,7 @@
 //! What goes into the machine and what comes out of it.
 
 use crate::lease::Death;
-use naru_model::{Action, Check, Exit, HookCommand, Intent, QuietCall, Span, UsedImage};
+use naru_model::{Action, Check, Exit, Health, HookCommand, Intent, QuietCall, Span, UsedImage};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -23,6 +23,8 @@ pub enum Input {
         ports: BTreeMap<u16, u16>,
         /// What its container is made from.
         image: Option<UsedImage>,
+        /// The health check that the image comes with.
+        image_health: Option<Health>,
         /// What was asked for and could not be given.
         warnings: Vec<String>,
     },

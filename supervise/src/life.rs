@@ -1,6 +1,6 @@
 //! The part of an instance that outlives the agent.
 
-use naru_model::{DesiredInstance, Exit, InstanceId, Phase, Time, UsedImage};
+use naru_model::{DesiredInstance, Exit, Health, ImageHealth, InstanceId, Phase, Time, UsedImage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -20,6 +20,15 @@ impl Memory {
     /// changes.
     pub fn is_same(&self, later: &Memory) -> bool {
         self.life == later.life && self.desired.intent == later.desired.intent
+    }
+
+    /// The check that tells whether it serves: the file's, else its image's, which the file may turn off.
+    pub fn health(&self) -> Option<&Health> {
+        let template = &self.desired.template;
+        let counts =
+            template.run.container().is_some_and(|container| container.image_health == ImageHealth::Counts);
+        let images = || self.life.image_health.as_ref().filter(|_| counts);
+        template.health.as_ref().or_else(images)
     }
 }
 
@@ -42,6 +51,9 @@ pub struct Life {
     /// What its container was made from last: the next one is made from the same.
     #[serde(default)]
     pub image: Option<UsedImage>,
+    /// The health check that its image comes with. It holds where the file has none and does not turn it off.
+    #[serde(default)]
+    pub image_health: Option<Health>,
     /// How often it was started again, in all.
     pub restarts: u32,
     /// How often in a row.
@@ -166,6 +178,7 @@ impl Life {
             address: None,
             ports: BTreeMap::new(),
             image: None,
+            image_health: None,
             restarts: 0,
             row: 0,
             last_exit: None,

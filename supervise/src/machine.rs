@@ -18,6 +18,8 @@ pub struct Supervisor {
     pub(super) telling: Telling,
     /// Whether the busy check has answered since it was told to be quiet.
     pub(super) confirmed: bool,
+    /// When what runs before its start was killed last.
+    pub(super) start_cut: Option<Time>,
     /// When to try again to close the ledger.
     pub(super) closing: Option<Time>,
     pub(super) leases: u64,
@@ -50,10 +52,12 @@ impl Supervisor {
             Input::LedgerClosed => self.ledger_closed(now),
             Input::LedgerRefused(open) => self.ledger_refused(now, open),
             Input::StartWaits { run, what } if self.awaits_start(run) => self.notes.say(Subject::Fetch, what),
-            Input::Started { run, pid, address, ports, image, warnings } if self.awaits_start(run) => {
+            Input::Started { run, pid, address, ports, image, image_health, warnings }
+                if self.awaits_start(run) =>
+            {
                 self.notes.drop(Subject::Fetch);
                 (self.life_mut().address, self.life_mut().ports) = (address, ports);
-                self.life_mut().image = image;
+                (self.life_mut().image, self.life_mut().image_health) = (image, image_health);
                 warnings.into_iter().for_each(|warning| self.notes.say(Subject::Limits, warning));
                 self.started(now, Running { pid, started: now, served: None });
             }
@@ -83,13 +87,14 @@ impl Supervisor {
     pub fn wake(&self) -> Option<(Time, Wait)> {
         match self.life().stage {
             Stage::Waiting(at) => Some((at, Wait::Restart)),
-            Stage::Launching | Stage::Hooks(_) | Stage::PreStop(_) | Stage::Over => None,
+            Stage::Launching => self.start_cut.map(|at| (at + super::stopping::KILL_AGAIN, Wait::Grace)),
+            Stage::Hooks(_) | Stage::PreStop(_) | Stage::Over => None,
             Stage::Starting if self.ready_by_itself().is_some() => {
                 self.ready_by_itself().map(|at| (at, Wait::FirstSecond))
             }
             Stage::Starting => self.probing.due().map(|at| (at, Wait::Probe)),
             Stage::Ready | Stage::Unready => {
-                let probe = self.probing.due().filter(|_| self.template().health.is_some());
+                let probe = self.probing.due().filter(|_| self.memory.health().is_some());
                 let busy = self.busy.due(Pace::Serving).filter(|_| self.template().busy.is_some());
                 let both = [probe.map(|at| (at, Wait::Probe)), busy.map(|at| (at, Wait::Busy))];
                 both.into_iter().flatten().min()
@@ -139,6 +144,7 @@ impl Supervisor {
             telling: Telling::default(),
             confirmed: false,
             closing: None,
+            start_cut: None,
             leases: 0,
             notes: Notes::default(),
             effects: VecDeque::new(),
@@ -204,6 +210,7 @@ impl Supervisor {
     /// Does what is due, until nothing is.
     fn drive(&mut self, now: Time) {
         self.follow_intent(now);
+        self.cut_start(now);
         match self.life().stage {
             Stage::Waiting(at) if at <= now => self.begin(now),
             Stage::Starting => self.drive_starting(now),
@@ -284,7 +291,7 @@ impl Supervisor {
     }
 
     fn drive_serving(&mut self, now: Time) {
-        if self.template().health.is_some() {
+        if self.memory.health().is_some() {
             self.probe_if_due(now);
         }
         self.ask_if_due(now, Pace::Serving);
@@ -294,7 +301,7 @@ impl Supervisor {
     fn ready_by_itself(&self) -> Option<Time> {
         let started = self.life().running?.started;
         let accepts = self.template().targets.iter().any(|target| target.protocol != Protocol::Udp);
-        let mute = self.template().health.is_none() && !accepts;
+        let mute = self.memory.health().is_none() && !accepts;
         mute.then_some(started + FIRST_SECOND)
     }
 
@@ -303,7 +310,7 @@ impl Supervisor {
             return;
         }
         self.probing.asked();
-        let health = self.template().health.as_ref();
+        let health = self.memory.health();
         let timeout = health.map_or(CONNECT_TIMEOUT, |health| health.timeout);
         let check = health.map(|health| health.check.clone());
         self.effects.push_back(Effect::Probe { run: self.life().run, check, timeout });
@@ -312,8 +319,7 @@ impl Supervisor {
     fn probed(&mut self, now: Time, seen: Probed) {
         let Some(running) = self.life().running else { return };
         let past = if running.served.is_some() { Past::Served } else { Past::NeverServed };
-        let health = self.memory.desired.template.health.as_ref();
-        let verdict = self.probing.answered(now, running.started, health, past, seen);
+        let verdict = self.probing.answered(now, running.started, self.memory.health(), past, seen);
         match (self.life().stage, verdict) {
             (Stage::Starting | Stage::Ready | Stage::Unready, Verdict::Serves) => self.ready(now),
             (Stage::Starting, Verdict::Failing(why) | Verdict::Down(why)) => {

@@ -36,6 +36,18 @@ impl Supervisor {
         }
     }
 
+    /// A start is awaited, and then ended. What runs before it may never end: an order to cut kills that, again and again,
+    /// since the next of them may have begun meanwhile.
+    pub(super) fn cut_start(&mut self, now: Time) {
+        let preludes = self.template().run.container().is_some_and(|one| !one.pre_start.is_empty());
+        if self.intent() != Intent::Cut || self.life().stage != Stage::Launching || !preludes {
+            self.start_cut = None;
+        } else if self.start_cut.is_none_or(|at| at + KILL_AGAIN <= now) {
+            self.start_cut = Some(now);
+            self.effects.push_back(Effect::Kill);
+        }
+    }
+
     /// Tells, asks, and closes the ledger once all is known to be idle.
     pub(super) fn drive_retiring(&mut self, now: Time) {
         self.tell_if_due(now);

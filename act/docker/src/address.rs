@@ -7,10 +7,10 @@
 use crate::Error;
 use crate::engine::{Found, Kind};
 use crate::find::HOME;
-use crate::network::{gateways, inspect, is_here};
+use crate::network::{gateways, is_here};
 use crate::subnet::{Subnet, routes};
 use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
-use bollard::query_parameters::ListNetworksOptionsBuilder;
+use bollard::query_parameters::{ListNetworksOptions, ListNetworksOptionsBuilder};
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 
@@ -28,11 +28,12 @@ pub(crate) async fn host_address(engine: &Found, home: &str, name: &str) -> Resu
     if matches!(engine.kind, Kind::Podman { .. }) {
         return Err(none(name, "Podman makes a bridge only with its first container"));
     }
-    if let Some(address) = host_addresses(engine, home).await?.get(name) {
+    // One question for what is there and for what is taken: a list tells of subnets and gateways, too.
+    let listed = engine.docker.list_networks(None::<ListNetworksOptions>);
+    let others = engine.ask(listed, || "list networks".into()).await?;
+    if let Some(address) = addresses(&others, home).get(name) {
         return check(name, *address);
     }
-    let listed = engine.docker.list_networks(None::<bollard::query_parameters::ListNetworksOptions>);
-    let others = engine.ask(listed, || "list networks".into()).await?;
     let mut taken = routes();
     taken.extend(others.iter().flat_map(subnets));
     let free =
@@ -56,18 +57,24 @@ pub(crate) async fn host_address(engine: &Found, home: &str, name: &str) -> Resu
 
 /// All addresses of this home, by name.
 pub(crate) async fn host_addresses(engine: &Found, home: &str) -> Result<BTreeMap<String, Ipv4Addr>, Error> {
-    let labels = vec![format!("{HOME}={home}"), NAME.to_owned()];
-    let filters = HashMap::from([("label", labels)]);
+    let filters = HashMap::from([("label", vec![format!("{HOME}={home}"), NAME.to_owned()])]);
     let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
     let listed = engine.docker.list_networks(Some(options));
+    Ok(addresses(&engine.ask(listed, || "list networks".into()).await?, home))
+}
+
+/// The addresses of this home among networks, by name.
+fn addresses(networks: &[Network], home: &str) -> BTreeMap<String, Ipv4Addr> {
     let mut all = BTreeMap::new();
-    for network in engine.ask(listed, || "list networks".into()).await? {
-        let name = network.labels.as_ref().and_then(|labels| labels.get(NAME)).cloned();
-        let (Some(name), Some(id)) = (name, network.id) else { continue };
-        let gateway = gateways(&inspect(engine, &id).await?).into_iter().next();
-        all.extend(gateway.map(|gateway| (name, gateway)));
+    for network in networks {
+        let Some(labels) = &network.labels else { continue };
+        let Some(name) = labels.get(NAME).filter(|_| labels.get(HOME).is_some_and(|of| of == home)) else {
+            continue;
+        };
+        let gateway = gateways(network.ipam.as_ref()).next();
+        all.extend(gateway.map(|gateway| (name.clone(), gateway)));
     }
-    Ok(all)
+    all
 }
 
 /// Gives the address of a name back. One that is not there is no error.

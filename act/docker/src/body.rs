@@ -9,7 +9,7 @@ use bollard::models::{
     HostConfigLogConfig, Mount, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy,
     RestartPolicyNameEnum,
 };
-use naru_model::{Container, ImageHealth, InstanceId, Transport};
+use naru_model::{Container, InstanceId, Transport};
 use std::collections::HashMap;
 
 /// What is settled for one start, beside its launch.
@@ -46,7 +46,7 @@ pub(crate) fn body(launch: &Launch, settled: Settled) -> ContainerCreateBody {
         working_dir: text(&launch.working_dir),
         labels: Some(labels(launch, &settled)),
         stop_signal: text(&launch.stop_signal),
-        healthcheck: healthcheck(container),
+        healthcheck: Some(no_check()),
         exposed_ports: Some(exposed),
         networking_config: settled.joined.first_endpoint().map(|(name, endpoint)| NetworkingConfig {
             endpoints_config: Some(HashMap::from([(name, endpoint)])),
@@ -61,10 +61,9 @@ fn no_entrypoint(words: Vec<String>) -> Vec<String> {
     if words.is_empty() { vec![String::new()] } else { words }
 }
 
-/// The engine's own check does nothing for Naru, which asks by itself; so the image's is run only where it counts.
-fn healthcheck(container: &Container) -> Option<HealthConfig> {
-    let none = HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() };
-    (container.image_health == ImageHealth::Off).then_some(none)
+/// The engine asks nothing: Naru asks by itself, the image's own check too.
+fn no_check() -> HealthConfig {
+    HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }
 }
 
 fn labels(launch: &Launch, settled: &Settled) -> HashMap<String, String> {

@@ -17,6 +17,8 @@ pub(crate) const HOME: &str = "naru.home";
 pub(crate) const INSTANCE: &str = "naru.instance";
 /// Label: which start of it.
 pub(crate) const RUN: &str = "naru.run";
+/// Label: the instance that a container runs before. It is no run of it, and has neither of the labels above.
+pub(crate) const PRELUDE: &str = "naru.before";
 /// Label: the stack that something belongs to.
 pub(crate) const STACK: &str = "naru.stack";
 /// Label: the service that a container is of.

@@ -4,10 +4,10 @@ use crate::credentials::{credentials, registry_of};
 use crate::engine::Found;
 use crate::stock::Before;
 use crate::{Error, Launch};
-use bollard::models::CreateImageInfo;
+use bollard::models::{CreateImageInfo, HealthConfig};
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::{Stream, StreamExt};
-use naru_model::{PullPolicy, Time};
+use naru_model::{Check, Health, Process, PullPolicy, Span, Time};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,12 +18,14 @@ pub(crate) const STANDSTILL: Duration = Duration::from_secs(300);
 const MAX_LAYERS: usize = 1_000;
 
 /// The image that a container is made from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Image {
     /// The engine's id of it: `sha256:…`. The same content has the same id.
     pub id: String,
     /// By which a registry has it, as `NAME@sha256:…`; `None`: it was made here.
     pub digest: Option<String>,
+    /// The health check that it comes with.
+    pub health: Option<Health>,
 }
 
 /// How far a pull or push has come.
@@ -101,6 +103,12 @@ pub(crate) async fn by_policy(
     }
 }
 
+/// The image of a container that is there, by its id. Its name may mean another by now.
+pub(crate) async fn made_from(engine: &Found, id: &str) -> Result<Image, Error> {
+    let gone = || Image { id: id.to_owned(), ..Image::default() };
+    Ok(find(engine, id).await?.map_or_else(gone, |image| Image { digest: None, ..image }))
+}
+
 /// What is here under a name or id.
 pub(crate) async fn find(engine: &Found, named: &str) -> Result<Option<Image>, Error> {
     let asked = engine.docker.inspect_image(named);
@@ -110,11 +118,40 @@ pub(crate) async fn find(engine: &Found, named: &str) -> Result<Option<Image>, E
             // One image may have come from several registries: the name's own is the one to ask again.
             let own = format!("{}@", split(named).0);
             let digest = digests.iter().find(|digest| digest.starts_with(&own)).or(digests.first());
-            Ok(Some(Image { id: said.id.unwrap_or_else(|| named.to_owned()), digest: digest.cloned() }))
+            let health = said.config.and_then(|config| config.healthcheck).and_then(health);
+            let id = said.id.unwrap_or_else(|| named.to_owned());
+            Ok(Some(Image { id, digest: digest.cloned(), health }))
         }
         Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// An image's check, with the engine's own defaults for what it does not say
+/// (<https://docs.docker.com/reference/dockerfile/#healthcheck>).
+fn health(written: HealthConfig) -> Option<Health> {
+    let (kind, rest) = written.test.as_deref()?.split_first()?;
+    let command = match (kind.as_str(), rest) {
+        ("CMD", [_, ..]) => rest.to_vec(),
+        ("CMD-SHELL", [line]) => vec!["/bin/sh".into(), "-c".into(), line.clone()],
+        _ => return None,
+    };
+    let span = |nanoseconds: Option<i64>, default: Span| match nanoseconds {
+        Some(nanoseconds) if nanoseconds > 0 => Span((nanoseconds as u64 / 1_000_000).max(1)),
+        _ => default,
+    };
+    Some(Health {
+        check: Check::Command(Process { command }),
+        interval: span(written.interval, Span::secs(30)),
+        timeout: span(written.timeout, Span::secs(30)),
+        retries: written
+            .retries
+            .and_then(|retries| u32::try_from(retries).ok())
+            .filter(|n| *n > 0)
+            .unwrap_or(3),
+        start_period: span(written.start_period, Span::ZERO),
+        start_interval: span(written.start_interval, Span::secs(5)),
+    })
 }
 
 /// Whether an image came here longer ago than `span`. An engine that does not tell when counts as long ago.

@@ -8,7 +8,7 @@ use crate::find::{Ours, SeenState, list, look};
 use crate::network::join;
 use crate::runtime::{Inner, Started};
 use crate::start::{Asked, make_folder, started};
-use crate::{Error, Image};
+use crate::{Error, image};
 use bollard::models::{ContainerInspectResponse, ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use naru_model::{Exit, InstanceId};
@@ -133,7 +133,7 @@ pub(crate) async fn import(
         warnings.push(format!("the engine may start it again by itself: {error}"));
     }
     inner.enter(&asked.id, asked.run, Some(seen.container.clone()));
-    let asked = Asked { image: Image { id: seen.image.clone(), digest: None }, ..asked };
+    let asked = Asked { image: image::made_from(&engine, &seen.image).await?, ..asked };
     started(&engine, &asked, &seen, &joined, warnings).await.map(Some)
 }
 

@@ -35,6 +35,7 @@ mod import;
 mod launch;
 mod mounts;
 mod network;
+mod prelude;
 mod push;
 mod runtime;
 mod start;

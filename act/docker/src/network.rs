@@ -45,6 +45,14 @@ impl Joined {
     pub(crate) fn first_endpoint(&self) -> Option<(String, EndpointSettings)> {
         self.endpoints.first().cloned()
     }
+
+    /// The same networks without the names and addresses there, by which others find the service.
+    pub(crate) fn nameless(mut self) -> Joined {
+        for (_, endpoint) in &mut self.endpoints {
+            (endpoint.aliases, endpoint.ipam_config, endpoint.mac_address) = (None, None, None);
+        }
+        self
+    }
 }
 
 /// Makes what is missing, and says how the container is joined to it.
@@ -198,16 +206,15 @@ async fn reach_of(engine: &Found, name: &str) -> Result<Reach, Error> {
     if let Kind::Podman { rootless } = engine.kind {
         return Ok(if rootless { Reach::Published } else { Reach::Direct });
     }
-    let gateways = gateways(&inspect(engine, name).await?);
-    let here = gateways.into_iter().any(is_here);
+    let here = gateways(inspect(engine, name).await?.ipam.as_ref()).any(is_here);
     Ok(if here { Reach::Direct } else { Reach::Published })
 }
 
 /// The addresses that a network has on its host.
-pub(crate) fn gateways(network: &NetworkInspect) -> Vec<Ipv4Addr> {
-    let pools = network.ipam.as_ref().and_then(|ipam| ipam.config.as_ref());
+pub(crate) fn gateways(ipam: Option<&Ipam>) -> impl Iterator<Item = Ipv4Addr> {
+    let pools = ipam.and_then(|ipam| ipam.config.as_ref());
     let gateways = pools.into_iter().flatten().filter_map(|pool| pool.gateway.as_ref());
-    gateways.filter_map(|text| text.split('/').next()?.parse().ok()).collect()
+    gateways.filter_map(|text| text.split('/').next()?.parse().ok())
 }
 
 /// Whether an address is one of this host's: then it can be listened on.

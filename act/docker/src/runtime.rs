@@ -8,7 +8,7 @@ use crate::image::{Image, Progress};
 use crate::import::{self, ImportedOnes};
 use crate::mounts::ensure_volumes;
 use crate::network::{join, remove_unused};
-use crate::{Error, Launch, PortMap, Reach, address, files, image, start, watch};
+use crate::{Error, Launch, PortMap, Reach, address, files, image, prelude, start, watch};
 use bollard::query_parameters::{KillContainerOptionsBuilder, RemoveContainerOptionsBuilder};
 use naru_logs::KeepLogs;
 use naru_model::{Exit, InstanceId, Time};
@@ -31,7 +31,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// A container that runs now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Started {
     /// Its main process, by the host's number, where the engine tells one.
     pub pid: u32,
@@ -48,7 +48,7 @@ pub struct Started {
 }
 
 /// What is ready for a start.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
     /// What the container will be made from.
     pub image: Image,
@@ -321,10 +321,39 @@ impl Runtime {
             id: id.clone(),
             run,
             launch: launch.clone(),
-            image: Image { id: String::new(), digest: None },
+            image: Image::default(),
             publish: PortMap::new(),
         };
         import::import(&self.inner, asked, container).await
+    }
+
+    /// Runs what the file has run before an instance starts, the `number`th from 0, to its end. What has succeeded is not
+    /// run again until [`Runtime::forget_preludes`]; what an earlier agent began is waited for. Where it has an image of its
+    /// own, `launch.pinned` is of that.
+    ///
+    /// # Errors
+    /// It did not exit with 0, its image cannot be had, or the engine refuses. [`Error::is_away`]: ask again.
+    pub async fn prelude(
+        &self,
+        id: &InstanceId,
+        number: usize,
+        launch: &Launch,
+        prepared: &Prepared,
+        told: impl FnMut(Progress),
+    ) -> Result<(), Error> {
+        locked(&self.inner.known).insert(id.clone());
+        let Some(prelude) = launch.container.pre_start.get(number) else { return Ok(()) };
+        let before = prelude::Before { id, launch, image: &prepared.image, prelude, number };
+        prelude::run(&self.inner, before, told).await
+    }
+
+    /// Removes the containers in which something ran before an instance.
+    ///
+    /// # Errors
+    /// The engine is away or refuses.
+    pub async fn forget_preludes(&self, id: &InstanceId) -> Result<(), Error> {
+        let engine = self.inner.engine.get_again().await?;
+        prelude::remove(&self.inner, &engine, id).await
     }
 
     /// Sends a signal, by name or number, to the main process; with none named, the one that its image asks for. Waits for
@@ -355,11 +384,12 @@ impl Runtime {
     }
 
     /// Kills the container and returns when it has ended. The event comes as for any end. Waits for an engine that is away.
+    /// Of an instance that does not run yet, what runs before it is killed.
     ///
     /// # Errors
-    /// It is not running, or it is stuck in the kernel for more than 12 s.
+    /// It ended meanwhile, or it is stuck in the kernel for more than 12 s.
     pub async fn kill(&self, id: &InstanceId) -> Result<(), Error> {
-        let run = self.inner.run_of(id).ok_or_else(|| Error::NotRunning(id.clone()))?;
+        let Some(run) = self.inner.run_of(id) else { return prelude::kill(&self.inner, id).await };
         let mut end = run.end.subscribe();
         self.signal(id, "SIGKILL").await?;
         let ended = tokio::time::timeout(KILL_LIMIT, end.wait_for(|ended| *ended)).await;
@@ -419,6 +449,7 @@ impl Runtime {
 
     async fn remove_containers(&self, id: &InstanceId) -> Result<(), Error> {
         let engine = self.inner.engine.get_again().await?;
+        prelude::remove(&self.inner, &engine, id).await?;
         for ours in self.inner.ours(&engine, Some(id)).await? {
             self.inner.discard(&engine, Some(id), &ours.container).await?;
         }

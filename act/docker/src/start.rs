@@ -3,7 +3,7 @@
 use crate::body::{Settled, body};
 use crate::engine::Found;
 use crate::find::{Ours, Seen, SeenState, look};
-use crate::image::Image;
+use crate::image::{self, Image};
 use crate::network::{Joined, connect_others, join};
 use crate::runtime::{Inner, Started};
 use crate::{Error, Launch, PortMap, Reach, files};
@@ -146,7 +146,7 @@ pub(crate) async fn started(
     let image = if seen.image.is_empty() || seen.image == asked.image.id {
         asked.image.clone()
     } else {
-        Image { id: seen.image.clone(), digest: None }
+        image::made_from(engine, &seen.image).await?
     };
     Ok(Started { pid, at, address, ports, image, warnings })
 }

@@ -6,7 +6,7 @@ mod engine;
 use bench::{Bench, LIMIT, bench, exited, id, sh};
 use engine::Kind;
 use naru_docker::{Adopted, AdoptedState, Ended, Error, ExecEnd, ExecRequest, KeepLogs, Known};
-use naru_model::{Exit, PullPolicy};
+use naru_model::{Check, Exit, Mount, MountSource, Prelude, PreludeRuns, Process, PullPolicy, Span};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -233,4 +233,98 @@ async fn docker_an_address_of_the_host_is_reached_from_any_network() {
     bench.runtime().remove_host_address("ledger").await.unwrap();
     bench.runtime().remove_host_address("ledger").await.unwrap();
     assert_eq!(bench.runtime().host_addresses().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn docker_an_images_own_health_check_is_told_and_not_run_by_the_engine() {
+    let Some(bench) = bench(Kind::Docker) else { return };
+    bench.engine.load_checked_image("localhost/checked:1", "--interval=3s --retries=2 CMD test -e /www/up");
+    let mut launch = sh("sleep 60");
+    launch.container.image = "localhost/checked:1".into();
+    let started = bench.start("shop.web.1.1", 1, &launch).await.unwrap();
+    let health = started.image.health.expect("the image has one");
+    let line = ["/bin/sh", "-c", "test -e /www/up"].map(str::to_owned).to_vec();
+    assert_eq!(health.check, Check::Command(Process { command: line }));
+    assert_eq!((health.interval, health.timeout, health.retries), (Span::secs(3), Span::secs(30), 2));
+    assert_eq!((health.start_period, health.start_interval), (Span::ZERO, Span::secs(5)));
+    let container = bench.engine.containers("naru.instance=shop.web.1.1").remove(0);
+    let said = bench.engine.curl(&[&format!("http://engine/containers/{container}/json")]).unwrap();
+    assert!(said.contains(r#""Test":["NONE"]"#), "{said}");
+}
+
+fn before(script: &str) -> Prelude {
+    let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+    Prelude { command: Process { command }.into(), image: None, runs: PreludeRuns::Once }
+}
+
+#[tokio::test]
+async fn docker_what_is_to_run_before_runs_before_and_once() {
+    if let Some(bench) = bench(Kind::Docker) {
+        runs_before(bench).await;
+    }
+}
+
+#[tokio::test]
+async fn podman_what_is_to_run_before_runs_before_and_once() {
+    if let Some(bench) = bench(Kind::Podman) {
+        runs_before(bench).await;
+    }
+}
+
+/// It shares the volumes, is awaited by the next agent, and its end decides.
+async fn runs_before(mut bench: Bench) {
+    let shared = bench.home.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    let mut launch = sh("cat /shared/ran; sleep 60");
+    let source = MountSource::Bind {
+        path: shared.to_string_lossy().into_owned(),
+        create_host_path: false,
+        propagation: None,
+        selinux: None,
+        recursive: None,
+    };
+    launch.container.mounts = vec![Mount { source, target: "/shared".into(), read_only: false }];
+    launch.environment.insert("WHO".into(), "service".into());
+    let mut first =
+        before("echo $WHO-$MORE >> /shared/ran; echo begun; while [ ! -e /shared/go ]; do sleep 0.05; done");
+    first.command.environment.insert("MORE".into(), "prelude".into());
+    launch.container.pre_start = vec![first, before("exit 3")];
+    let (id, prepared) = (id("shop.web.1.1"), bench.runtime().prepare(&launch, |_| {}).await.unwrap());
+    {
+        let first = bench.runtime().prelude(&id, 0, &launch, &prepared, |_| {});
+        tokio::select! {
+            ended = first => panic!("it waits: {ended:?}"),
+            said = bench.lines("shop.web.1.1", 1) => assert_eq!(said, ["begun"]),
+        }
+    }
+    bench.open();
+    std::fs::write(shared.join("go"), "").unwrap();
+    let again = tokio::time::timeout(LIMIT, bench.runtime().prelude(&id, 0, &launch, &prepared, |_| {}));
+    again.await.expect("its end").unwrap();
+    bench.runtime().prelude(&id, 0, &launch, &prepared, |_| {}).await.unwrap();
+    let failed = bench.runtime().prelude(&id, 1, &launch, &prepared, |_| {}).await.unwrap_err();
+    assert_eq!(failed.to_string(), "its pre_start command 2 exited with status 3");
+    assert_eq!(std::fs::read_to_string(shared.join("ran")).unwrap(), "service-prelude\n");
+    assert_eq!(bench.engine.containers("naru.before=shop.web.1.1").len(), 2);
+    bench.runtime().forget_preludes(&id).await.unwrap();
+    assert!(bench.engine.containers("naru.before=shop.web.1.1").is_empty());
+    bench.start("shop.web.1.1", 1, &launch).await.unwrap();
+    assert_eq!(bench.lines("shop.web.1.1", 2).await, ["begun", "service-prelude"]);
+}
+
+#[tokio::test]
+async fn docker_what_runs_before_can_be_killed() {
+    let Some(bench) = bench(Kind::Docker) else { return };
+    let mut launch = sh("sleep 60");
+    launch.container.pre_start = vec![before("echo begun; sleep 60")];
+    let (id, prepared) = (id("shop.web.1.1"), bench.runtime().prepare(&launch, |_| {}).await.unwrap());
+    let killed = async {
+        bench.lines("shop.web.1.1", 1).await;
+        bench.runtime().kill(&id).await.unwrap();
+    };
+    let ran = bench.runtime().prelude(&id, 0, &launch, &prepared, |_| {});
+    let (ran, ()) = tokio::time::timeout(LIMIT, async { tokio::join!(ran, killed) }).await.unwrap();
+    assert!(ran.unwrap_err().to_string().starts_with("its pre_start command 1 "));
+    bench.runtime().remove(&id, KeepLogs::Delete).await.unwrap();
+    assert!(bench.engine.containers("naru.before=shop.web.1.1").is_empty());
 }

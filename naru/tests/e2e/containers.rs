@@ -33,6 +33,7 @@ services:
         exec httpd -f -p 8080 -h /www
     ports: ["127.0.0.1:PORT:8080"]
     configs: [{ source: page, target: /www/page }]
+    pre_start: [{ command: [sh, -c, "echo before $$RELEASE"] }]
     healthcheck: { test: [CMD, wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 1s, start_interval: 200ms, start_period: 20s }
     deploy: { replicas: 2 }
     stop_grace_period: 1s
@@ -195,6 +196,7 @@ fn images_run_and_change_without_a_failed_request() {
     assert!(failed.is_empty(), "of {asked} requests {} failed: {:?}", failed.len(), failed.first());
     let logs = stack.said(&["logs", "web"]);
     assert!(logs.contains("up 4"), "{logs}");
+    assert_eq!(logs.matches("before 4").count(), 1, "once for both instances: {logs}");
     a_container_is_removed_by_hand(&stack);
     stack.said(&["down"]);
     stack.until("nothing is left of the stack", || {

@@ -138,7 +138,15 @@ impl Carrier {
             match started {
                 Ok((ports, started)) => {
                     let Started { pid, warnings, run: number, .. } = started;
-                    let input = Input::Started { run, pid, address: None, ports, image: None, warnings };
+                    let input = Input::Started {
+                        run,
+                        pid,
+                        address: None,
+                        ports,
+                        image: None,
+                        image_health: None,
+                        warnings,
+                    };
                     Happened::Started { id, run, process: Some(number), input }
                 }
                 Err(why) => Happened::Seen(id, Input::StartFailed { run, why }),
@@ -164,8 +172,9 @@ impl Carrier {
                 Ok(started) => {
                     let naru_docker::Started { pid, address, ports, image, warnings, .. } = started;
                     let address = address.map(|address| address.to_string());
+                    let image_health = image.health;
                     let image = Some(UsedImage { id: image.id, digest: image.digest });
-                    let input = Input::Started { run, pid, address, ports, image, warnings };
+                    let input = Input::Started { run, pid, address, ports, image, image_health, warnings };
                     Happened::Started { id, run, process: None, input }
                 }
                 Err(why) => Happened::Seen(id, Input::StartFailed { run, why }),

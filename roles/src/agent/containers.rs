@@ -11,8 +11,9 @@
 
 use super::carry::{HostAddresses, locked};
 use super::ports::{PortMap, Ports};
-use naru_docker::{Error, FileFrom, Image, Launch, Prepared, Reach, Runtime, Started};
-use naru_model::{Connection, Container, InstanceId, Protocol, StackName};
+use super::preludes::Preludes;
+use naru_docker::{Error, FileFrom, Image, Launch, Prepared, Progress, Reach, Runtime, Started};
+use naru_model::{Connection, Container, InstanceId, Prelude, PreludeRuns, Protocol, StackName, UsedImage};
 use naru_supervise::Memory;
 use naru_work::Book;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,8 @@ const LEDGER: &str = "ledger";
 const DOOR: &str = "ledger.address";
 /// The file with the addresses of services: they are reported before the engine is asked.
 const SERVICES: &str = "services.json";
+/// The file that says what was run before instances started.
+const PRELUDES: &str = "preludes.json";
 /// An engine that is away is asked again after this time.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -42,6 +45,7 @@ pub(super) struct Containers {
     own: PathBuf,
     door: Arc<Turn<Door>>,
     services: Arc<Mutex<Services>>,
+    preludes: Preludes,
 }
 
 /// Where this node's containers find services: by `STACK/SERVICE`.
@@ -66,7 +70,8 @@ impl Containers {
         let known = std::fs::read(own.join(SERVICES)).ok();
         let all = known.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
         let services = Arc::new(Mutex::new(Services { all, ..Services::default() }));
-        Containers { runtime, book, contents, own, door: Arc::default(), services }
+        let preludes = Preludes::open(own.join(PRELUDES));
+        Containers { runtime, book, contents, own, door: Arc::default(), services, preludes }
     }
 
     /// Where this node's containers find services, for the report.
@@ -83,6 +88,7 @@ impl Containers {
     /// Gives back the addresses of a stack of which nothing is left here: at once in the books, and then at the engine.
     pub(super) fn forget_stack(&self, stack: &StackName) -> impl Future<Output = ()> + Send + 'static {
         let prefix = format!("{stack}/");
+        self.preludes.forget(&prefix);
         let mut services = locked(&self.services);
         let gone: Vec<String> = services.all.keys().filter(|key| key.starts_with(&prefix)).cloned().collect();
         services.all.retain(|key, _| !key.starts_with(&prefix));
@@ -184,6 +190,10 @@ impl Containers {
         }
         launch.extra_hosts = self.hosts(memory).await;
         let prepared = self.prepare(&launch, &mut told).await?;
+        // Once it has been started, it is started again without what comes before.
+        if memory.life.image.is_none() && !launch.container.pre_start.is_empty() {
+            self.run_preludes(memory, &launch, &prepared, &mut told).await?;
+        }
         let publish = match prepared.reach {
             Reach::Published => publish(memory, ports)?,
             Reach::Direct | Reach::Host => PortMap::new(),
@@ -222,6 +232,46 @@ impl Containers {
                 other => return other.map_err(|error| error.to_string()),
             }
         }
+    }
+
+    /// What the file has run before the instance, one after the other; what is for its whole version, unless it was run for
+    /// another instance.
+    async fn run_preludes(
+        &self,
+        memory: &Memory,
+        launch: &Launch,
+        prepared: &Prepared,
+        told: &mut impl FnMut(String),
+    ) -> Result<(), String> {
+        let key = format!("{}/{}", memory.desired.stack, memory.desired.service);
+        let version = memory.desired.template.fingerprint_of(&memory.desired.images);
+        let _one_at_a_time = self.preludes.turn(&key).await;
+        let launch_of = |prelude: &Prelude| {
+            let image = prelude.image.as_ref().map(|image| memory.desired.images.get(image));
+            let pinned = image.map_or_else(|| launch.pinned.clone(), |image| image.map(image_of));
+            Launch { pinned, ..launch.clone() }
+        };
+        for (number, prelude) in launch.container.pre_start.iter().enumerate() {
+            let once = prelude.runs == PreludeRuns::Once;
+            if once && self.preludes.has_run(&key, &version, number) {
+                continue;
+            }
+            told(format!("its pre_start command {} runs", number + 1));
+            loop {
+                let pulled = |progress: Progress| told(progress.to_string());
+                match self.runtime.prelude(&memory.id, number, &launch_of(prelude), prepared, pulled).await {
+                    Err(error) if error.is_away() => wait(&error, told).await,
+                    other => break other.map_err(|error| error.to_string())?,
+                }
+            }
+            if once {
+                self.preludes.note(&key, &version, number);
+            }
+        }
+        if let Err(error) = self.runtime.forget_preludes(&memory.id).await {
+            tracing::warn!(instance = %memory.id, %error, "what ran before it goes with it");
+        }
+        Ok(())
     }
 
     /// The ledger's address for an instance; where there is none that it reaches, why.
@@ -290,7 +340,11 @@ impl Containers {
 fn pinned(memory: &Memory, container: &Container) -> Option<Image> {
     let recorded = || memory.desired.images.get(&container.image);
     let image = memory.life.image.as_ref().or_else(recorded)?;
-    Some(Image { id: image.id.clone(), digest: image.digest.clone() })
+    Some(image_of(image))
+}
+
+fn image_of(image: &UsedImage) -> Image {
+    Image { id: image.id.clone(), digest: image.digest.clone(), health: None }
 }
 
 /// Ports of loopback for a container that is reached only so.

@@ -16,6 +16,7 @@ mod carry;
 mod containers;
 mod keep;
 mod ports;
+mod preludes;
 mod reach;
 mod role;
 mod surroundings;

@@ -244,3 +244,23 @@ fn a_check_that_fails_takes_nothing_back() {
          5005 exited 3 => pending; lose leases (its process exited with status 3), 2 told since 3 of run 1 lost | the next start at 6005";
     check(asked(), &format!("{BUSY}\n{script}"));
 }
+
+#[test]
+fn what_runs_before_a_start_is_awaited_and_killed_only_by_an_order_to_cut() {
+    let prelude = Prelude { command: shell("migrate").into(), image: None, runs: PreludeRuns::Once };
+    let container = Container { pre_start: vec![prelude], ..Container::of("api:1") };
+    let preceded = Template { run: Run::Container(container.into()), ..template() };
+    check(
+        preceded,
+        "0 begin => starting; launch 1 {} |
+         5 stop => starting |
+         9 cut => starting; kill | its end, before SIGKILL at 5009
+         5009 tick => starting; kill | its end, before SIGKILL at 10009
+         5010 not-started status 137 => exited |",
+    );
+    check(
+        template(),
+        "0 begin => starting; launch 1 {} |
+         9 cut => starting |",
+    );
+}

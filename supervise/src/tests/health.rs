@@ -110,3 +110,47 @@ fn a_start_that_waits_says_for_what_until_it_has_started() {
          2 begin => note: ",
     );
 }
+
+/// What an image comes with.
+pub(super) fn images() -> Option<Health> {
+    let mut health = checked(1, Span::ZERO).health?;
+    health.check = Check::Command(shell("pg_isready"));
+    Some(health)
+}
+
+fn contained(image_health: ImageHealth) -> Template {
+    Template { run: Run::Container(Container { image_health, ..Container::of("db:1") }.into()), ..template() }
+}
+
+#[test]
+fn an_images_own_check_counts_where_the_file_has_none() {
+    check(
+        contained(ImageHealth::Counts),
+        "0 begin => starting; launch 1 {} |
+         0 started-checked => starting; probe |
+         1 failed => starting | the next probe at 201
+         401 tick => starting; probe |
+         402 passed => ready | the next probe at 30402
+         30402 tick => ready; probe |
+         30403 failed => unready | the next probe at 60403",
+    );
+}
+
+#[test]
+fn an_images_own_check_can_be_turned_off_and_be_replaced() {
+    check(
+        contained(ImageHealth::Off),
+        "0 begin => starting; launch 1 {} |
+         0 started-checked => starting; connect |
+         1 passed => ready |",
+    );
+    let own = Template { health: checked(2, Span::ZERO).health, ..contained(ImageHealth::Counts) };
+    check(
+        own,
+        "0 begin => starting; launch 1 {} |
+         0 started-checked => starting; probe |
+         1 passed => ready | the next probe at 30001
+         30001 tick => ready; probe |
+         30002 failed => ready | the next probe at 60002",
+    );
+}

@@ -187,6 +187,16 @@ impl Engine {
         }
     }
 
+    /// The test's image once more, as one that comes with a health check.
+    pub fn load_checked_image(&self, reference: &str, healthcheck: &str) {
+        let tar = format!("@{}", self.home.path().join("image.tar").display());
+        let (name, tag) = reference.rsplit_once(':').unwrap();
+        let change = format!("changes=HEALTHCHECK {healthcheck}").replace(' ', "%20").replace('/', "%2F");
+        let path = format!("http://engine/images/create?fromSrc=-&repo={name}&tag={tag}&{change}");
+        let kind = "Content-Type: application/x-tar";
+        self.curl(&["-X", "POST", "-H", kind, "--data-binary", &tar, &path]).expect("an image");
+    }
+
     fn log(&self) -> String {
         let log = std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
