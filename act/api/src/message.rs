@@ -220,15 +220,8 @@ pub enum LogSource {
 pub enum ReachOrder {
     /// A command beside an instance.
     Exec(ExecOrder),
-}
-
-impl ReachOrder {
-    /// With which instance.
-    pub fn instance(&self) -> &InstanceId {
-        match self {
-            ReachOrder::Exec(order) => &order.instance,
-        }
-    }
+    /// What instances use of the machine, of a stack or of all: a reading at first, and another for each frame of input.
+    Usage(Option<StackName>),
 }
 
 /// A command beside an instance, and for whom.

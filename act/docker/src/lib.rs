@@ -41,6 +41,7 @@ mod runtime;
 mod start;
 mod stock;
 mod subnet;
+mod usage;
 mod watch;
 
 pub use build::Recipe;

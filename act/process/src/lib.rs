@@ -30,6 +30,7 @@ mod runtime;
 mod shim;
 mod start;
 mod sweep;
+mod usage;
 mod user;
 mod watch;
 

@@ -298,6 +298,11 @@ impl Runtime {
         Folder::of(&self.inner.dir, id)
     }
 
+    /// The shim of an instance that runs.
+    pub(crate) fn shim_of(&self, id: &InstanceId) -> Option<i32> {
+        self.inner.running().get(id).map(|watched| watched.state.shim.pid)
+    }
+
     fn watched(&self, id: &InstanceId) -> Result<Arc<Watched>, Error> {
         self.folder(id)?;
         self.inner.running().get(id).cloned().ok_or_else(|| Error::NotRunning(id.clone()))

@@ -17,9 +17,11 @@ mod frame;
 mod local;
 mod serve;
 mod terminal;
+mod usage;
 
 pub use attached::{Attached, Hold, Input, Output, Source};
 pub use frame::{End, Failure, Frame, FrameReader, FrameWriter, PAYLOAD_MAX, Size, WINDOW};
 pub use local::{Local, Lost, attach};
 pub use serve::serve;
 pub use terminal::{is_terminal, size};
+pub use usage::{Usage, Usages, serve_usage};

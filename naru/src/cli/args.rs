@@ -114,6 +114,8 @@ pub enum Verb {
     Routes(verb::routes::Routes),
     /// Show what goes through the edge now: requests, errors, how long answers take
     Top(verb::top::Top),
+    /// Show what instances use of the machine now: CPU, memory, network, disk
+    Stats(verb::stats::Stats),
     /// Print what the edge has counted, for Prometheus
     Metrics(verb::metrics::Metrics),
     /// List stacks

@@ -66,6 +66,7 @@ fn a_command_runs_beside_a_container_and_beside_a_process() {
         nothing_that_is_not_there_is_run(&stack, service);
     }
     it_is_written_down(&stack);
+    what_both_use_is_told(&stack);
     an_instance_waits_for_it(&stack);
 }
 
@@ -121,6 +122,18 @@ fn it_is_written_down(stack: &Stack) {
     assert_eq!((&first["actor"], &first["service"]), (&"root".into(), &"web".into()));
     assert!(first["text"].as_str().unwrap().starts_with("sh -c echo $NARU_SERVICE"), "{first}");
     assert!(!log.contains("hush"));
+}
+
+fn what_both_use_is_told(stack: &Stack) {
+    let all = stack.json(&["stats", "--json"]);
+    let all = all.as_array().unwrap();
+    assert_eq!(all.len(), 2, "{all:?}");
+    for one in all {
+        assert!(one["memory"].as_u64().unwrap() > 0 && one["tasks"].as_u64().unwrap() > 0, "{one}");
+        assert!(one["cpu_percent"].as_f64().unwrap() >= 0.0, "{one}");
+    }
+    let table = stack.said(&["stats", "--no-stream", "web"]);
+    assert!(table.contains("shop.web.1.") && !table.contains("shop.beside"), "{table}");
 }
 
 /// A command is work like any other: its instance retires when it has ended.

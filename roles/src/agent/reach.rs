@@ -5,11 +5,12 @@
 
 use super::role::Look;
 use crate::door;
+use futures_util::{FutureExt, StreamExt};
 use naru_api::{ExecOrder, ReachOrder, TerminalOrder};
 use naru_docker::ExecRequest;
-use naru_model::{Exit, InstanceId, Outcome};
+use naru_model::{Exit, InstanceId, Outcome, StackName};
 use naru_process::{AttachError, AttachOrder};
-use naru_reach::{Attached, Failure, Frame, FrameWriter, Size};
+use naru_reach::{Attached, Failure, Frame, FrameWriter, Size, Usage};
 use naru_supervise::Memory;
 use naru_work::Book;
 use std::fs::{self, Permissions};
@@ -25,6 +26,9 @@ use tokio::task::JoinSet;
 const SESSIONS_MAX: usize = 128;
 /// A server that has connected says at once what it wants.
 const ORDER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Questions to an engine at a time.
+const ASKED_AT_ONCE: usize = 16;
 
 /// What is needed to run a command beside an instance.
 #[derive(Clone)]
@@ -92,16 +96,21 @@ impl Means {
             Ok(Ok(order)) => order,
             _ => return tracing::debug!("a connection without an order"),
         };
-        let ReachOrder::Exec(order) = order;
-        let begun = if has_place {
-            self.begin(&order).await
-        } else {
-            Err(other(format!("{SESSIONS_MAX} sessions are open, which is the most")))
+        let begun = match order {
+            _ if !has_place => Err(other(format!("{SESSIONS_MAX} sessions are open, which is the most"))),
+            ReachOrder::Usage(stack) => {
+                let read = || {
+                    let (means, stack) = (self.clone(), stack.clone());
+                    async move { means.usage(stack).await }.boxed()
+                };
+                return naru_reach::serve_usage(stream, read).await;
+            }
+            ReachOrder::Exec(order) => self.begin(&order).await.map(|begun| (order.instance, begun)),
         };
         match begun {
-            Ok((attached, held)) => {
+            Ok((id, (attached, held))) => {
                 let exit = naru_reach::serve(stream, attached).await;
-                self.end(&order.instance, held, exit).await;
+                self.end(&id, held, exit).await;
             }
             Err(failure) => {
                 // Whoever asked may have gone.
@@ -136,11 +145,42 @@ impl Means {
         }
     }
 
-    async fn look(&self, id: &InstanceId) -> Result<Memory, Failure> {
+    /// What runs, of a stack or in all.
+    async fn running(&self, stack: Option<StackName>) -> Vec<Memory> {
         let (answer, found) = oneshot::channel();
-        let asked = self.looks.send(Look { id: id.clone(), answer }).await;
-        let found = if asked.is_ok() { found.await.ok().flatten() } else { None };
-        found.filter(|memory| memory.life.running.is_some()).ok_or_else(|| Failure {
+        let asked = self.looks.send(Look { stack, answer }).await;
+        let mut found = if asked.is_ok() { found.await.unwrap_or_default() } else { vec![] };
+        found.retain(|memory| memory.life.running.is_some());
+        found
+    }
+
+    /// What what runs uses. One of which nothing can be told now is left out.
+    async fn usage(self, stack: Option<StackName>) -> Result<Vec<Usage>, Failure> {
+        let running = self.running(stack).await;
+        let (containers, processes): (Vec<&Memory>, Vec<&Memory>) =
+            running.iter().partition(|memory| memory.desired.template.run.container().is_some());
+        let ids: Vec<InstanceId> = processes.iter().map(|memory| memory.id.clone()).collect();
+        let runtime = self.processes.clone();
+        let read = tokio::task::spawn_blocking(move || runtime.usage(&ids));
+        let ask = |memory: &&Memory| {
+            let (runtime, id) = (self.containers.clone(), memory.id.clone());
+            async move { runtime.usage(&id).await }
+        };
+        let asked: Vec<_> = containers.iter().map(ask).collect();
+        let told: Vec<_> = futures_util::stream::iter(asked).buffered(ASKED_AT_ONCE).collect().await;
+        let mut all = read.await.map_err(other)?;
+        let limit = |id: &InstanceId| {
+            processes.iter().find(|memory| memory.id == *id)?.desired.template.resources.memory
+        };
+        all.iter_mut().for_each(|usage| usage.memory_limit = limit(&usage.instance));
+        all.extend(told.into_iter().filter_map(Result::ok).flatten());
+        all.sort_by(|one, other| one.instance.cmp(&other.instance));
+        Ok(all)
+    }
+
+    async fn look(&self, id: &InstanceId) -> Result<Memory, Failure> {
+        let found = self.running(None).await.into_iter().find(|memory| memory.id == *id);
+        found.ok_or_else(|| Failure {
             hint: Some("`naru ps` shows what runs".into()),
             ..other(format!("instance {id} is not running"))
         })

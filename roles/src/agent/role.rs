@@ -6,7 +6,7 @@ use super::keep::Keep;
 use super::ports::Ports;
 use super::reach::{Door, Means};
 use super::{AgentError, Config};
-use naru_model::{AgentReport, Desired, Generation, InstanceId, InstanceStatus, NodeId, Time};
+use naru_model::{AgentReport, Desired, Generation, InstanceId, InstanceStatus, NodeId, StackName, Time};
 use naru_process::{Ended, Events, KeepLogs, RunNo, Runtime};
 use naru_supervise::{Found, Input, Memory, Stage, Supervisor};
 use naru_work::{Book, WorkServer, now};
@@ -31,10 +31,10 @@ pub(super) struct Tag {
     pub(super) ports: BTreeMap<u16, u16>,
 }
 
-/// A look at what is remembered of an instance.
+/// A look at what is remembered of the instances of a stack, or of all.
 pub(super) struct Look {
-    pub(super) id: InstanceId,
-    pub(super) answer: oneshot::Sender<Option<Memory>>,
+    pub(super) stack: Option<StackName>,
+    pub(super) answer: oneshot::Sender<Vec<Memory>>,
 }
 
 /// All that the loop listens to, beside what is desired.
@@ -261,9 +261,11 @@ impl Role {
         }
     }
 
-    fn look(&self, Look { id, answer }: Look) {
+    fn look(&self, Look { stack, answer }: Look) {
+        let memories = self.instances.values().map(|one| one.machine.memory());
+        let wanted = memories.filter(|memory| stack.as_ref().is_none_or(|of| *of == memory.desired.stack));
         // Whoever asked may have gone.
-        let _ = answer.send(self.instances.get(&id).map(|one| one.machine.memory().clone()));
+        let _ = answer.send(wanted.cloned().collect());
     }
 
     fn ended(&mut self, end: End) {

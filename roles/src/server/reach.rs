@@ -13,31 +13,35 @@ const COMMAND_MAX: usize = 2_000;
 impl Api {
     /// Connects somebody with an instance.
     pub(super) async fn connect(&self, order: ReachOrder, actor: String) -> Result<Box<dyn Duplex>, Refused> {
-        let id = order.instance().clone();
-        let found = self.read({
-            let id = id.clone();
-            move |world, _| world.instances.get(&id).cloned()
-        });
-        let found = found.await?.ok_or_else(|| {
-            let hint = "`naru ps` lists instances";
-            Refused::new(Ground::NotFound, format!("there is no instance {id}"), hint)
-        })?;
-        let ReachOrder::Exec(order) = order;
-        let order = ReachOrder::Exec(ExecOrder { actor: actor.clone(), ..order });
+        let order = match order {
+            ReachOrder::Exec(order) => ReachOrder::Exec(self.written_down(order, actor).await?),
+            other => other,
+        };
         let away = |error: std::io::Error| {
             let error = format!("the agent does not answer: {error}");
             Refused::new(Ground::Unavailable, error, "its log is in the folder `log` of NARU_HOME")
         };
         let mut stream = UnixStream::connect(&self.door).await.map_err(away)?;
-        self.chronicle.tell(&event(&found, &order, actor));
         door::ask(&mut stream, &order).await.map_err(away)?;
         Ok(Box::new(stream))
+    }
+
+    /// The order, with who gave it; which was told as an event.
+    async fn written_down(&self, order: ExecOrder, actor: String) -> Result<ExecOrder, Refused> {
+        let id = order.instance.clone();
+        let found = self.read(move |world, _| world.instances.get(&id).cloned()).await?;
+        let found = found.ok_or_else(|| {
+            let hint = "`naru ps` lists instances";
+            Refused::new(Ground::NotFound, format!("there is no instance {}", order.instance), hint)
+        })?;
+        let order = ExecOrder { actor, ..order };
+        self.chronicle.tell(&event(&found, &order));
+        Ok(order)
     }
 }
 
 /// Names of variables and their values are nobody's business.
-fn event(of: &InstanceRecord, order: &ReachOrder, actor: String) -> Event {
-    let ReachOrder::Exec(order) = order;
+fn event(of: &InstanceRecord, order: &ExecOrder) -> Event {
     let mut command = order.command.join(" ");
     if let Some((end, _)) = command.char_indices().nth(COMMAND_MAX) {
         command.truncate(end);
@@ -50,7 +54,7 @@ fn event(of: &InstanceRecord, order: &ReachOrder, actor: String) -> Event {
         service: Some(of.service.clone()),
         instance: Some(of.id.clone()),
         operation: None,
-        actor: Some(actor),
+        actor: Some(order.actor.clone()),
         text: command,
     }
 }

@@ -248,7 +248,9 @@ impl Core for Recall {
     }
 
     fn reach(&self, order: ReachOrder, actor: String) -> Answer<'_, Box<dyn Duplex>> {
-        let ReachOrder::Exec(order) = order;
+        let ReachOrder::Exec(order) = order else {
+            return now(Err(Refused::new(Ground::Conflict, "nothing runs", "start it")));
+        };
         if order.instance == "shop.web.1.1".into() {
             let (near, far) = tokio::io::duplex(1024);
             tokio::spawn(async move {

@@ -20,6 +20,7 @@ pub mod ps;
 pub mod receipt;
 pub mod routes;
 pub mod shutdown;
+pub mod stats;
 pub mod top;
 pub mod up;
 pub mod upgrade;
