@@ -152,14 +152,13 @@ fn meaning(
 }
 
 fn short_names(report: &mut Report, root: &Node) {
-    let services = root.get("services").into_iter().flat_map(Node::entries);
-    for (name, service) in services.chain(root.get("jobs").into_iter().flat_map(Node::entries)) {
-        if name.len() > LONGEST_NAME {
-            let message = format!(
-                "the name of a service or job has {} characters, and {LONGEST_NAME} are the most",
-                name.len()
-            );
-            report.error_advised(service.key, message, "write a shorter one");
+    for (key, whose) in [("services", "a service's"), ("jobs", "a job's")] {
+        for (name, entry) in root.get(key).into_iter().flat_map(Node::entries) {
+            let count = name.len();
+            if count > LONGEST_NAME {
+                let message = format!("{whose} name has {count} characters, and {LONGEST_NAME} are the most");
+                report.error_advised(entry.key, message, "write a shorter one");
+            }
         }
     }
 }

@@ -68,15 +68,7 @@ impl Sim {
         }
         let ports = process.ports.clone();
         let after = Span(self.ground.fate.within(2, 60));
-        let started = Input::Started {
-            run,
-            pid,
-            address: None,
-            ports,
-            image: None,
-            image_health: None,
-            warnings: vec![],
-        };
+        let started = Input::process_started(run, pid, ports, vec![]);
         self.answer(node, id, after, started);
     }
 

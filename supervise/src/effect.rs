@@ -91,6 +91,13 @@ pub enum Input {
     Tick,
 }
 
+impl Input {
+    /// A process was started: it is on loopback, and made from no image.
+    pub fn process_started(run: u64, pid: u32, ports: BTreeMap<u16, u16>, warnings: Vec<String>) -> Input {
+        Input::Started { run, pid, address: None, ports, image: None, image_health: None, warnings }
+    }
+}
+
 /// What is to be done, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {

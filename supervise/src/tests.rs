@@ -104,15 +104,7 @@ impl Rig {
         Some(match words[0] {
             "begin" => return None,
             "tick" => Input::Tick,
-            "started" => Input::Started {
-                run,
-                pid: 7,
-                address: None,
-                ports: [(80, 20_000)].into(),
-                image: None,
-                image_health: None,
-                warnings: vec![],
-            },
+            "started" => Input::process_started(run, 7, [(80, 20_000)].into(), vec![]),
             "started-checked" => Input::Started {
                 run,
                 pid: 7,

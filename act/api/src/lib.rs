@@ -23,8 +23,8 @@ pub use client::{Client, Events, Follow, Lines};
 pub use core::{Answer, Core, Duplex, EventStream, ImageStream, LogStream};
 pub use error::{ClientError, Ground, Refused};
 pub use message::{
-    DemandAnswer, Event, EventKind, EventQuery, ExecOrder, ImageEvent, ImageOrder, LogLine, LogQuery,
-    LogSource, PlanRequest, PruneAct, PruneOrder, ReachOrder, ShutdownOrder, Snapshot, Status, Taken,
-    TerminalOrder, WatchEvent, WatchQuery,
+    CopyOrder, DemandAnswer, Event, EventKind, EventQuery, ExecOrder, ImageEvent, ImageOrder, LogLine,
+    LogQuery, LogSource, PlanRequest, PruneAct, PruneOrder, ReachOrder, ShutdownOrder, Snapshot, Status,
+    Taken, TerminalOrder, WatchEvent, WatchQuery,
 };
 pub use server::{BODY_MAX, CONNECTIONS_MAX, CONTENT_MAX, openapi, serve};

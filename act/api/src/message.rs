@@ -220,8 +220,24 @@ pub enum LogSource {
 pub enum ReachOrder {
     /// A command beside an instance.
     Exec(ExecOrder),
+    /// The files at a path of an instance, as an archive, from it.
+    CopyOut(CopyOrder),
+    /// The same to it: the name that the archive's root is to have comes first.
+    CopyIn(CopyOrder),
     /// What instances use of the machine, of a stack or of all: a reading at first, and another for each frame of input.
     Usage(Option<StackName>),
+}
+
+/// Files of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CopyOrder {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// Of a container: absolute. Of a process: on the host; relative to where it began.
+    pub path: String,
+    /// What is copied to it is called so at its source; it keeps that name within a folder.
+    #[serde(default)]
+    pub name: String,
 }
 
 /// A command beside an instance, and for whom.
@@ -294,6 +310,8 @@ pub struct Event {
 pub enum EventKind {
     /// Somebody ran a command beside an instance.
     Exec,
+    /// Somebody copied files from an instance, or to it.
+    Copy,
     /// An operation was admitted.
     OperationBegan,
     /// What it wants serves.
@@ -329,6 +347,7 @@ impl EventKind {
     pub fn word(self) -> &'static str {
         match self {
             EventKind::Exec => "exec",
+            EventKind::Copy => "copy",
             EventKind::OperationBegan => "operation-began",
             EventKind::OperationServes => "operation-serves",
             EventKind::OperationEnded => "operation-ended",

@@ -22,6 +22,7 @@ mod body;
 mod brought;
 mod build;
 mod context;
+mod copy;
 mod credentials;
 mod engine;
 mod error;

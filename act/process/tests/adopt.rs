@@ -183,23 +183,41 @@ async fn kill_works_without_a_shim() {
 
 #[tokio::test]
 async fn after_a_restart_of_the_machine_the_exit_is_unknown() {
-    let bench = bench().await;
-    let started = bench.runtime.start(&id("a"), &sh("exec sleep 1000"), b"m").await.unwrap();
-    let state = std::fs::read_to_string(state_file(&bench)).unwrap();
-    kill9(bench.shim_pid("a"));
-    gone(bench.shim_pid("a")).await;
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("instances");
+    // One agent at a time: one that lives would look after its shim at the same moment.
+    let pid = dead_agent(&dir, "exec sleep 1000");
+    let path = dir.join("a/state");
+    let state = std::fs::read_to_string(&path).unwrap();
+    let known: serde_json::Value = serde_json::from_str(&state).unwrap();
+    let shim = known["shim"]["pid"].as_i64().unwrap() as i32;
+    kill9(shim);
+    gone(shim).await;
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    std::fs::write(state_file(&bench), state.replace(boot.trim(), "another")).unwrap();
-    let second = bench_in(&bench.dir).await;
-    assert!(matches!(second.adopted[0].state, AdoptedState::Ended { exit: Exit::Unknown, at: None }));
-    assert!(is_there(started.pid as i32), "a process of another boot was signalled");
-    kill9(started.pid as i32);
-    gone(started.pid as i32).await;
+    std::fs::write(&path, state.replace(boot.trim(), "another")).unwrap();
+    let second = bench_in(&dir).await;
+    let seen = &second.adopted[0].state;
+    assert!(matches!(seen, AdoptedState::Ended { exit: Exit::Unknown, at: None }), "{seen:?}");
+    assert!(is_there(pid), "a process of another boot was signalled");
+    kill9(pid);
+    gone(pid).await;
     // A machine that restarts has no groups; this one still has.
-    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
-    for group in state["cgroups"].as_array().unwrap() {
-        std::fs::remove_dir(group.as_str().unwrap()).unwrap();
+    for group in known["cgroups"].as_array().unwrap() {
+        removed(Path::new(group.as_str().unwrap())).await;
     }
+}
+
+/// A group is busy until whoever reaps has seen its last process end.
+async fn removed(group: &Path) {
+    let removed = async {
+        while std::fs::remove_dir(group).is_err_and(|error| error.kind() == std::io::ErrorKind::ResourceBusy)
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(bench::LIMIT, removed)
+        .await
+        .unwrap_or_else(|_| panic!("{} is busy", group.display()));
 }
 
 #[tokio::test]

@@ -106,6 +106,8 @@ pub enum Verb {
     Events(verb::events::Events),
     /// Run a command beside an instance: in its container, or with a process's surroundings
     Exec(verb::exec::Exec),
+    /// Copy files from an instance to here, or from here to an instance
+    Cp(verb::cp::Cp),
     /// List the work in progress, or run a command as a job
     Work(verb::work::Work),
     /// List jobs, run them, and see what became of their runs

@@ -63,6 +63,7 @@ fn a_command_runs_beside_a_container_and_beside_a_process() {
         all_of_it_comes_through(&stack, service);
         a_terminal_is_one_there_too(&stack, service);
         whoever_goes_away_leaves_nothing(&stack, service);
+        files_go_there_and_back(&stack, service);
         nothing_that_is_not_there_is_run(&stack, service);
     }
     it_is_written_down(&stack);
@@ -87,6 +88,28 @@ fn a_terminal_is_one_there_too(stack: &Stack, service: &str) {
     let size = "until stty size | grep 33.91; do sleep 0.1; done";
     let seen = on_terminal(stack, &format!("exec {service} sh -c 'test -t 0 && {size}'"));
     assert!(seen.contains("33 91"), "{service}: {seen:?}");
+}
+
+fn files_go_there_and_back(stack: &Stack, service: &str) {
+    let path = |name: &str| stack.folder.path().join(name);
+    let (tree, back) = (path(&format!("tree-{service}")), path(&format!("back-{service}")));
+    std::fs::create_dir_all(tree.join("inner")).unwrap();
+    std::fs::write(tree.join("inner/big"), vec![5; 3 << 20]).unwrap();
+    std::os::unix::fs::symlink("inner/big", tree.join("link")).unwrap();
+    let there = tempfile::tempdir().unwrap();
+    // A container has no such folder yet; a process shares it with this test.
+    let there = if service == "web" { "/www".into() } else { there.path().display().to_string() };
+    let tree = tree.file_name().unwrap().to_str().unwrap();
+    stack.said(&["cp", tree, &format!("{service}:{there}")]);
+    let back = back.file_name().unwrap().to_str().unwrap();
+    stack.said(&["cp", &format!("{service}:{there}/{tree}"), back]);
+    assert_eq!(std::fs::read(path(back).join("inner/big")).unwrap(), vec![5; 3 << 20]);
+    assert_eq!(std::fs::read_link(path(back).join("link")).unwrap(), std::path::Path::new("inner/big"));
+    stack.said(&["cp", &format!("{back}/inner/big"), &format!("{service}:{there}/renamed")]);
+    let count = fed(stack, &["exec", "-T", service, "sh", "-c", &format!("wc -c < {there}/renamed")], b"");
+    assert_eq!(String::from_utf8_lossy(&count.stdout).trim(), (3 << 20).to_string());
+    let missing = stack.naru(&["cp", &format!("{service}:/no/such/file"), "."]);
+    assert!(!missing.status.success(), "{missing:?}");
 }
 
 fn whoever_goes_away_leaves_nothing(stack: &Stack, service: &str) {

@@ -138,15 +138,7 @@ impl Carrier {
             match started {
                 Ok((ports, started)) => {
                     let Started { pid, warnings, run: number, .. } = started;
-                    let input = Input::Started {
-                        run,
-                        pid,
-                        address: None,
-                        ports,
-                        image: None,
-                        image_health: None,
-                        warnings,
-                    };
+                    let input = Input::process_started(run, pid, ports, warnings);
                     Happened::Started { id, run, process: Some(number), input }
                 }
                 Err(why) => Happened::Seen(id, Input::StartFailed { run, why }),

@@ -6,16 +6,16 @@
 use super::role::Look;
 use crate::door;
 use futures_util::{FutureExt, StreamExt};
-use naru_api::{ExecOrder, ReachOrder, TerminalOrder};
+use naru_api::{CopyOrder, ExecOrder, ReachOrder, TerminalOrder};
 use naru_docker::ExecRequest;
 use naru_model::{Exit, InstanceId, Outcome, StackName};
 use naru_process::{AttachError, AttachOrder};
-use naru_reach::{Attached, Failure, Frame, FrameWriter, Size, Usage};
+use naru_reach::{Attached, Failure, Frame, FrameWriter, Size, Usage, pack, transfer, unpack};
 use naru_supervise::Memory;
 use naru_work::Book;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
@@ -105,12 +105,18 @@ impl Means {
                 };
                 return naru_reach::serve_usage(stream, read).await;
             }
-            ReachOrder::Exec(order) => self.begin(&order).await.map(|begun| (order.instance, begun)),
+            ReachOrder::CopyOut(of) => self.copy_out(&of).await.map(|copy| (of.instance, (copy, None))),
+            ReachOrder::CopyIn(of) => self.copy_in(&of).await.map(|copy| (of.instance, (copy, None))),
+            ReachOrder::Exec(order) => {
+                self.begin(&order).await.map(|(attached, held)| (order.instance, (attached, Some(held))))
+            }
         };
         match begun {
             Ok((id, (attached, held))) => {
                 let exit = naru_reach::serve(stream, attached).await;
-                self.end(&id, held, exit).await;
+                if let Some(held) = held {
+                    self.end(&id, held, exit).await;
+                }
             }
             Err(failure) => {
                 // Whoever asked may have gone.
@@ -143,6 +149,52 @@ impl Means {
             }
             None => tracing::warn!(instance = %id, "a command whose person is gone cannot be ended"),
         }
+    }
+
+    /// A copy of files is no work of the instance: it is done in moments, and may be done again.
+    async fn copy_out(&self, of: &CopyOrder) -> Result<Attached, Failure> {
+        let memory = self.look(&of.instance).await?;
+        if memory.desired.template.run.container().is_some() {
+            let (runtime, of) = (self.containers.clone(), of.clone());
+            return Ok(transfer(move |_, to| async move {
+                runtime.copy_out(&of.instance, &of.path, to).await.map_err(|error| error.to_string())
+            }));
+        }
+        let path = on_host(&memory, &of.path)?;
+        let name =
+            path.file_name().map_or_else(|| "files".into(), |name| name.to_string_lossy().into_owned());
+        Ok(transfer(move |_, to| on_a_thread(move || pack(&path, &name, to))))
+    }
+
+    /// Within a folder that is there, under its own name; else as what was named.
+    async fn copy_in(&self, of: &CopyOrder) -> Result<Attached, Failure> {
+        let memory = self.look(&of.instance).await?;
+        let is_container = memory.desired.template.run.container().is_some();
+        let path = if is_container { Path::new("/").join(&of.path) } else { on_host(&memory, &of.path)? };
+        let is_folder = if is_container {
+            let seen = self.containers.has_folder(&of.instance, &path.to_string_lossy()).await;
+            seen.map_err(of_container)?
+        } else {
+            path.is_dir()
+        };
+        let (folder, name) = match (is_folder, path.parent(), path.file_name()) {
+            (false, Some(folder), Some(name)) => (folder.to_owned(), name.to_string_lossy().into_owned()),
+            _ => (path, of.name.clone()),
+        };
+        let (runtime, id) = (self.containers.clone(), of.instance.clone());
+        Ok(transfer(move |from, to| async move {
+            // Nobody hears it: then nobody copies.
+            let _ = to.send(name.into_bytes()).await;
+            if is_container {
+                let folder = folder.to_string_lossy().into_owned();
+                return runtime.copy_in(&id, &folder, from).await.map_err(|error| error.to_string());
+            }
+            on_a_thread(move || match folder.is_dir() {
+                true => unpack(from, &folder),
+                false => Err(std::io::Error::other(format!("{} is no folder", folder.display()))),
+            })
+            .await
+        }))
     }
 
     /// What runs, of a stack or in all.
@@ -215,6 +267,19 @@ impl Means {
         };
         self.processes.attach(&memory.id, &order).await.map_err(of_process)
     }
+}
+
+/// Where a path of a process's is.
+fn on_host(memory: &Memory, path: &str) -> Result<PathBuf, Failure> {
+    if path.is_empty() {
+        return Err(other("the path is empty"));
+    }
+    Ok(Path::new(&memory.desired.template.working_dir).join(path))
+}
+
+async fn on_a_thread(work: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> Result<(), String> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }
 
 fn size(terminal: &TerminalOrder) -> Size {

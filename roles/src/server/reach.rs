@@ -4,18 +4,31 @@ use super::core::Api;
 use crate::door;
 use naru_api::{Duplex, Event, EventKind, ExecOrder, Ground, ReachOrder, Refused};
 use naru_home::wall;
-use naru_model::InstanceRecord;
+use naru_model::InstanceId;
 use tokio::net::UnixStream;
 
 /// Characters of a command that are written down: what is longer is a script, and its beginning tells which.
-const COMMAND_MAX: usize = 2_000;
+const TEXT_MAX: usize = 2_000;
 
 impl Api {
     /// Connects somebody with an instance.
     pub(super) async fn connect(&self, order: ReachOrder, actor: String) -> Result<Box<dyn Duplex>, Refused> {
         let order = match order {
-            ReachOrder::Exec(order) => ReachOrder::Exec(self.written_down(order, actor).await?),
-            other => other,
+            ReachOrder::Exec(order) => {
+                self.write_down(&order.instance, EventKind::Exec, order.command.join(" "), &actor).await?;
+                ReachOrder::Exec(ExecOrder { actor, ..order })
+            }
+            ReachOrder::CopyOut(of) => {
+                self.write_down(&of.instance, EventKind::Copy, format!("{} out of it", of.path), &actor)
+                    .await?;
+                ReachOrder::CopyOut(of)
+            }
+            ReachOrder::CopyIn(of) => {
+                let words = format!("{} into it, to {}", of.name, of.path);
+                self.write_down(&of.instance, EventKind::Copy, words, &actor).await?;
+                ReachOrder::CopyIn(of)
+            }
+            usage @ ReachOrder::Usage(_) => usage,
         };
         let away = |error: std::io::Error| {
             let error = format!("the agent does not answer: {error}");
@@ -26,35 +39,34 @@ impl Api {
         Ok(Box::new(stream))
     }
 
-    /// The order, with who gave it; which was told as an event.
-    async fn written_down(&self, order: ExecOrder, actor: String) -> Result<ExecOrder, Refused> {
-        let id = order.instance.clone();
-        let found = self.read(move |world, _| world.instances.get(&id).cloned()).await?;
+    /// Tells, as an event, who does what with an instance. Names of variables and their values are nobody's business.
+    async fn write_down(
+        &self,
+        id: &InstanceId,
+        kind: EventKind,
+        mut text: String,
+        actor: &str,
+    ) -> Result<(), Refused> {
+        let wanted = id.clone();
+        let found = self.read(move |world, _| world.instances.get(&wanted).cloned()).await?;
         let found = found.ok_or_else(|| {
             let hint = "`naru ps` lists instances";
-            Refused::new(Ground::NotFound, format!("there is no instance {}", order.instance), hint)
+            Refused::new(Ground::NotFound, format!("there is no instance {id}"), hint)
         })?;
-        let order = ExecOrder { actor, ..order };
-        self.chronicle.tell(&event(&found, &order));
-        Ok(order)
-    }
-}
-
-/// Names of variables and their values are nobody's business.
-fn event(of: &InstanceRecord, order: &ExecOrder) -> Event {
-    let mut command = order.command.join(" ");
-    if let Some((end, _)) = command.char_indices().nth(COMMAND_MAX) {
-        command.truncate(end);
-        command.push('…');
-    }
-    Event {
-        time: wall(),
-        kind: EventKind::Exec,
-        stack: of.stack.clone(),
-        service: Some(of.service.clone()),
-        instance: Some(of.id.clone()),
-        operation: None,
-        actor: Some(order.actor.clone()),
-        text: command,
+        if let Some((end, _)) = text.char_indices().nth(TEXT_MAX) {
+            text.truncate(end);
+            text.push('…');
+        }
+        self.chronicle.tell(&Event {
+            time: wall(),
+            kind,
+            stack: found.stack,
+            service: Some(found.service),
+            instance: Some(found.id),
+            operation: None,
+            actor: Some(actor.into()),
+            text,
+        });
+        Ok(())
     }
 }

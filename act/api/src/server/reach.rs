@@ -13,7 +13,7 @@ use axum::response::IntoResponse;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use naru_model::Refusal;
-use tokio::io::copy_bidirectional_with_sizes;
+use tokio::io::{AsyncWriteExt, BufReader, copy_buf, split};
 
 /// What an upgraded connection is called.
 pub(crate) const PROTOCOL: &str = "naru-reach";
@@ -58,8 +58,59 @@ pub(super) async fn reach(
     Ok((StatusCode::SWITCHING_PROTOCOLS, [(CONNECTION, "upgrade"), (UPGRADE, PROTOCOL)]))
 }
 
-async fn carry(mut near: impl Duplex, mut far: Box<dyn Duplex>) {
-    if let Err(error) = copy_bidirectional_with_sizes(&mut near, &mut far, BUFFER, BUFFER).await {
-        tracing::debug!(%error, "a connection with an instance broke off");
+/// Until the far end has said all that it says. It may close before it has heard all: then what comes for it is dropped, and its
+/// last words are passed on all the same.
+async fn carry(near: impl Duplex, far: impl Duplex) {
+    let (from_near, mut to_near) = split(near);
+    let (from_far, mut to_far) = split(far);
+    let (mut from_near, mut from_far) =
+        (BufReader::with_capacity(BUFFER, from_near), BufReader::with_capacity(BUFFER, from_far));
+    let there = async {
+        if copy_buf(&mut from_near, &mut to_far).await.is_ok() {
+            let _ = to_far.shutdown().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let back = async {
+        if let Err(error) = copy_buf(&mut from_far, &mut to_near).await {
+            tracing::debug!(%error, "a connection with an instance broke off");
+        }
+        let _ = to_near.shutdown().await;
+    };
+    tokio::select! {
+        () = there => {}
+        () = back => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::carry;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[tokio::test]
+    async fn last_words_come_through_though_the_far_end_hears_nothing_more() {
+        let (mut person, near) = duplex(100);
+        let (mut agent, far) = duplex(100);
+        person.write_all(b"too late").await.unwrap();
+        agent.write_all(b"last words").await.unwrap();
+        drop(agent);
+        carry(near, far).await;
+        let mut heard = String::new();
+        person.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "last words");
+    }
+
+    #[tokio::test]
+    async fn whoever_leaves_is_told_to_the_far_end() {
+        let (person, near) = duplex(100);
+        let (mut agent, far) = duplex(100);
+        drop(person);
+        let left = async {
+            let mut heard = String::new();
+            agent.read_to_string(&mut heard).await.unwrap();
+            drop(agent);
+        };
+        tokio::join!(carry(near, far), left);
     }
 }

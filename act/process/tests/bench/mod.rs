@@ -90,10 +90,13 @@ impl Bench {
     }
 }
 
-/// Whether a process is there; a zombie is not.
+/// Whether a process is there; a zombie is not. While one of its threads has not ended, its files are open.
 pub fn is_there(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads.into_iter().any(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    })
 }
 
 /// Waits until a process is gone.

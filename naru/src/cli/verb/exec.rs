@@ -22,7 +22,7 @@ pub struct Exec {
     /// With all that the host's root may do; in a container
     #[arg(long)]
     privileged: bool,
-    /// The so-manieth instance, from 1; without: the first that is ready
+    /// Which of its instances, from 1; without it, the first that is ready
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     index: Option<u32>,
     /// This instance, such as `shop.api.3.9`: one that retires, too
@@ -97,30 +97,38 @@ impl Exec {
                 Fail::new(format!("service {} has no instance {id}", self.service)).help(help)
             });
         }
-        let mut of: Vec<&InstanceView> = all
-            .iter()
-            .filter(|view| view.service.as_str() == self.service && view.current && runs(view))
-            .collect();
-        of.sort_by_key(|view| (!is_ready(view) && self.index.is_none(), view.made, &view.id));
-        let at = self.index.unwrap_or(1) as usize - 1;
-        of.get(at).copied().ok_or_else(|| match (of.len(), self.index) {
-            (0, _) => self.none_runs(all),
-            (count, _) => {
-                Fail::new(format!("service {} has {count} that run, and no {}", self.service, at + 1))
-                    .help("`naru ps` lists instances")
-            }
-        })
+        choose(all, &self.service, self.index)
     }
+}
 
-    fn none_runs(&self, all: &[InstanceView]) -> Fail {
-        let names: BTreeSet<&str> = all.iter().map(|view| view.service.as_str()).collect();
-        let names: Vec<&str> = names.into_iter().collect();
-        let help = match names.as_slice() {
-            [] => "nothing runs; `naru up` starts it".into(),
-            names => format!("with instances: {}", names.join(", ")),
-        };
-        Fail::new(format!("no instance of service `{}` runs", self.service)).help(help)
-    }
+/// One of the instances of the present release, by its number, or the first that is ready.
+///
+/// # Errors
+/// There is none.
+pub fn choose<'a>(
+    all: &'a [InstanceView],
+    service: &str,
+    index: Option<u32>,
+) -> Result<&'a InstanceView, Fail> {
+    let mut of: Vec<&InstanceView> =
+        all.iter().filter(|view| view.service.as_str() == service && view.current && runs(view)).collect();
+    of.sort_by_key(|view| (!is_ready(view) && index.is_none(), view.made, &view.id));
+    let at = index.unwrap_or(1) as usize - 1;
+    of.get(at).copied().ok_or_else(|| match (of.len(), index) {
+        (0, _) => none_runs(all, service),
+        (count, _) => Fail::new(format!("service {service} has {count} that run, and no {}", at + 1))
+            .help("`naru ps` lists instances"),
+    })
+}
+
+fn none_runs(all: &[InstanceView], service: &str) -> Fail {
+    let names: BTreeSet<&str> = all.iter().map(|view| view.service.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let help = match names.as_slice() {
+        [] => "nothing runs; `naru up` starts it".into(),
+        names => format!("with instances: {}", names.join(", ")),
+    };
+    Fail::new(format!("no instance of service `{service}` runs")).help(help)
 }
 
 fn runs(view: &InstanceView) -> bool {

@@ -3,6 +3,7 @@
 pub mod change;
 pub mod completions;
 pub mod config;
+pub mod cp;
 pub mod demo;
 pub mod down;
 pub mod events;
