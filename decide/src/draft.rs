@@ -2,8 +2,8 @@
 
 use crate::{Decision, RunKey, World, Write};
 use naru_model::{
-    InstanceId, InstanceRecord, NodeId, Operation, OperationId, Reason, RouteTable, RunRecord, ServiceName,
-    StackName, StackRecord, Time,
+    Duty, InstanceId, InstanceRecord, Intent, NodeId, Operation, OperationId, Reason, ReleaseNo, RouteTable,
+    RunRecord, ServiceName, StackName, StackRecord, Time,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,6 +63,39 @@ impl<'w> Draft<'w> {
         let world = self.world;
         let entry = self.instances.entry(id.clone());
         entry.or_insert_with(|| world.instances.get(id).cloned()).as_mut()
+    }
+
+    /// The record of a new instance, with the next number of its stack; it is not added yet.
+    pub fn newborn(
+        &mut self,
+        (stack, service, release): (&StackName, &ServiceName, ReleaseNo),
+        fingerprint: String,
+        made_by: OperationId,
+    ) -> InstanceRecord {
+        let record = self.stack_mut(stack);
+        record.instances_made += 1;
+        InstanceRecord {
+            id: InstanceId::new(stack, service, release, record.instances_made),
+            stack: stack.clone(),
+            service: service.clone(),
+            run: None,
+            release,
+            fingerprint,
+            node: self.node.clone(),
+            imported: None,
+            made: self.now,
+            made_by,
+            duty: Duty::Warming,
+            since: self.now,
+            intent: Intent::Run,
+            routed: None,
+            unrouted: None,
+            retired_by: None,
+            past: Default::default(),
+            on_incidents: Default::default(),
+            restarts_told: 0,
+            incident: None,
+        }
     }
 
     pub fn add_instance(&mut self, record: InstanceRecord) {

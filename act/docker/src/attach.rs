@@ -7,7 +7,7 @@
 
 use crate::engine::Found;
 use crate::error::Doing;
-use crate::exec::{ExecRequest, inspect};
+use crate::exec::{self, ExecRequest, inspect};
 use crate::{Error, Runtime};
 use bollard::exec::{CreateExecOptions, ResizeExecOptions};
 use bytes::{Buf, Bytes, BytesMut};
@@ -69,18 +69,10 @@ async fn attach(
     terminal: Option<Size>,
 ) -> Result<Attached, Error> {
     let said = || format!("run {:?}", request.argv.join(" "));
-    let environment = request.environment.iter().map(|(name, value)| format!("{name}={value}"));
     let options = CreateExecOptions {
         attach_stdin: Some(true),
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
         tty: Some(terminal.is_some()),
-        cmd: Some(request.argv.clone()),
-        env: Some(environment.collect()),
-        user: request.user.clone(),
-        working_dir: request.working_dir.clone(),
-        privileged: Some(request.privileged),
-        ..CreateExecOptions::default()
+        ..exec::options(request)
     };
     let exec = engine.ask(engine.docker.create_exec(container, options), said).await?.id;
     let stream = start(engine, &exec, terminal).await?;

@@ -4,13 +4,14 @@ use crate::Error;
 use crate::brought::Brought;
 use crate::error::Doing;
 use bollard::{API_DEFAULT_VERSION, Docker};
+use naru_model::Time;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// An engine that is asked something small answers within this time, also when it starts a container on a slow disk.
 const ANSWER: u64 = 120;
@@ -103,6 +104,11 @@ impl Found {
     ) -> Result<T, Error> {
         asked.await.doing(&self.socket, what)
     }
+}
+
+/// By this machine's clock.
+pub(crate) fn now() -> Time {
+    Time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64))
 }
 
 impl Engine {

@@ -85,9 +85,10 @@ pub(crate) async fn exec(
     Ok(ExecOutput { end, tail: String::from_utf8_lossy(&tail).into_owned() })
 }
 
-async fn make(engine: &Found, container: &str, request: &ExecRequest) -> Result<String, Error> {
+/// A command whose output is taken, in the engine's words.
+pub(crate) fn options(request: &ExecRequest) -> CreateExecOptions<String> {
     let environment = request.environment.iter().map(|(name, value)| format!("{name}={value}"));
-    let options = CreateExecOptions {
+    CreateExecOptions {
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         cmd: Some(request.argv.clone()),
@@ -96,8 +97,11 @@ async fn make(engine: &Found, container: &str, request: &ExecRequest) -> Result<
         working_dir: request.working_dir.clone(),
         privileged: Some(request.privileged),
         ..CreateExecOptions::default()
-    };
-    let asked = engine.docker.create_exec(container, options);
+    }
+}
+
+async fn make(engine: &Found, container: &str, request: &ExecRequest) -> Result<String, Error> {
+    let asked = engine.docker.create_exec(container, options(request));
     Ok(engine.ask(asked, || format!("run {:?}", request.argv.join(" "))).await?.id)
 }
 

@@ -3,8 +3,8 @@
 use crate::engine::Found;
 use crate::{Error, PortMap};
 use bollard::models::{
-    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummaryStateEnum,
-    PortBinding,
+    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
+    ContainerSummaryStateEnum, PortBinding,
 };
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use naru_model::{Exit, InstanceId, Time};
@@ -64,10 +64,7 @@ pub(crate) enum SeenState {
 pub(crate) async fn list(engine: &Found, home: &str, only: Option<&InstanceId>) -> Result<Vec<Ours>, Error> {
     let mut labels = vec![format!("{HOME}={home}")];
     labels.extend(only.map(|id| format!("{INSTANCE}={id}")));
-    let filters = HashMap::from([("label", labels)]);
-    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-    let listed = engine.docker.list_containers(Some(options));
-    let listed = engine.ask(listed, || "list containers".into()).await?;
+    let listed = labelled(engine, labels).await?;
     let ours = listed.into_iter().filter_map(|one| {
         let labels = one.labels?;
         let id = InstanceId::from(labels.get(INSTANCE)?.as_str());
@@ -75,6 +72,14 @@ pub(crate) async fn list(engine: &Found, home: &str, only: Option<&InstanceId>) 
         Some(Ours { container: one.id?, id, run: labels.get(RUN)?.parse().ok()?, is_running })
     });
     Ok(ours.collect())
+}
+
+/// All containers with these labels, ended ones too.
+pub(crate) async fn labelled(engine: &Found, labels: Vec<String>) -> Result<Vec<ContainerSummary>, Error> {
+    let filters = HashMap::from([("label", labels)]);
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    let listed = engine.docker.list_containers(Some(options));
+    engine.ask(listed, || "list containers".into()).await
 }
 
 /// What the engine says of a container; `None`: there is none.

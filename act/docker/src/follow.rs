@@ -4,7 +4,7 @@
 //! itself says how far it has come: of each stream the last time, and how many records have it. After a break (of this
 //! process, of the engine) the engine is asked again from a little before that, and what is there already is passed over.
 
-use crate::engine::Found;
+use crate::engine::{Found, now};
 use crate::find::{SeenState, look};
 use crate::runtime::Inner;
 use bollard::container::LogOutput;
@@ -177,9 +177,7 @@ fn is_unreadable(error: &Said) -> bool {
 
 fn note(log: &mut Log, text: &str) {
     let mut record = Vec::new();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = Time(now.map_or(0, |since| since.as_millis() as u64));
-    write_record(&mut record, now, Stream::Note, Extent::Whole, text.as_bytes());
+    write_record(&mut record, now(), Stream::Note, Extent::Whole, text.as_bytes());
     log.append(&record);
 }
 

@@ -1,7 +1,7 @@
 //! Images: there already, or pulled, with what came so far.
 
 use crate::credentials::{credentials, registry_of};
-use crate::engine::Found;
+use crate::engine::{Found, now};
 use crate::stock::Before;
 use crate::{Error, Launch};
 use bollard::models::{CreateImageInfo, HealthConfig};
@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt};
 use naru_model::{Check, Health, Process, PullPolicy, Span, Time};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// A pull that tells nothing new for so long has come to a standstill.
 pub(crate) const STANDSTILL: Duration = Duration::from_secs(300);
@@ -161,8 +161,7 @@ async fn is_older(engine: &Found, named: &str, span: Duration) -> Result<bool, E
     let tagged = said.metadata.and_then(|metadata| metadata.last_tag_time);
     let tagged = tagged.and_then(|text| text.parse::<jiff::Timestamp>().ok());
     let tagged = tagged.and_then(|at| u64::try_from(at.as_millisecond()).ok()).map(Time);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-    Ok(tagged.is_none_or(|at| Time(now).since(at).std() > span))
+    Ok(tagged.is_none_or(|at| now().since(at).std() > span))
 }
 
 async fn pull(

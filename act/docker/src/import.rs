@@ -4,16 +4,16 @@
 //! is. Docker Compose says in its labels what its containers are of.
 
 use crate::engine::{Found, greet, locked};
-use crate::find::{Ours, SeenState, list, look};
+use crate::find::{Ours, SeenState, labelled, list, look};
 use crate::network::join;
 use crate::runtime::{Inner, Started};
 use crate::start::{Asked, make_folder, started};
 use crate::{Error, image};
 use bollard::models::{ContainerInspectResponse, ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
-use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
+use bollard::query_parameters::InspectContainerOptions;
 use naru_model::{Exit, InstanceId};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -181,11 +181,9 @@ pub struct Foreign {
 /// No engine answers, or it refuses.
 pub async fn projects(sockets: Result<Vec<PathBuf>, String>) -> Result<Vec<Project>, Error> {
     let engine = first(sockets.map_err(Error::Elsewhere)?).await?;
-    let filters = HashMap::from([("label", vec![PROJECT.to_owned()])]);
-    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-    let listed = engine.docker.list_containers(Some(options));
+    let listed = labelled(&engine, vec![PROJECT.to_owned()]).await?;
     let mut all: BTreeMap<String, Project> = BTreeMap::new();
-    for id in engine.ask(listed, || "list containers".into()).await?.into_iter().filter_map(|one| one.id) {
+    for id in listed.into_iter().filter_map(|one| one.id) {
         let said = engine.docker.inspect_container(&id, None::<InspectContainerOptions>);
         match engine.ask(said, || format!("look at container {id}")).await {
             Ok(said) => enter(&mut all, said),

@@ -6,19 +6,17 @@
 
 use crate::body::{Settled, body};
 use crate::engine::Found;
-use crate::find::{PRELUDE, Seen, SeenState, look};
+use crate::find::{HOME, PRELUDE, Seen, SeenState, labelled, look};
 use crate::image::{self, Image, Progress};
 use crate::network::{connect_others, join};
 use crate::runtime::Inner;
 use crate::start::make_folder;
 use crate::{Error, Launch, PortMap, files};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-    StartContainerOptions, WaitContainerOptions,
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, StartContainerOptions, WaitContainerOptions,
 };
 use futures_util::StreamExt;
 use naru_model::{Exit, InstanceId, Prelude};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,11 +106,8 @@ pub(crate) async fn remove(inner: &Arc<Inner>, engine: &Found, id: &InstanceId) 
 }
 
 async fn of(engine: &Found, home: &str, id: &InstanceId) -> Result<Vec<String>, Error> {
-    let labels = vec![format!("{}={home}", crate::find::HOME), format!("{PRELUDE}={id}")];
-    let filters = HashMap::from([("label", labels)]);
-    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-    let listed = engine.docker.list_containers(Some(options));
-    let listed = engine.ask(listed, || "list containers".into()).await?;
+    let labels = vec![format!("{}={home}", HOME), format!("{PRELUDE}={id}")];
+    let listed = labelled(engine, labels).await?;
     Ok(listed.into_iter().filter_map(|one| one.id).collect())
 }
 

@@ -1,5 +1,6 @@
 //! What containers use of the machine, as the engine tells it.
 
+use crate::engine::now;
 use crate::{Error, Runtime};
 use bollard::models::{ContainerBlkioStatEntry, ContainerMemoryStats, ContainerStatsResponse};
 use bollard::query_parameters::StatsOptionsBuilder;
@@ -7,7 +8,6 @@ use futures_util::StreamExt;
 use naru_model::{InstanceId, Time};
 use naru_reach::Usage;
 use std::pin::pin;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What an engine says is the limit where there is none is more than any machine has.
 const NO_LIMIT: u64 = 1 << 62;
@@ -23,8 +23,7 @@ impl Runtime {
         let mut told = pin!(engine.docker.stats(&container, Some(options)));
         let Some(first) = told.next().await else { return Ok(None) };
         let said = engine.ask(std::future::ready(first), || format!("read what instance {id} uses")).await?;
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        Ok(Some(usage(id, Time(at), said)))
+        Ok(Some(usage(id, now(), said)))
     }
 }
 

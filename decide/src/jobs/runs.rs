@@ -4,9 +4,9 @@ use crate::draft::Draft;
 use crate::retire::{is_cut, line, set_intent};
 use crate::{RunKey, incident};
 use naru_model::{
-    Condition, Counts, Dependency, Duty, Exit, InProgress, InstanceId, InstanceReceipt, InstanceRecord,
-    InstanceStatus, Intent, Job, JobRecord, Operation, OperationKind, Outcome, Overlap, Phase, Reason,
-    RunRecord, RunState, ServiceName, Span, StackName, Time, Try,
+    Condition, Counts, Dependency, Duty, Exit, InProgress, InstanceReceipt, InstanceRecord, InstanceStatus,
+    Intent, Job, JobRecord, Operation, OperationKind, Outcome, Overlap, Phase, Reason, RunRecord, RunState,
+    ServiceName, Span, StackName, Time, Try,
 };
 
 /// What ends a run that has not begun, or that would have to begin again.
@@ -100,36 +100,14 @@ fn is_met(draft: &Draft, stack: &StackName, on: &ServiceName, condition: Conditi
 
 /// Makes the instance of the next try.
 fn make(draft: &mut Draft, run: &RunRecord, job: &Job) {
-    let (now, node) = (draft.now, draft.node.clone());
+    let now = draft.now;
     let release = draft.world.release(&run.stack, run.release);
     let fingerprint = release.and_then(|release| release.fingerprints.get(&run.job)).cloned();
     let fingerprint = fingerprint.unwrap_or_else(|| job.template.fingerprint());
     let made_by = draft.newest_operation(&run.stack).unwrap_or_default();
-    let stack = draft.stack_mut(&run.stack);
-    stack.instances_made += 1;
-    let id = InstanceId::new(&run.stack, &run.job, run.release, stack.instances_made);
-    draft.add_instance(InstanceRecord {
-        id: id.clone(),
-        stack: run.stack.clone(),
-        service: run.job.clone(),
-        run: Some(run.number),
-        release: run.release,
-        fingerprint,
-        node,
-        imported: None,
-        made: now,
-        made_by,
-        duty: Duty::Warming,
-        since: now,
-        intent: Intent::Run,
-        routed: None,
-        unrouted: None,
-        retired_by: None,
-        past: Default::default(),
-        on_incidents: Counts::default(),
-        restarts_told: 0,
-        incident: None,
-    });
+    let newborn = draft.newborn((&run.stack, &run.job, run.release), fingerprint, made_by);
+    let id = newborn.id.clone();
+    draft.add_instance(InstanceRecord { run: Some(run.number), ..newborn });
     if let Some(run) = draft.run_mut(&key_of(run)) {
         (run.state, run.waits_for) = (RunState::Running, None);
         run.tries.push(Try { instance: id, made: now, started: None, ended: None, timed_out: false });

@@ -5,9 +5,7 @@ use crate::draft::Draft;
 use crate::observe::Acked;
 use crate::retire::retire;
 use crate::route::is_open;
-use naru_model::{
-    Counts, Duty, InstanceId, InstanceRecord, Intent, OperationId, Phase, Reason, ServiceName, StackName,
-};
+use naru_model::{Duty, InstanceId, InstanceRecord, OperationId, Phase, Reason, ServiceName, StackName};
 use std::collections::BTreeSet;
 
 /// The instances of one service. Those that retire are neither fresh nor stale.
@@ -93,11 +91,10 @@ impl Crew {
         let Some(fingerprint) = draft.fingerprint(&self.stack, &self.service) else { return };
         for _ in 0..count {
             let stack = draft.stack_mut(&self.stack);
-            stack.instances_made += 1;
-            let instance = InstanceId::new(&self.stack, &self.service, target.release, stack.instances_made);
             let importable = stack.services.get_mut(&self.service).map(|record| &mut record.importable);
             let imported = importable.filter(|all| !all.is_empty()).map(|all| all.remove(0));
-            let mut record = self.newborn(draft, instance, target.release, &fingerprint, id);
+            let of = (&self.stack, &self.service, target.release);
+            let mut record = draft.newborn(of, fingerprint.clone(), id);
             if let Some(container) = imported {
                 record.imported = Some(container.clone());
                 draft.say(id, Reason::Imports { instance: record.id.clone(), container });
@@ -106,38 +103,6 @@ impl Crew {
         }
         let (service, release, wanted) = (self.service.clone(), target.release, self.wanted);
         draft.say(id, Reason::Makes { service, release, count, wanted });
-    }
-
-    fn newborn(
-        &self,
-        draft: &Draft,
-        instance: InstanceId,
-        release: naru_model::ReleaseNo,
-        fingerprint: &str,
-        id: OperationId,
-    ) -> InstanceRecord {
-        InstanceRecord {
-            id: instance,
-            stack: self.stack.clone(),
-            service: self.service.clone(),
-            run: None,
-            release,
-            fingerprint: fingerprint.to_string(),
-            node: draft.node.clone(),
-            imported: None,
-            made: draft.now,
-            made_by: id,
-            duty: Duty::Warming,
-            since: draft.now,
-            intent: Intent::Run,
-            routed: None,
-            unrouted: None,
-            retired_by: None,
-            past: Default::default(),
-            on_incidents: Counts::default(),
-            restarts_told: 0,
-            incident: None,
-        }
     }
 
     /// Fresh instances that were held serve again, as far as they are wanted.

@@ -1,6 +1,7 @@
 //! Routes about jobs that change nothing.
 
 use super::extract::Params;
+use super::questions::OfStack;
 use super::router::Shared;
 use crate::Refused;
 use axum::Json;
@@ -10,14 +11,6 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 type Answered<T> = Result<Json<T>, Refused>;
-
-/// Which jobs.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct OfStack {
-    /// Only of this stack.
-    stack: Option<StackName>,
-}
 
 /// Which runs.
 #[derive(Debug, Deserialize, IntoParams)]

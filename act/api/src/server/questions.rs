@@ -20,7 +20,7 @@ type Answered<T> = Result<Json<T>, Refused>;
 #[into_params(parameter_in = Query)]
 pub(super) struct OfStack {
     /// Only of this stack.
-    stack: Option<StackName>,
+    pub(super) stack: Option<StackName>,
 }
 
 /// Which operations.
