@@ -4,7 +4,7 @@
 //! its instances start from that, a rollback goes back to that, and a tag that means something else at the next deploy
 //! changes the services that it is of, as any other change does.
 
-use crate::admit::{Contents, with_dependencies};
+use crate::admit::Contents;
 use naru_model::{
     Build, BuildChoice, BuildSettings, ImageAct, Images, MountSource, PullPolicy, Reason, Refusal, Release,
     Run, ServiceName, Stack, Template, UsedImage,
@@ -122,9 +122,9 @@ pub enum ImageWay {
 pub fn image_steps(stack: &Stack, only: &[ServiceName], act: &ImageAct) -> Result<Vec<ImageStep>, Refusal> {
     let chosen = match act {
         _ if only.is_empty() => stack.templates().map(|(name, ..)| name.clone()).collect(),
-        ImageAct::Look | ImageAct::Prepare { .. } => with_dependencies(stack, only)?,
+        ImageAct::Look | ImageAct::Prepare { .. } => stack.with_dependencies(only)?,
         ImageAct::Pull { .. } | ImageAct::Build(_) | ImageAct::Push => {
-            with_dependencies(stack, only)?;
+            stack.with_dependencies(only)?;
             only.iter().cloned().collect()
         }
     };

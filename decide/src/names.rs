@@ -34,7 +34,8 @@ pub(crate) fn hosts(world: &World, record: &InstanceRecord) -> BTreeMap<String, 
     let Some(stack) = world.release(&record.stack, record.release).map(|release| &release.stack) else {
         return BTreeMap::new();
     };
-    let Some(caller) = world.template(record).and_then(|template| template.run.container()) else {
+    let template = world.template(record);
+    let Some(caller) = template.as_ref().and_then(|template| template.run.container()) else {
         return BTreeMap::new();
     };
     // What leads nowhere else does not lead to the host either.

@@ -5,8 +5,7 @@
 //! is left to one of them at a time as well, where there is one instance and nobody wrote down that two may have it.
 
 use naru_model::{
-    Connection, Container, MountSource, Order, Protocol, Refusal, Run, Service, ServiceName, Stack, Strategy,
-    UpdateConfig,
+    Connection, Container, MountSource, Order, Refusal, Service, ServiceName, Stack, Strategy, UpdateConfig,
 };
 use std::fmt;
 
@@ -128,17 +127,6 @@ pub(crate) fn check_count(name: &ServiceName, service: &Service, wanted: u32) ->
             Err(Refusal::new(error, "remove it from the file, or have one instance"))
         }
     }
-}
-
-/// Ports of the host that the service's instances take without the edge: address, number, transport.
-pub(crate) fn host_ports(service: &Service) -> Vec<(String, u16, &'static str)> {
-    let Run::Container(container) = &service.template.run else { return vec![] };
-    let published = container.ports.iter().filter_map(|port| Some((port, port.published?)));
-    let published = published.map(|(port, number)| (port.host_ip.clone(), number, port.transport.word()));
-    let own = service.template.targets.iter().filter(|_| container.connection == Connection::Host);
-    let transport = |protocol| if protocol == Protocol::Udp { "udp" } else { "tcp" };
-    let own = own.map(|target| ("0.0.0.0".to_string(), target.port, transport(target.protocol)));
-    published.chain(own).collect()
 }
 
 #[cfg(test)]

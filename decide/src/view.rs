@@ -89,6 +89,8 @@ fn instance_view(world: &World, one: &InstanceRecord, now: Time) -> InstanceView
         id: one.id.clone(),
         stack: one.stack.clone(),
         service: one.service.clone(),
+        run: one.run,
+        one_off: world.one_off(one).is_some(),
         release: one.release,
         current: fingerprint.as_ref() == Some(&one.fingerprint),
         node: one.node.clone(),
@@ -142,12 +144,14 @@ fn work_of(world: &World, one: &InstanceRecord, now: Time) -> Vec<WorkView> {
     let open: &[JobRecord] = world.status(&one.id).map_or(&[], |status| &status.open_jobs);
     let unnamed = work.jobs.saturating_sub(open.len() as u64);
     let estimate = estimate::remaining(world, one, now);
+    let is_one_off = world.one_off(one).is_some();
+    let name = if is_one_off { format!("one-off of {}", one.service) } else { one.service.to_string() };
     let counted = |kind: &str, count: u64| WorkView {
         instance: one.id.clone(),
         kind: kind.into(),
         count,
         // A run without leases of its own is told by its number.
-        job: one.run.filter(|_| kind == "jobs").map(|run| (run.to_string(), one.service.to_string())),
+        job: one.run.filter(|_| kind == "jobs").map(|run| (run.to_string(), name.clone())),
         began: world.oldest_work(&one.id),
         progress: None,
         note: None,

@@ -4,13 +4,14 @@
 //! decision's writes in one guarded transaction, and then applies here. Observations are the newest report
 //! of each agent and edge; they are soft: lost when the server restarts, and reported again.
 
-use crate::names;
+use crate::{jobs, names};
 use naru_model::{
     AgentReport, Desired, DesiredInstance, EdgeId, EdgeReport, Generation, Images, InstanceId,
-    InstanceRecord, InstanceStatus, Job, NodeId, Operation, OperationId, Release, ReleaseNo, RouteTable,
-    RunRecord, Service, ServiceName, StackName, StackRecord, TargetPort, Template,
+    InstanceRecord, InstanceStatus, Job, NodeId, OneOff, Operation, OperationId, Release, ReleaseNo,
+    RouteTable, RunRecord, Service, ServiceName, StackName, StackRecord, TargetPort, Template,
 };
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Records and observations.
@@ -151,16 +152,28 @@ impl World {
         self.release(&instance.stack, instance.release)?.stack.services.get(&instance.service)
     }
 
-    /// The definition of the job that an instance is a run of.
-    pub fn job(&self, instance: &InstanceRecord) -> Option<&Job> {
+    /// The definition of the job that an instance is a run of; of a one-off, what that makes of its service.
+    pub fn job(&self, instance: &InstanceRecord) -> Option<Cow<'_, Job>> {
         instance.run?;
-        self.release(&instance.stack, instance.release)?.stack.jobs.get(&instance.service)
+        let release = self.release(&instance.stack, instance.release)?;
+        jobs::definition(release, &instance.service, self.one_off(instance))
+    }
+
+    /// As which one-off an instance runs, if it is one.
+    pub(crate) fn one_off(&self, instance: &InstanceRecord) -> Option<&OneOff> {
+        let key = (instance.stack.clone(), instance.service.clone(), instance.run?);
+        self.runs.get(&key)?.one_off.as_deref()
     }
 
     /// What an instance is made from.
-    pub(crate) fn template(&self, instance: &InstanceRecord) -> Option<&Template> {
-        let of_service = self.definition(instance).map(|service| &service.template);
-        of_service.or_else(|| self.job(instance).map(|job| &job.template))
+    pub(crate) fn template(&self, instance: &InstanceRecord) -> Option<Cow<'_, Template>> {
+        match self.definition(instance) {
+            Some(service) => Some(Cow::Borrowed(&service.template)),
+            None => self.job(instance).map(|job| match job {
+                Cow::Borrowed(job) => Cow::Borrowed(&job.template),
+                Cow::Owned(job) => Cow::Owned(job.template),
+            }),
+        }
     }
 
     /// The instances of a service that are not accounted for, oldest first.
@@ -187,11 +200,12 @@ impl World {
             stack: record.stack.clone(),
             service: record.service.clone(),
             release: record.release,
-            template: self.template(record)?.clone(),
+            template: self.template(record)?.into_owned(),
             environment: self.addresses(record, &hosts),
             hosts,
             imported: record.imported.clone(),
             images: self.images(record),
+            one_off: self.one_off(record).map(OneOff::terms),
             intent: record.intent,
         })
     }

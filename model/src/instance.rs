@@ -1,8 +1,8 @@
 //! An instance as its agent knows it: what is wanted of it, and what was seen.
 
 use crate::{
-    Durations, Generation, InProgress, InstanceId, NodeId, ReleaseNo, ServiceName, Span, StackName, Template,
-    Time, UsedImage,
+    Durations, Generation, InProgress, InstanceId, NodeId, OneOffTerms, ReleaseNo, ServiceName, Span,
+    StackName, Template, Time, UsedImage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -46,6 +46,9 @@ pub struct DesiredInstance {
     /// whatever the engine takes it for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, UsedImage>,
+    /// What there is to know of it as a one-off; `None`: it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_off: Option<OneOffTerms>,
     /// What it is to do.
     pub intent: Intent,
 }

@@ -3,7 +3,7 @@
 //! A run is work like any other: no operation ends one that has not finished.
 
 use crate::{
-    Build, Dependency, Durations, Exit, InstanceId, Reason, ReleaseNo, ServiceName, Span, StackName,
+    Build, Dependency, Durations, Exit, InstanceId, OneOff, Reason, ReleaseNo, ServiceName, Span, StackName,
     Template, Time,
 };
 use serde::{Deserialize, Serialize};
@@ -144,9 +144,9 @@ impl DueTally {
 pub struct RunRecord {
     /// Its stack.
     pub stack: StackName,
-    /// Its job.
+    /// Its job; of a one-off, its service.
     pub job: ServiceName,
-    /// Its number within the job, from 1.
+    /// Its number within that, from 1.
     pub number: u64,
     /// The release by which it runs, whatever is deployed meanwhile.
     pub release: ReleaseNo,
@@ -154,6 +154,9 @@ pub struct RunRecord {
     pub cause: RunCause,
     /// What holds between it and other runs of its job.
     pub overlap: Overlap,
+    /// Of a one-off: what it has other than its service's instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_off: Option<Box<OneOff>>,
     /// When it was made.
     pub made: Time,
     /// Where it is.

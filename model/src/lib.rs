@@ -4,6 +4,7 @@
 //! record, the API's body and the simulation's state, so that there is one tree of types and no conversions.
 
 mod build;
+mod claim;
 mod container;
 mod count;
 mod engine;
@@ -14,6 +15,7 @@ mod job;
 mod latency;
 mod mount;
 mod network;
+mod one_off;
 mod operation;
 mod order;
 mod phrase;
@@ -29,6 +31,7 @@ mod traffic;
 mod view;
 
 pub use build::Build;
+pub use claim::PortClaim;
 pub use container::{Container, ImageHealth, Logging, Prelude, PreludeRuns, PullPolicy};
 pub use count::{Counts, Durations, InProgress};
 pub use engine::{Device, DeviceRequest, Hardware, Limits, Namespace, Namespaces, Privileges, Ulimit};
@@ -41,6 +44,7 @@ pub use job::{
 pub use latency::Latencies;
 pub use mount::{ContentFile, ContentId, ContentKind, Mount, MountSource, Volume};
 pub use network::{AddressPool, Attachment, Connection, Dns, EnginePort, ExtraHost, Network, Transport};
+pub use one_off::{OneOff, OneOffTerms, SessionKind};
 pub use operation::{
     Ending, InstanceReceipt, LogEntry, Operation, OperationKind, OperationOutcome, OperationPhase, Receipt,
     ServiceProgress, Stage,

@@ -1,6 +1,6 @@
 //! What a person orders, and the answers: a plan, an admission, or a refusal.
 
-use crate::{Ending, OperationId, ReleaseNo, ServiceName, Stack, StackName, UsedImage};
+use crate::{Ending, OneOff, OperationId, ReleaseNo, ServiceName, Stack, StackName, UsedImage};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
@@ -37,6 +37,9 @@ pub enum Change {
         /// What the references of images mean now, as it was found just before. One that is missing stays what it was.
         #[serde(default)]
         images: BTreeMap<String, UsedImage>,
+        /// Services that are to be there for one-offs, and are not started. With one of them, `only` may name none.
+        #[serde(default)]
+        idle: Vec<ServiceName>,
     },
     /// A first release with these contents, whose first instances run already: containers that another tool made.
     Import {
@@ -77,6 +80,13 @@ pub enum Change {
         /// Which.
         job: ServiceName,
     },
+    /// A run is made of a service, beside its instances.
+    OneOff {
+        /// Which.
+        service: ServiceName,
+        /// What it has other than they have.
+        with: Box<OneOff>,
+    },
     /// A run of a job is cut; or, if nothing of it is in progress, not begun.
     Cancel {
         /// Which job.
@@ -114,7 +124,7 @@ pub struct Admitted {
     pub operation: Option<OperationId>,
     /// What the plan says of it.
     pub notes: Vec<String>,
-    /// The number of the run that was made, where a job was to be run.
+    /// The number of the run that was made, where a job or a one-off was to be run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<u64>,
 }

@@ -95,9 +95,9 @@ pub struct InstanceRecord {
     pub id: InstanceId,
     /// Its stack.
     pub stack: StackName,
-    /// Its service; of a run, its job.
+    /// Its service; of a job's run, its job.
     pub service: ServiceName,
-    /// Of a job, the number of the run that it is a try of.
+    /// Of a job or a one-off, the number of the run that it is a try of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<u64>,
     /// The release that made it. It serves later releases too, as long as its fingerprint is theirs.

@@ -74,6 +74,12 @@ pub struct InstanceView {
     pub stack: StackName,
     /// Its service.
     pub service: ServiceName,
+    /// Of a job or a one-off, the number of the run that it is a try of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u64>,
+    /// Whether it is a one-off of its service, beside the instances that serve.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_off: bool,
     /// The release that made it.
     pub release: ReleaseNo,
     /// Whether it is what the present release wants.

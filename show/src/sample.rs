@@ -23,6 +23,8 @@ pub fn instance(
         id,
         stack,
         service,
+        run: None,
+        one_off: false,
         release,
         current: !retires,
         node: "here".into(),

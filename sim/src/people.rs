@@ -111,7 +111,7 @@ impl Sim {
                 }
                 people.jobs.edit(&mut self.ground.jobs);
                 let only = if dice.hits(80) { vec![Kind::Web.name()] } else { vec![] };
-                Change::Deploy { stack: people.contents(), only, images: BTreeMap::new() }
+                Change::Deploy { stack: people.contents(), only, images: BTreeMap::new(), idle: vec![] }
             }
             OrderKind::Rollback => Change::Rollback { to: None },
             OrderKind::Scale => {
@@ -167,7 +167,7 @@ impl Sim {
         let contents = self.people[stack].contents();
         self.wrap(
             stack,
-            Change::Deploy { stack: contents, only: vec![], images: BTreeMap::new() },
+            Change::Deploy { stack: contents, only: vec![], images: BTreeMap::new(), idle: vec![] },
             Ending::Finish,
         )
     }

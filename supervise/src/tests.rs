@@ -51,6 +51,7 @@ fn desired(template: Template) -> DesiredInstance {
         hosts: BTreeMap::new(),
         imported: None,
         images: BTreeMap::new(),
+        one_off: None,
         intent: Intent::Run,
     }
 }

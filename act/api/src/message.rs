@@ -220,6 +220,8 @@ pub enum LogSource {
 pub enum ReachOrder {
     /// A command beside an instance.
     Exec(ExecOrder),
+    /// The streams of a one-off that is about to be started for whoever asks. It ends when they go away.
+    Run(RunOrder),
     /// The files at a path of an instance, as an archive, from it.
     CopyOut(CopyOrder),
     /// The same to it: the name that the archive's root is to have comes first.
@@ -267,6 +269,16 @@ pub struct ExecOrder {
     pub actor: String,
 }
 
+/// A one-off, and for whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunOrder {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// It has a terminal, as its order asked for; without: three pipes.
+    #[serde(default)]
+    pub terminal: Option<TerminalOrder>,
+}
+
 /// A terminal for a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TerminalOrder {
@@ -312,6 +324,8 @@ pub enum EventKind {
     Exec,
     /// Somebody copied files from an instance, or to it.
     Copy,
+    /// Somebody ran a one-off of a service.
+    Run,
     /// An operation was admitted.
     OperationBegan,
     /// What it wants serves.
@@ -348,6 +362,7 @@ impl EventKind {
         match self {
             EventKind::Exec => "exec",
             EventKind::Copy => "copy",
+            EventKind::Run => "run",
             EventKind::OperationBegan => "operation-began",
             EventKind::OperationServes => "operation-serves",
             EventKind::OperationEnded => "operation-ended",

@@ -28,7 +28,8 @@ fn stack(name: &str) -> Stack {
 }
 
 fn demand(name: &str) -> Demand {
-    let change = Change::Deploy { stack: Box::new(stack(name)), only: vec![], images: BTreeMap::new() };
+    let change =
+        Change::Deploy { stack: Box::new(stack(name)), only: vec![], images: BTreeMap::new(), idle: vec![] };
     Demand {
         stack: name.into(),
         change,

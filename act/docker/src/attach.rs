@@ -41,7 +41,8 @@ const HUNG_UP: Duration = Duration::from_secs(5);
 /// The key that ends the input of a terminal, by custom: Ctrl-D.
 const END_OF_INPUT: &[u8] = &[4];
 
-type Stream = TokioIo<Upgraded>;
+/// A connection that the engine has given over.
+pub(crate) type Stream = TokioIo<Upgraded>;
 
 impl Runtime {
     /// Runs a command in the container for somebody who is attached to it; with a terminal of that size, if there is one.
@@ -97,24 +98,29 @@ async fn attach(
 
 /// Starts the command, and has the connection for its streams.
 async fn start(engine: &Found, exec: &str, terminal: Option<Size>) -> Result<Stream, Error> {
+    let mut body = json!({"Detach": false, "Tty": terminal.is_some()});
+    if let Some(size) = terminal {
+        body["ConsoleSize"] = json!([size.lines, size.columns]);
+    }
+    connect(engine, &format!("/exec/{exec}/start"), body.to_string()).await
+}
+
+/// Asks the engine for a connection, and has it.
+pub(crate) async fn connect(engine: &Found, path: &str, body: String) -> Result<Stream, Error> {
     let away = |error: &dyn std::error::Error| Error::Away {
         socket: engine.socket.clone(),
-        why: format!("start a command: {error}"),
+        why: format!("have the streams of a command: {error}"),
     };
     let socket = UnixStream::connect(&engine.socket).await.map_err(|error| away(&error))?;
     let shaken = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await;
     let (mut sender, connection) = shaken.map_err(|error| away(&error))?;
     tokio::spawn(connection.with_upgrades());
-    let mut body = json!({"Detach": false, "Tty": terminal.is_some()});
-    if let Some(size) = terminal {
-        body["ConsoleSize"] = json!([size.lines, size.columns]);
-    }
-    let request = Request::post(format!("/exec/{exec}/start"))
+    let request = Request::post(path)
         .header("host", "engine")
         .header("content-type", "application/json")
         .header("connection", "Upgrade")
         .header("upgrade", "tcp")
-        .body(Full::new(Bytes::from(body.to_string())));
+        .body(Full::new(Bytes::from(body)));
     let request = request.map_err(|error| Error::Unstartable(error.to_string()))?;
     let answer = sender.send_request(request).await.map_err(|error| away(&error))?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -134,9 +140,10 @@ async fn refused(answer: Response<hyper::body::Incoming>) -> Error {
     Error::Refused { doing: "run the command".into(), status, said }
 }
 
-struct Stdin {
-    to: WriteHalf<Stream>,
-    terminal: bool,
+/// Where a command's input goes.
+pub(crate) struct Stdin {
+    pub(crate) to: WriteHalf<Stream>,
+    pub(crate) terminal: bool,
 }
 
 impl Input for Stdin {
@@ -159,23 +166,25 @@ impl Input for Stdin {
 
 /// The form of what the engine passes on.
 #[derive(Clone, Copy)]
-enum Form {
+pub(crate) enum Form {
     Screen,
     /// So many bytes of a frame are left, of that stream.
     Frames(Source, usize),
 }
 
 impl Form {
-    fn of(terminal: Option<Size>) -> Form {
+    pub(crate) fn of(terminal: Option<Size>) -> Form {
         if terminal.is_some() { Form::Screen } else { Form::Frames(Source::Stdout, 0) }
     }
 }
 
-struct Pieces {
-    from: ReadHalf<Stream>,
-    buffer: BytesMut,
-    form: Form,
-    drained: watch::Sender<bool>,
+/// What a command says, piece by piece.
+pub(crate) struct Pieces {
+    pub(crate) from: ReadHalf<Stream>,
+    pub(crate) buffer: BytesMut,
+    pub(crate) form: Form,
+    /// True once all is said.
+    pub(crate) drained: watch::Sender<bool>,
 }
 
 impl Pieces {

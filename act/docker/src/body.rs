@@ -24,6 +24,8 @@ pub(crate) struct Settled<'a> {
     pub(crate) publish: &'a PortMap,
     /// Those of its secrets and configs.
     pub(crate) files: Vec<Mount>,
+    /// Whether somebody has its streams: its input ends when they go.
+    pub(crate) attached: bool,
 }
 
 /// The whole of what the engine is told.
@@ -40,6 +42,7 @@ pub(crate) fn body(launch: &Launch, settled: Settled) -> ContainerCreateBody {
         user: launch.user.clone(),
         tty: Some(container.tty),
         open_stdin: Some(container.stdin_open),
+        stdin_once: Some(container.stdin_open && settled.attached),
         env: Some(launch.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         cmd: container.command.clone(),
         entrypoint: container.entrypoint.clone().map(no_entrypoint),

@@ -39,6 +39,7 @@ mod network;
 mod prelude;
 mod push;
 mod runtime;
+mod session;
 mod start;
 mod stock;
 mod subnet;

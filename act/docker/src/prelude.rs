@@ -156,6 +156,7 @@ async fn make(
         joined: &joined,
         publish: &PortMap::new(),
         files,
+        attached: false,
     };
     let mut body = body(launch, settled);
     let labels = body.labels.get_or_insert_default();

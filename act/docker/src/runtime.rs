@@ -8,10 +8,12 @@ use crate::image::{Image, Progress};
 use crate::import::{self, ImportedOnes};
 use crate::mounts::ensure_volumes;
 use crate::network::{join, remove_unused};
+use crate::session::{self, Seat};
 use crate::{Error, Launch, PortMap, Reach, address, files, image, prelude, start, watch};
 use bollard::query_parameters::{KillContainerOptionsBuilder, RemoveContainerOptionsBuilder};
 use naru_logs::KeepLogs;
 use naru_model::{Exit, InstanceId, Time};
+use naru_reach::{Attached, Size};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -171,8 +173,8 @@ pub(crate) struct Run {
     pub(crate) number: u64,
     /// `None`: the engine has not said yet.
     pub(crate) container: Option<String>,
-    /// True once it has ended.
-    pub(crate) end: signal::Sender<bool>,
+    /// How it ended, once it has.
+    pub(crate) end: signal::Sender<Option<Exit>>,
 }
 
 impl Runtime {
@@ -289,18 +291,64 @@ impl Runtime {
         prepared: &Prepared,
         publish: &PortMap,
     ) -> Result<Started, Error> {
-        locked(&self.inner.known).insert(id.clone());
+        let (image, publish) = (prepared.image.clone(), publish.clone());
+        let asked = start::Asked { id: id.clone(), run, launch: launch.clone(), image, publish, seat: None };
+        self.begin(asked).await.map(|begun| begun.started)
+    }
+
+    /// The same for somebody who has its streams from its first byte on, with a terminal of that size if there is one: the
+    /// launch asks for it, too. What it says is in its log as well.
+    ///
+    /// # Errors
+    /// As [`Runtime::start`].
+    pub async fn start_attached(
+        &self,
+        id: &InstanceId,
+        run: u64,
+        launch: &Launch,
+        prepared: &Prepared,
+        terminal: Option<Size>,
+    ) -> Result<(Started, Attached), Error> {
+        let (image, publish) = (prepared.image.clone(), PortMap::new());
+        let seat = Some(Seat { terminal });
+        let begun =
+            self.begin(start::Asked { id: id.clone(), run, launch: launch.clone(), image, publish, seat });
+        let begun = begun.await?;
+        let missing = || Error::Unstartable(format!("instance {id}: its streams are not there"));
+        Ok((begun.started, begun.attached.ok_or_else(missing)?))
+    }
+
+    async fn begin(&self, asked: start::Asked) -> Result<start::Begun, Error> {
+        locked(&self.inner.known).insert(asked.id.clone());
         let inner = self.inner.clone();
-        let asked = start::Asked {
-            id: id.clone(),
-            run,
-            launch: launch.clone(),
-            image: prepared.image.clone(),
-            publish: publish.clone(),
-        };
         let whole = tokio::spawn(async move { start::start(&inner, asked).await });
         let own = |error: tokio::task::JoinError| Error::Unstartable(error.to_string());
         whole.await.map_err(own)?
+    }
+
+    /// Ends an instance whose streams nobody has any more: it is hung up on, and killed if that does not end it. Returns when
+    /// it has ended; or at once, where it does not run.
+    pub async fn hang_up(&self, id: &InstanceId) {
+        let Some(run) = self.inner.run_of(id) else { return };
+        if let Ok((engine, container)) = self.container_of(id).await {
+            session::hang_up(&engine, &container, run.end.subscribe()).await;
+        }
+    }
+
+    /// Removes what there is of an instance's containers, running or not: the start that they were made for is given up.
+    ///
+    /// # Errors
+    /// The engine is away or refuses.
+    pub async fn give_up(&self, id: &InstanceId) -> Result<(), Error> {
+        let engine = self.inner.engine.get_again().await?;
+        for ours in self.inner.ours(&engine, Some(id)).await? {
+            let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
+            let killed = engine.docker.kill_container(&ours.container, Some(options));
+            // One that does not run needs no kill.
+            let _ = engine.ask(killed, || format!("kill instance {id}")).await;
+            self.inner.discard(&engine, Some(id), &ours.container).await?;
+        }
+        Ok(())
     }
 
     /// Has a container that another tool made, and that runs, be the `run`th run of an instance. `None`: it does not run.
@@ -323,6 +371,7 @@ impl Runtime {
             launch: launch.clone(),
             image: Image::default(),
             publish: PortMap::new(),
+            seat: None,
         };
         import::import(&self.inner, asked, container).await
     }
@@ -392,7 +441,7 @@ impl Runtime {
         let Some(run) = self.inner.run_of(id) else { return prelude::kill(&self.inner, id).await };
         let mut end = run.end.subscribe();
         self.signal(id, "SIGKILL").await?;
-        let ended = tokio::time::timeout(KILL_LIMIT, end.wait_for(|ended| *ended)).await;
+        let ended = tokio::time::timeout(KILL_LIMIT, end.wait_for(Option::is_some)).await;
         match ended {
             Ok(_) => Ok(()),
             Err(_) => Err(Error::Survives(id.clone())),
@@ -512,15 +561,21 @@ impl Inner {
         container.is_empty() || locked(&self.runs).values().any(is_it)
     }
 
-    /// Enters a run into the books: from now on its end is told.
-    pub(crate) fn enter(self: &Arc<Inner>, id: &InstanceId, number: u64, container: Option<String>) {
+    /// Enters a run into the books: from now on its end is told, also by what is returned.
+    pub(crate) fn enter(
+        self: &Arc<Inner>,
+        id: &InstanceId,
+        number: u64,
+        container: Option<String>,
+    ) -> signal::Receiver<Option<Exit>> {
         if let Some(container) = &container {
             self.copy_output(id, container);
         }
-        let run = Run { number, container, end: signal::Sender::new(false) };
-        locked(&self.runs).insert(id.clone(), run);
+        let (tell, end) = signal::channel(None);
+        locked(&self.runs).insert(id.clone(), Run { number, container, end: tell });
         self.watch();
         self.look.notify_one();
+        end
     }
 
     /// Has the watch run, from the first time on.
@@ -585,8 +640,8 @@ impl Inner {
         };
         let Some(ended) = ended else { return };
         // Nobody listens any more: then nobody misses it.
-        let _ = self.events.send(Ended { id: id.clone(), run, exit, at }).await;
-        ended.end.send_replace(true);
+        let _ = self.events.send(Ended { id: id.clone(), run, exit: exit.clone(), at }).await;
+        ended.end.send_replace(Some(exit));
     }
 }
 

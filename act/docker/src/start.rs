@@ -1,14 +1,17 @@
 //! A start, from the launch to a container that runs.
 
+use crate::attach::Stream;
 use crate::body::{Settled, body};
 use crate::engine::Found;
 use crate::find::{Ours, Seen, SeenState, look};
 use crate::image::{self, Image};
 use crate::network::{Joined, connect_others, join};
 use crate::runtime::{Inner, Started};
+use crate::session::{self, Seat};
 use crate::{Error, Launch, PortMap, Reach, files};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, StartContainerOptions};
 use naru_model::InstanceId;
+use naru_reach::Attached;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -21,32 +24,62 @@ pub(crate) struct Asked {
     pub(crate) launch: Launch,
     pub(crate) image: Image,
     pub(crate) publish: PortMap,
+    /// Who is to have its streams; `None`: nobody.
+    pub(crate) seat: Option<Seat>,
+}
+
+/// What was started, and its streams for whoever is to have them.
+pub(crate) struct Begun {
+    pub(crate) started: Started,
+    pub(crate) attached: Option<Attached>,
 }
 
 /// Starts it, or goes on with a start that was begun before.
-pub(crate) async fn start(inner: &Arc<Inner>, asked: Asked) -> Result<Started, Error> {
+pub(crate) async fn start(inner: &Arc<Inner>, asked: Asked) -> Result<Begun, Error> {
     let engine = inner.engine.get_again().await?;
     let mut warnings = Vec::new();
-    let (seen, joined) = match begun(inner, &engine, &asked).await? {
+    let (seen, joined, stream) = match begun(inner, &engine, &asked).await? {
         Some(seen) => {
+            let stream = match asked.seat {
+                Some(_) => Some(session::streams(&engine, &seen.container).await?),
+                None => None,
+            };
             let _one_at_a_time = inner.networks.lock().await;
-            (seen, join(&engine, &inner.home, &asked.launch).await?)
+            (seen, join(&engine, &inner.home, &asked.launch).await?, stream)
         }
         None => {
             let (container, joined) = make(inner, &engine, &asked, &mut warnings).await?;
-            let run = engine.docker.start_container(&container, None::<StartContainerOptions>);
-            let run = engine.ask(run, || format!("start instance {}", asked.id)).await;
-            if let Err(error @ Error::Refused { .. }) = run {
-                inner.discard(&engine, Some(&asked.id), &container).await?;
-                return Err(unstartable(error));
-            }
-            run?;
+            let stream = match run(&engine, &asked, &container).await {
+                Err(error @ Error::Refused { .. }) => {
+                    inner.discard(&engine, Some(&asked.id), &container).await?;
+                    return Err(unstartable(error));
+                }
+                other => other?,
+            };
             let gone = || Error::Unstartable(format!("instance {}: its container is gone", asked.id));
-            (look(&engine, &container).await?.ok_or_else(gone)?, joined)
+            (look(&engine, &container).await?.ok_or_else(gone)?, joined, stream)
         }
     };
-    inner.enter(&asked.id, asked.run, Some(seen.container.clone()));
-    started(&engine, &asked, &seen, &joined, warnings).await
+    let end = inner.enter(&asked.id, asked.run, Some(seen.container.clone()));
+    let attached = match (asked.seat, stream) {
+        (Some(seat), Some(stream)) => {
+            Some(session::attached(&engine, &seen.container, stream, seat, end).await)
+        }
+        _ => None,
+    };
+    let started = started(&engine, &asked, &seen, &joined, warnings).await?;
+    Ok(Begun { started, attached })
+}
+
+/// Runs a container that was made. Whoever is to have its streams has them first.
+async fn run(engine: &Found, asked: &Asked, container: &str) -> Result<Option<Stream>, Error> {
+    let stream = match asked.seat {
+        Some(_) => Some(session::streams(engine, container).await?),
+        None => None,
+    };
+    let run = engine.docker.start_container(container, None::<StartContainerOptions>);
+    engine.ask(run, || format!("start instance {}", asked.id)).await?;
+    Ok(stream)
 }
 
 /// What there is of this run already. What is left of earlier runs is removed.
@@ -91,6 +124,7 @@ async fn make(
         joined: &joined,
         publish: &asked.publish,
         files,
+        attached: asked.seat.is_some(),
     };
     let body = body(&asked.launch, settled);
     let own = format!("{}.r{}-{}", asked.id, asked.run, &inner.home[..inner.home.len().min(6)]);

@@ -7,15 +7,15 @@ use crate::Signal;
 use crate::error::{AttachError, Doing, Error};
 use crate::folder::{Folder, LAUNCH, LaunchRecord};
 use crate::pty::{self, Pty};
-use crate::shim::{ATTACH, AttachReport, AttachRequest, STREAMS};
-use crate::sweep::Left;
+use crate::shim::{ATTACH, AttachReport, AttachRequest};
+use crate::streams::{self, Ours};
 use crate::user::Identity;
+use crate::watch::End;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use naru_model::Exit;
-use naru_reach::{Attached, Hold, Input, Output, Size, Source};
-use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::pipe::{PipeFlags, pipe_with};
+use naru_reach::{Attached, Hold, Size};
+use rustix::fd::OwnedFd;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,18 +23,11 @@ use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio::sync::{Mutex, watch};
 
-/// Bytes that are read at once.
-const READ: usize = 16 << 10;
 /// A report is one short sentence.
 const MAX_REPORT: u64 = 64 << 10;
-/// Descriptors of the agent that become the command's stand above those that they become.
-const ABOVE: i32 = 16;
-/// The key that ends the input of a terminal, by custom: Ctrl-D.
-const END_OF_INPUT: &[u8] = &[4];
 
 /// A command that somebody is to be attached to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,12 +49,12 @@ pub(crate) async fn attach(
     shim: &[String],
     folder: &Path,
     order: &AttachOrder,
-    over: watch::Receiver<Option<Left>>,
+    over: watch::Receiver<Option<End>>,
 ) -> Result<Attached, AttachError> {
     let said = || format!("run {:?}", order.argv.join(" "));
     let user = order.user.as_deref().map(Identity::find).transpose()?;
     let change = user.clone().map(Identity::needed).transpose()?.flatten();
-    let (ours, theirs) = ends(order.terminal).doing(said)?;
+    let (ours, theirs) = streams::ends(order.terminal).doing(said)?;
     let owner = change.clone().or_else(|| owner(folder));
     if let (Some(_), Some(owner)) = (order.terminal, owner) {
         // The terminal works all the same, but for programs that open it by its name.
@@ -101,56 +94,15 @@ fn owner(folder: &Path) -> Option<Identity> {
     Folder::at(folder.to_owned()).read::<LaunchRecord>(LAUNCH)?.identity
 }
 
-/// Our ends of a command's streams.
-enum Ours {
-    Terminal(Arc<Pty>),
-    Pipes { stdin: Sender, stdout: Receiver, stderr: Receiver },
-}
-
-fn ends(terminal: Option<Size>) -> io::Result<(Ours, [OwnedFd; 3])> {
-    if let Some(size) = terminal {
-        let (pty, slave) = pty::open(size)?;
-        let theirs = [slave.try_clone()?, slave.try_clone()?, slave];
-        return Ok((Ours::Terminal(Arc::new(pty)), theirs));
-    }
-    let (stdin, to_stdin) = pipe_with(PipeFlags::CLOEXEC)?;
-    let (from_stdout, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
-    let (from_stderr, stderr) = pipe_with(PipeFlags::CLOEXEC)?;
-    for end in [&to_stdin, &from_stdout, &from_stderr] {
-        rustix::io::ioctl_fionbio(end, true)?;
-    }
-    let ours = Ours::Pipes {
-        stdin: Sender::from_owned_fd(to_stdin)?,
-        stdout: Receiver::from_owned_fd(from_stdout)?,
-        stderr: Receiver::from_owned_fd(from_stderr)?,
-    };
-    Ok((ours, [stdin, stdout, stderr]))
-}
-
 /// Starts the shim, with the command's streams as its descriptors [`STREAMS`].
 fn spawn(shim: &[String], folder: &Path, theirs: [OwnedFd; 3]) -> io::Result<Child> {
     let [program, arguments @ ..] = shim else {
         return Err(io::Error::other("no command leads to a shim"));
     };
-    let mut above = Vec::new();
-    for fd in &theirs {
-        above.push(rustix::io::fcntl_dupfd_cloexec(fd, ABOVE)?);
-    }
-    let numbers: Vec<i32> = above.iter().map(AsRawFd::as_raw_fd).collect();
     let mut command = Command::new(program);
     command.args(arguments).arg(folder).arg(ATTACH).env_clear().process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    // SAFETY: dup2 is async-signal-safe, and the descriptors are open until the command is spawned.
-    unsafe {
-        command.pre_exec(move || {
-            for (number, target) in numbers.iter().zip(STREAMS) {
-                if libc::dup2(*number, target) < 0 {
-                    return Err(io::Error::last_os_error());
-                }
-            }
-            Ok(())
-        });
-    }
+    let _open = streams::hand_over(command.as_std_mut(), &theirs)?;
     command.spawn()
 }
 
@@ -171,7 +123,7 @@ fn attached(
     control: ChildStdin,
     mut child: Child,
     mut reports: Reports,
-    mut over: watch::Receiver<Option<Left>>,
+    mut over: watch::Receiver<Option<End>>,
 ) -> Attached {
     let control: Control = Arc::new(Mutex::new(Some(control)));
     let (tell, ended) = watch::channel(None);
@@ -192,97 +144,8 @@ fn attached(
         let _ = child.wait().await;
         tell.send_replace(Some(exit));
     });
-    match ours {
-        Ours::Terminal(pty) => Attached {
-            input: Box::new(Keys(pty.clone())),
-            output: Box::new(Screen(pty.clone())),
-            hold: Box::new(Held { control, ended, pty: Some(pty) }),
-        },
-        Ours::Pipes { stdin, stdout, stderr } => Attached {
-            input: Box::new(Pipe(Some(stdin))),
-            output: Box::new(Pipes { stdout: Some(stdout), stderr: Some(stderr) }),
-            hold: Box::new(Held { control, ended, pty: None }),
-        },
-    }
-}
-
-struct Keys(Arc<Pty>);
-
-impl Input for Keys {
-    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, io::Result<()>> {
-        self.0.write_all(bytes).boxed()
-    }
-
-    fn end(&mut self) -> BoxFuture<'_, ()> {
-        self.0.write_all(END_OF_INPUT).map(|_| ()).boxed()
-    }
-}
-
-struct Screen(Arc<Pty>);
-
-impl Output for Screen {
-    fn next(&mut self) -> BoxFuture<'_, Option<(Source, Vec<u8>)>> {
-        async {
-            let mut buffer = vec![0; READ];
-            let count = self.0.read(&mut buffer).await;
-            buffer.truncate(count);
-            (count > 0).then_some((Source::Stdout, buffer))
-        }
-        .boxed()
-    }
-}
-
-struct Pipe(Option<Sender>);
-
-impl Input for Pipe {
-    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, io::Result<()>> {
-        async {
-            match &mut self.0 {
-                Some(pipe) => pipe.write_all(bytes).await,
-                None => Err(io::ErrorKind::BrokenPipe.into()),
-            }
-        }
-        .boxed()
-    }
-
-    fn end(&mut self) -> BoxFuture<'_, ()> {
-        self.0 = None;
-        std::future::ready(()).boxed()
-    }
-}
-
-struct Pipes {
-    stdout: Option<Receiver>,
-    stderr: Option<Receiver>,
-}
-
-impl Output for Pipes {
-    fn next(&mut self) -> BoxFuture<'_, Option<(Source, Vec<u8>)>> {
-        async {
-            loop {
-                let (source, piece) = tokio::select! {
-                    piece = read(&mut self.stdout), if self.stdout.is_some() => (Source::Stdout, piece),
-                    piece = read(&mut self.stderr), if self.stderr.is_some() => (Source::Stderr, piece),
-                    else => return None,
-                };
-                match (source, piece.is_empty()) {
-                    (_, false) => return Some((source, piece)),
-                    (Source::Stdout, true) => self.stdout = None,
-                    (Source::Stderr, true) => self.stderr = None,
-                }
-            }
-        }
-        .boxed()
-    }
-}
-
-async fn read(pipe: &mut Option<Receiver>) -> Vec<u8> {
-    let mut piece = Vec::with_capacity(READ);
-    if let Some(pipe) = pipe {
-        // An error is an end: there is nothing more to be had.
-        let _ = pipe.read_buf(&mut piece).await;
-    }
-    piece
+    let (input, output, pty) = ours.parts();
+    Attached { input, output, hold: Box::new(Held { control, ended, pty }) }
 }
 
 /// The way to the shim. Closed, it is a hang-up.

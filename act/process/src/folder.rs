@@ -19,7 +19,7 @@ use crate::pid::ProcessRef;
 use crate::runtime::RunNo;
 use crate::user::Identity;
 use naru_logs::LogLimits;
-use naru_model::{Exit, InstanceId, Resources, Time};
+use naru_model::{Exit, InstanceId, Resources, SessionKind, Time};
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,9 @@ pub(crate) struct LaunchRecord {
     pub(crate) identity: Option<Identity>,
     pub(crate) resources: Resources,
     pub(crate) log: LogLimits,
+    /// How somebody has its streams; `None`: nobody does.
+    #[serde(default)]
+    pub(crate) session: Option<SessionKind>,
 }
 
 /// The present run's processes.
@@ -104,6 +107,7 @@ impl LaunchRecord {
             identity: change,
             resources: launch.resources.clone(),
             log: launch.log,
+            session: None,
         }
     }
 }

@@ -49,6 +49,11 @@ impl Pty {
         Ok(tcsetwinsize(self.fd.get_ref(), size)?)
     }
 
+    /// Another descriptor of this end.
+    pub(crate) fn another(&self) -> io::Result<OwnedFd> {
+        Ok(rustix::io::fcntl_dupfd_cloexec(self.fd.get_ref(), 3)?)
+    }
+
     /// What the command wrote; nothing at its end. Safe to cancel.
     pub(crate) async fn read(&self, buffer: &mut [u8]) -> usize {
         loop {

@@ -8,18 +8,18 @@ use crate::folder::{Durable, Folder, METADATA, StateRecord, make_private_dir};
 use crate::pid::{Sent, send};
 use crate::start::start;
 use crate::sweep::Left;
-use crate::watch::{Watched, follow};
-use crate::{AttachError, Error, Launch, Signal, StartError};
+use crate::watch::{End, Watched, follow};
+use crate::{AttachError, Error, Launch, Signal, StartError, session};
 use naru_logs::KeepLogs;
 use naru_model::{Exit, InstanceId, Time};
-use naru_reach::Attached;
+use naru_reach::{Attached, Size};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Ends that wait to be taken; past so many, the watches wait, and nothing is lost.
 const MAX_EVENTS: usize = 1024;
@@ -181,6 +181,33 @@ impl Runtime {
         launch: &Launch,
         metadata: &[u8],
     ) -> Result<Started, StartError> {
+        self.begin(id, launch, metadata, None).await.map(|(started, _)| started)
+    }
+
+    /// The same for somebody who has its streams from its first byte on, with a terminal of that size if there is one. What it
+    /// writes is in its log, too. It is hung up on when what is returned is dropped before its end, and when the agent dies.
+    ///
+    /// # Errors
+    /// As [`Runtime::start`].
+    pub async fn start_attached(
+        &self,
+        id: &InstanceId,
+        launch: &Launch,
+        metadata: &[u8],
+        terminal: Option<Size>,
+    ) -> Result<(Started, Attached), StartError> {
+        let (ours, theirs) = session::streams(launch, terminal)?;
+        let (started, watched) = self.begin(id, launch, metadata, Some(theirs)).await?;
+        Ok((started, session::attached(ours, watched)))
+    }
+
+    async fn begin(
+        &self,
+        id: &InstanceId,
+        launch: &Launch,
+        metadata: &[u8],
+        theirs: Option<session::Theirs>,
+    ) -> Result<(Started, Arc<Watched>), StartError> {
         let folder = self.folder(id)?;
         if self.inner.running().contains_key(id) {
             return Err(StartError::AlreadyRunning(id.clone()));
@@ -189,11 +216,12 @@ impl Runtime {
             (self.inner.clone(), id.clone(), launch.clone(), metadata.to_vec());
         // A task of its own: the run must be watched even if nobody awaits its start any more.
         let whole = tokio::spawn(async move {
-            let (theirs, named, place) = (inner.clone(), id.clone(), folder.clone());
-            let state = blocking(move || start(&theirs.shim, &named, &place, &launch, &metadata)).await??;
+            let (shims, named, place) = (inner.clone(), id.clone(), folder.clone());
+            let begun = move || start(&shims.shim, (&named, &place), &launch, &metadata, theirs);
+            let state = blocking(begun).await??;
             let StateRecord { run, main, started, warnings, .. } = state.clone();
-            follow(&inner, id, folder, state)?;
-            Ok(Started { pid: main.pid as u32, run, at: started, warnings })
+            let watched = follow(&inner, id, folder, state)?;
+            Ok((Started { pid: main.pid as u32, run, at: started, warnings }, watched))
         });
         whole.await.doing(|| "start an instance".to_owned())?
     }
@@ -223,7 +251,8 @@ impl Runtime {
             send(main, Signal::KILL).doing(|| format!("kill instance {id}"))?;
         }
         let ended = tokio::time::timeout(KILL_LIMIT, end.wait_for(Option::is_some)).await;
-        match ended.ok().and_then(Result::ok).and_then(|left| *left) {
+        let left = |end: watch::Ref<'_, Option<End>>| end.as_ref().map(|end| end.left);
+        match ended.ok().and_then(Result::ok).and_then(left) {
             Some(Left::Nothing) => Ok(()),
             Some(Left::Something) | None => Err(Error::Survives(id.clone())),
         }

@@ -60,7 +60,9 @@ impl Signal {
     pub const KILL: Signal = Signal(libc::SIGKILL);
     /// As from a terminal's Ctrl-C.
     pub const INT: Signal = Signal(libc::SIGINT);
-    /// By custom: read the configuration again.
+    /// Goes on, if it was stopped.
+    pub const CONT: Signal = Signal(libc::SIGCONT);
+    /// Its terminal is gone; by custom of what has none: read the configuration again.
     pub const HUP: Signal = Signal(libc::SIGHUP);
 
     /// Its number on Linux.

@@ -5,7 +5,9 @@ use crate::folder::{Durable, Folder, LAUNCH, LaunchRecord, METADATA, SHIM_ERRORS
 use crate::launch::Launch;
 use crate::pid::pause;
 use crate::runtime::RunNo;
+use crate::session::Theirs;
 use crate::shim::Report;
+use crate::streams;
 use crate::sweep::{Seen, sweep};
 use crate::user::Identity;
 use naru_model::InstanceId;
@@ -28,10 +30,10 @@ const LAST_WORDS: usize = 2000;
 /// Starts the instance of `folder` and returns once its program runs. Blocks.
 pub(crate) fn start(
     shim: &[String],
-    id: &InstanceId,
-    folder: &Folder,
+    (id, folder): (&InstanceId, &Folder),
     launch: &Launch,
     metadata: &[u8],
+    theirs: Option<Theirs>,
 ) -> Result<StateRecord, StartError> {
     let user = launch.user.as_deref().map(Identity::find).transpose()?;
     let change = user.clone().map(Identity::needed).transpose()?.flatten();
@@ -45,9 +47,10 @@ pub(crate) fn start(
         return Err(StartError::AlreadyRunning(id.clone()));
     }
     let record = LaunchRecord::new(RunNo(last.0 + 1), launch, user.as_ref(), change);
+    let record = LaunchRecord { session: theirs.as_ref().map(|theirs| theirs.kind), ..record };
     folder.write(METADATA, metadata, Durable::No)?;
     folder.write_record(LAUNCH, &record)?;
-    let report = start_shim(shim, folder, lock).inspect_err(|_| {
+    let report = start_shim(shim, folder, lock, theirs).inspect_err(|_| {
         // A shim killed in the middle may have come as far as the instance.
         folder.state_of(record.run).map(|state| sweep(folder, &state, Seen::JustNow));
     })?;
@@ -89,23 +92,21 @@ fn lock(folder: &Folder) -> Result<Option<File>, Error> {
     }
 }
 
-fn start_shim(shim: &[String], folder: &Folder, lock: File) -> Result<Report, Error> {
+fn start_shim(shim: &[String], folder: &Folder, lock: File, theirs: Option<Theirs>) -> Result<Report, Error> {
     let said = || format!("start the shim {:?}", shim.join(" "));
     let [program, arguments @ ..] = shim else {
         return Err(Error::Command("no command leads to a shim".into()));
     };
     let errors =
         private().create(true).write(true).truncate(true).open(folder.file(SHIM_ERRORS)).doing(said)?;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .arg(folder.path())
-        .env_clear()
-        .stdin(Stdio::from(lock))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::from(errors))
-        .process_group(0)
-        .spawn()
-        .doing(said)?;
+    let mut command = Command::new(program);
+    command.args(arguments).arg(folder.path()).env_clear().process_group(0);
+    command.stdin(Stdio::from(lock)).stdout(Stdio::piped()).stderr(Stdio::from(errors));
+    let open = theirs.as_ref().map(|theirs| streams::hand_over(&mut command, &theirs.fds)).transpose();
+    let open = open.doing(said)?;
+    let mut child = command.spawn().doing(said)?;
+    // From here on the shim alone has them, so that their ends are seen.
+    drop((open, theirs));
     let pipe = child.stdout.take();
     // The parent of two: it ends at once.
     child.wait().doing(said)?;

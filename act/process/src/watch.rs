@@ -21,8 +21,16 @@ pub(crate) struct Watched {
     pub(crate) state: StateRecord,
     /// Pins the main process; `None` if it was gone already.
     pub(crate) main: Option<OwnedFd>,
-    /// What is left, once it has ended.
-    pub(crate) end: watch::Sender<Option<Left>>,
+    /// Its end, once it has come.
+    pub(crate) end: watch::Sender<Option<End>>,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    pub(crate) exit: Exit,
+    /// What is left of it.
+    pub(crate) left: Left,
 }
 
 /// Enters a run into the runtime's books and watches it until it has ended.
@@ -31,15 +39,15 @@ pub(crate) fn follow(
     id: InstanceId,
     folder: Folder,
     state: StateRecord,
-) -> Result<(), Error> {
+) -> Result<Arc<Watched>, Error> {
     let pidfd = || format!("watch instance {id}");
     let shim = state.shim.open().doing(pidfd)?;
     let main = state.main.open().doing(pidfd)?;
     let watched = Arc::new(Watched { folder, state, main, end: watch::Sender::new(None) });
     inner.running().insert(id.clone(), watched.clone());
-    let inner = inner.clone();
-    tokio::spawn(async move { see_out(&inner, id, &watched, shim).await });
-    Ok(())
+    let (inner, theirs) = (inner.clone(), watched.clone());
+    tokio::spawn(async move { see_out(&inner, id, &theirs, shim).await });
+    Ok(watched)
 }
 
 async fn see_out(inner: &Inner, id: InstanceId, watched: &Arc<Watched>, shim: Option<OwnedFd>) {
@@ -63,7 +71,7 @@ async fn see_out(inner: &Inner, id: InstanceId, watched: &Arc<Watched>, shim: Op
     let at = record.as_ref().map(|record| record.at);
     let exit = record.map_or(Exit::Unknown, |record| record.exit);
     inner.running().remove(&id);
-    watched.end.send_replace(Some(left));
+    watched.end.send_replace(Some(End { exit: exit.clone(), left }));
     // Nobody listens any more: then nobody misses it.
     let _ = inner.events.send(Ended { id, run, exit, at }).await;
 }

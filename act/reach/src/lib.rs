@@ -17,6 +17,7 @@
 mod archive;
 mod attached;
 mod frame;
+mod lobby;
 mod local;
 mod serve;
 mod terminal;
@@ -26,6 +27,7 @@ mod usage;
 pub use archive::{pack, unpack};
 pub use attached::{Attached, Hold, Input, Output, Source};
 pub use frame::{End, Failure, Frame, FrameReader, FrameWriter, PAYLOAD_MAX, Size, WINDOW};
+pub use lobby::{Lobby, Person};
 pub use local::{Local, Lost, attach};
 pub use serve::serve;
 pub use terminal::{is_terminal, size};

@@ -2,11 +2,11 @@
 
 use super::{Admission, Answer, check_count, unchanged};
 use crate::images::{Settled, settle};
-use crate::share::{self, check_sole};
+use crate::share::check_sole;
 use crate::{World, Write};
 use naru_model::{
-    Images, Imported, OperationId, OperationKind, Protocol, Refusal, Release, ReleaseNo, ServiceName,
-    ServiceRecord, Stack, StackName, StackRecord, Target, ips_overlap,
+    Images, Imported, OperationId, OperationKind, Refusal, Release, ReleaseNo, ServiceName, ServiceRecord,
+    Stack, StackName, StackRecord, Target, ips_overlap,
 };
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ impl Admission<'_> {
     pub(super) fn deploy(
         &self,
         stack: &Stack,
-        only: &[ServiceName],
+        (only, idle): (&[ServiceName], &[ServiceName]),
         images: &Images,
         free_ports: &[u16],
     ) -> Answer {
@@ -23,7 +23,10 @@ impl Admission<'_> {
             let error = format!("the demand is for `{}`, its contents are `{}`", self.name(), stack.name);
             return Err(Refusal::new(error, "name the same stack in both"));
         }
-        let new = contents(self.world, stack, only)?;
+        let new = match idle {
+            [] => contents(self.world, stack, only)?,
+            idle => beside(self.world, stack, only, idle)?,
+        };
         check_sole(&new.stack)?;
         self.check_addresses(&new.stack)?;
         self.check_names(&new.stack)?;
@@ -48,7 +51,7 @@ impl Admission<'_> {
             let error = format!("no container of stack `{}` runs", self.name());
             return Err(Refusal::new(error, "`naru up` starts it"));
         }
-        let (admitted, mut writes) = self.deploy(stack, &[], &found.images, free_ports)?;
+        let (admitted, mut writes) = self.deploy(stack, (&[], &[]), &found.images, free_ports)?;
         let made = writes.iter().find_map(|write| match write {
             Write::Release(_, release) => Some(release.fingerprints.clone()),
             _ => None,
@@ -118,7 +121,7 @@ impl Admission<'_> {
         let release = self.world.release(self.name(), present.release);
         let mine = self.world.instances.values().filter(|one| one.stack == *self.name());
         let mut mine = mine.filter(|one| one.run.is_none());
-        present.replicas.is_empty()
+        present.replicas == new.replicas
             && present.stopped == new.stopped
             && !mine.any(|one| self.world.has_failed(one))
             && release.is_some_and(|release| release.stack == new.stack)
@@ -140,7 +143,7 @@ impl Admission<'_> {
         }
         // What was found was found for another release.
         record.services.values_mut().for_each(|service| service.importable.clear());
-        let target = Target { release: number, replicas: BTreeMap::new(), stopped: new.stopped };
+        let target = Target { release: number, replicas: new.replicas, stopped: new.stopped };
         let (admitted, mut writes) = self.steer(record, Some(target), kind, Some(number), notes);
         let operation = admitted.operation.unwrap_or(OperationId(0));
         for write in &mut writes {
@@ -164,9 +167,9 @@ impl Admission<'_> {
             let Some(target) = &other.target else { continue };
             let Some(release) = self.world.release(&other.name, target.release) else { continue };
             let whose = |(name, service)| (name, format!("service `{service}` of stack `{}`", other.name));
-            taken.extend(names(&release.stack).map(whose));
+            taken.extend(release.stack.container_names().map(whose));
         }
-        for (name, service) in names(stack) {
+        for (name, service) in stack.container_names() {
             let whose = format!("service `{service}`");
             if let Some(other) = taken.insert(name.clone(), whose) {
                 let error = format!("`container_name: {name}` of service `{service}` is {other}'s too");
@@ -182,12 +185,12 @@ impl Admission<'_> {
         for other in self.world.stacks.values().filter(|other| other.name != *self.name()) {
             let Some(target) = &other.target else { continue };
             let Some(release) = self.world.release(&other.name, target.release) else { continue };
-            for one in published(&release.stack) {
+            for one in release.stack.port_claims() {
                 let whose = format!("{} of stack `{}`", one.whose, other.name);
                 taken.entry(one.port).or_default().push((one.host_ip, whose));
             }
         }
-        for one in published(stack) {
+        for one in stack.port_claims() {
             let there = taken.entry(one.port).or_default();
             if let Some((_, other)) = there.iter().find(|(ip, _)| ips_overlap(ip, &one.host_ip)) {
                 let error = format!("{} publishes port {}, which {other} publishes", one.whose, one.port.0);
@@ -197,46 +200,6 @@ impl Admission<'_> {
         }
         Ok(())
     }
-}
-
-/// A port that a stack wants at an address.
-struct Published {
-    whose: String,
-    host_ip: String,
-    /// TCP and UDP may have the same number.
-    port: (u16, &'static str),
-}
-
-/// The names that services give their containers.
-fn names(stack: &Stack) -> impl Iterator<Item = (String, &ServiceName)> {
-    stack.services.iter().filter_map(|(service, definition)| {
-        Some((definition.template.run.container()?.name.clone()?, service))
-    })
-}
-
-fn published(stack: &Stack) -> Vec<Published> {
-    let mut all = Vec::new();
-    for (name, service) in &stack.services {
-        let own = share::host_ports(service).into_iter();
-        all.extend(own.map(|(host_ip, number, transport)| Published {
-            whose: format!("service `{name}`"),
-            host_ip,
-            port: (number, transport),
-        }));
-        let fixed = service.ports.iter().filter_map(|port| Some((port, port.published?)));
-        all.extend(fixed.map(|(port, number)| Published {
-            whose: format!("service `{name}`"),
-            host_ip: port.host_ip.clone(),
-            port: (number, if port.protocol == Protocol::Udp { "udp" } else { "tcp" }),
-        }));
-    }
-    let own = stack.listeners.iter().map(|listener| Published {
-        whose: format!("listener `{}`", listener.name),
-        host_ip: listener.host_ip.clone(),
-        port: (listener.port, if listener.protocol == Protocol::Udp { "udp" } else { "tcp" }),
-    });
-    all.extend(own);
-    all
 }
 
 /// The numbers of instances that were found; services of which none was are not started.
@@ -268,6 +231,8 @@ fn newborn(name: &StackName) -> StackRecord {
 pub(crate) struct Contents {
     pub stack: Stack,
     pub stopped: BTreeSet<ServiceName>,
+    /// Other numbers of instances than the stack says.
+    pub replicas: BTreeMap<ServiceName, u32>,
     /// Services that stay as the present release has them.
     pub kept: BTreeSet<ServiceName>,
 }
@@ -275,7 +240,8 @@ pub(crate) struct Contents {
 impl Contents {
     /// All of a stack, and all of it runs.
     fn whole(stack: &Stack) -> Contents {
-        Contents { stack: stack.clone(), stopped: BTreeSet::new(), kept: BTreeSet::new() }
+        let (stopped, replicas, kept) = Default::default();
+        Contents { stack: stack.clone(), stopped, replicas, kept }
     }
 }
 
@@ -294,7 +260,7 @@ pub(crate) fn contents(world: &World, stack: &Stack, only: &[ServiceName]) -> Re
     if only.is_empty() {
         return Ok(Contents::whole(stack));
     }
-    let chosen = with_dependencies(stack, only)?;
+    let chosen = stack.with_dependencies(only)?;
     let target = world.stacks.get(&stack.name).and_then(|record| record.target.as_ref());
     let present = target.and_then(|target| world.release(&stack.name, target.release));
     let was_stopped = |name: &ServiceName| target.is_none_or(|target| target.stopped.contains(name));
@@ -317,27 +283,38 @@ pub(crate) fn contents(world: &World, stack: &Stack, only: &[ServiceName]) -> Re
     Ok(new)
 }
 
-/// The services named, and what they depend on.
-pub(crate) fn with_dependencies(
+/// The contents of a deploy that brings what one-offs are made of: the services `idle` are there and are not started, `only` are,
+/// with what they depend on. All else is as it was, and what was never started stays off.
+fn beside(
+    world: &World,
     stack: &Stack,
     only: &[ServiceName],
-) -> Result<BTreeSet<ServiceName>, Refusal> {
-    let mut chosen = BTreeSet::new();
-    let mut open: Vec<ServiceName> = only.to_vec();
-    while let Some(name) = open.pop() {
-        let Some(service) = stack.services.get(&name) else {
-            if !only.contains(&name) {
-                continue;
-            }
-            let all: Vec<_> = stack.services.keys().map(|service| service.as_str()).collect();
-            let hint = format!("its services are: {}", all.join(", "));
-            return Err(Refusal::new(format!("the file has no service `{name}`"), hint));
-        };
-        if chosen.insert(name) {
-            open.extend(service.depends_on.keys().cloned());
-        }
+    idle: &[ServiceName],
+) -> Result<Contents, Refusal> {
+    stack.with_dependencies(idle)?;
+    let started = stack.with_dependencies(only)?;
+    let target = world.stacks.get(&stack.name).and_then(|record| record.target.as_ref());
+    let present = target.and_then(|target| world.release(&stack.name, target.release));
+    let mut new = Contents::whole(present.map_or(stack, |release| &release.stack));
+    match target {
+        Some(target) => (new.stopped, new.replicas) = (target.stopped.clone(), target.replicas.clone()),
+        None => new.stopped = stack.services.keys().cloned().collect(),
     }
-    Ok(chosen)
+    if present.is_none() {
+        new.stack.jobs.clear();
+    }
+    new.kept = present.into_iter().flat_map(|release| release.stack.services.keys()).cloned().collect();
+    new.kept.extend(new.stack.jobs.keys().cloned());
+    for name in idle.iter().filter(|name| !new.kept.contains(*name)) {
+        new.stack.services.insert(name.clone(), stack.services[name].clone());
+        new.stopped.insert(name.clone());
+    }
+    for name in &started {
+        new.stack.services.insert(name.clone(), stack.services[name].clone());
+        new.stopped.remove(name);
+        new.kept.remove(name);
+    }
+    Ok(new)
 }
 
 /// Gives each target port its stable address, and each port without a published number one; those that have

@@ -1,19 +1,19 @@
-//! Jobs by hand: a run that a person wants, and one that a person wants no longer.
+//! Runs by hand: one of a job or a service that a person wants, and one that a person wants no longer.
 
 use super::{Admission, Answer};
 use crate::draft::Draft;
 use crate::jobs::{self, Place, newborn, newborn_line};
 use crate::{RunKey, Write};
 use naru_model::{
-    Admitted, Duty, Ending, InstanceRecord, Operation, OperationKind, OperationOutcome, OperationPhase,
-    Reason, Receipt, Refusal, Release, RunCause, RunRecord, RunState, ServiceName,
+    Admitted, Duty, Ending, InstanceRecord, NodeId, OneOff, Operation, OperationKind, OperationOutcome,
+    OperationPhase, Overlap, Reason, Receipt, Refusal, Release, RunCause, RunRecord, RunState, ServiceName,
+    StackRecord,
 };
 
 impl Admission<'_> {
     pub(super) fn run(&self, job: &ServiceName) -> Answer {
         let (record, _) = self.target()?;
-        let node = naru_model::NodeId::from("");
-        let release = jobs::release(&Draft::new(self.world, &node, self.now), self.name());
+        let release = self.run_release();
         let (release, definition) = release
             .and_then(|release| Some((release, release.stack.jobs.get(job)?)))
             .ok_or_else(|| self.no_job(job, release))?;
@@ -27,14 +27,53 @@ impl Admission<'_> {
             let hint = "`naru job runs` shows it; `x-naru.concurrency: allow` lets runs go on side by side";
             return Err(Refusal::new(error, hint));
         }
+        Ok(self.enter(record, (job, release), definition.overlap, None))
+    }
+
+    /// A run of a service, beside its instances.
+    pub(super) fn one_off(&self, service: &ServiceName, with: &OneOff) -> Answer {
+        let (record, target) = self.target()?;
+        let wanted = self.world.release(self.name(), target.release);
+        let has = |release: &&Release| release.stack.services.contains_key(service);
+        let Some(release) = self.run_release().into_iter().chain(wanted).find(has) else {
+            self.services(&target, std::slice::from_ref(service))?;
+            return Err(Refusal::new(format!("nothing is known of `{service}`"), "`naru up` deploys it"));
+        };
+        let is_process = release.stack.services[service].template.run.container().is_none();
+        if is_process && (with.entrypoint.is_some() || with.name.is_some()) {
+            let error =
+                format!("`{service}` is a host process, without an entrypoint and a container's name");
+            return Err(Refusal::new(
+                error,
+                "leave `--entrypoint` and `--name` out, and give the whole command",
+            ));
+        }
+        Ok(self.enter(record, (service, release), Overlap::Allow, Some(Box::new(with.clone()))))
+    }
+
+    /// By which release runs are made now.
+    fn run_release(&self) -> Option<&Release> {
+        let node = NodeId::from("");
+        let number = jobs::release(&Draft::new(self.world, &node, self.now), self.name())?.number;
+        self.world.release(self.name(), number)
+    }
+
+    fn enter(
+        &self,
+        record: &StackRecord,
+        (name, release): (&ServiceName, &Release),
+        overlap: Overlap,
+        one_off: Option<Box<OneOff>>,
+    ) -> (Admitted, Vec<Write>) {
         let mut record = record.clone();
-        let state = record.jobs.entry(job.clone()).or_default();
+        let state = record.jobs.entry(name.clone()).or_default();
         state.runs += 1;
         let cause =
             RunCause::Order { actor: self.demand.actor.clone(), message: self.demand.message.clone() };
-        let run = newborn(self.name(), (job, state.runs), release, cause, definition.overlap, self.now);
+        let run = newborn(self.name(), (name, state.runs), release, cause, overlap, self.now);
+        let run = RunRecord { one_off, ..run };
         let admitted = Admitted { operation: None, notes: vec![], run: Some(run.number) };
-        Ok((admitted, vec![Write::Stack(Box::new(record)), Write::Run(Box::new(run))]))
+        (admitted, vec![Write::Stack(Box::new(record)), Write::Run(Box::new(run))])
     }
 
     fn no_job(&self, job: &ServiceName, release: Option<&Release>) -> Refusal {

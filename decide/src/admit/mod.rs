@@ -16,7 +16,7 @@ use naru_model::{
 };
 use std::collections::BTreeMap;
 
-pub(crate) use deploy::{Contents, contents, with_dependencies};
+pub(crate) use deploy::{Contents, contents};
 
 /// What admission needs beside the world.
 #[derive(Clone, Debug)]
@@ -34,7 +34,9 @@ pub struct Context {
 pub fn admit(world: &World, demand: &Demand, context: &Context) -> Result<(Admitted, Vec<Write>), Refusal> {
     let admission = Admission { world, demand, now: context.now };
     match &demand.change {
-        Change::Deploy { stack, only, images } => admission.deploy(stack, only, images, &context.free_ports),
+        Change::Deploy { stack, only, images, idle } => {
+            admission.deploy(stack, (only, idle), images, &context.free_ports)
+        }
         Change::Import { stack, found } => admission.import(stack, found, &context.free_ports),
         Change::Rollback { to } => admission.rollback(*to),
         Change::Scale { replicas } => admission.scale(replicas),
@@ -43,6 +45,7 @@ pub fn admit(world: &World, demand: &Demand, context: &Context) -> Result<(Admit
         Change::Restart { services } => admission.restart(services),
         Change::Down => admission.down(),
         Change::Run { job } => admission.run(job),
+        Change::OneOff { service, with } => admission.one_off(service, with),
         Change::Cancel { job, run } => admission.cancel(job, *run),
         Change::Pause => admission.pause(),
         Change::Resume => admission.resume(),

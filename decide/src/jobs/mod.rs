@@ -4,7 +4,8 @@
 //! run a step further: it waits for what it depends on, is tried, tried again where it failed, and ends.
 //!
 //! A run is work: no operation ends one. It goes on by the release that it was begun by, whatever is deployed meanwhile;
-//! `down` waits for it. What ends one before its time is a person's cut, or the time limit in the file.
+//! `down` waits for it. What ends one before its time is a person's cut, or the time limit in the file. A one-off is a run, too: of
+//! what a person makes of a service.
 
 mod due;
 mod runs;
@@ -15,7 +16,8 @@ pub(crate) use runs::newborn_line;
 
 use crate::draft::Draft;
 use crate::{RunKey, Write};
-use naru_model::{Job, Release, RunCause, RunRecord, RunState, ServiceName, StackName};
+use naru_model::{Job, OneOff, Release, RunCause, RunRecord, RunState, ServiceName, StackName};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Ended runs kept for each job.
@@ -45,6 +47,18 @@ fn jobs<'w>(draft: &Draft<'w>, stack: &StackName) -> BTreeMap<ServiceName, (&'w 
     all.map(|(release, (name, job))| (name.clone(), (release, job))).collect()
 }
 
+/// What a run is one of: a job, or what a one-off makes of its service. `None`: its release does not have it.
+pub(crate) fn definition<'a>(
+    release: &'a Release,
+    name: &ServiceName,
+    one_off: Option<&OneOff>,
+) -> Option<Cow<'a, Job>> {
+    match one_off {
+        None => release.stack.jobs.get(name).map(Cow::Borrowed),
+        Some(one) => release.stack.services.get(name).map(|service| Cow::Owned(one.job(service))),
+    }
+}
+
 /// A run that is yet to begin.
 pub(crate) fn newborn(
     stack: &StackName,
@@ -61,6 +75,7 @@ pub(crate) fn newborn(
         release: release.number,
         cause,
         overlap,
+        one_off: None,
         made,
         state: RunState::Waiting,
         waits_for: None,

@@ -1,5 +1,6 @@
 //! One run, step by step.
 
+use super::definition;
 use crate::draft::Draft;
 use crate::retire::{is_cut, line, set_intent};
 use crate::{RunKey, incident};
@@ -16,13 +17,14 @@ const TAKEN_DOWN: &str = "the stack was taken down";
 pub(super) fn step(draft: &mut Draft, key: &RunKey) {
     let Some(run) = draft.run(key).cloned() else { return };
     let release = draft.world.release(&run.stack, run.release);
-    let Some(job) = release.and_then(|release| release.stack.jobs.get(&run.job)) else {
+    let one_off = run.one_off.as_deref();
+    let Some(job) = release.and_then(|release| definition(release, &run.job, one_off)) else {
         // Its release is kept as long as it has not ended.
         return end(draft, key, RunState::Cancelled);
     };
     match run.present_try() {
-        Some(one) => watch(draft, &run, job, one),
-        None => begin(draft, &run, job),
+        Some(one) => watch(draft, &run, &job, one),
+        None => begin(draft, &run, &job),
     }
 }
 
@@ -34,6 +36,7 @@ fn end(draft: &mut Draft, key: &RunKey, state: RunState) {
     let now = draft.now;
     if let Some(run) = draft.run_mut(key) {
         (run.state, run.ended, run.waits_for) = (state, Some(now), None);
+        run.one_off.iter_mut().for_each(|one| **one = one.without_values());
     }
 }
 
@@ -213,7 +216,8 @@ fn account(draft: &mut Draft, record: &InstanceRecord, present: &Try, status: &I
     };
     let key = (record.stack.clone(), record.service.clone(), record.run.unwrap_or_default());
     let by = draft.run(&key).and_then(|run| run.cut.clone()).unwrap_or_default();
-    let name = format!("run {} of {}", record.run.unwrap_or_default(), record.service);
+    let kind = if draft.world.one_off(record).is_some() { "one-off" } else { "run" };
+    let name = format!("{kind} {} of {}", record.run.unwrap_or_default(), record.service);
     let began = present.started.unwrap_or(present.made);
     let bad = (outcome == Outcome::Cut).then(|| JobRecord {
         id: record.run.unwrap_or_default().to_string(),
@@ -249,6 +253,11 @@ fn try_ended(draft: &mut Draft, run: &RunRecord, job: &Job, exit: Exit, record: 
     let tries = run.tries.len();
     match () {
         () if is_cut => end(draft, &key, RunState::Cancelled),
+        // What a person ran ends as it does: nobody is told, and no other is measured by it.
+        () if run.one_off.is_some() => {
+            let state = if exit.is_success() { RunState::Succeeded } else { RunState::Failed };
+            end(draft, &key, state);
+        }
         () if exit.is_success() && !timed_out => {
             end(draft, &key, RunState::Succeeded);
             let state = draft.stack_mut(&run.stack).jobs.entry(run.job.clone()).or_default();

@@ -1,7 +1,7 @@
 //! What people are shown of jobs.
 
-use crate::World;
 use crate::draft::Draft;
+use crate::{RunKey, World};
 use naru_model::{JobState, JobView, NodeId, RunRecord, ServiceName, StackName, Time};
 use std::collections::BTreeSet;
 
@@ -15,7 +15,8 @@ pub fn jobs(world: &World, stack: Option<&StackName>, now: Time) -> Vec<JobView>
 
 fn jobs_of(draft: &Draft, stack: &StackName) -> Vec<JobView> {
     let wanted = super::jobs(draft, stack);
-    let open = draft.open_runs(stack).into_iter().map(|key| key.1);
+    let is_job = |key: &RunKey| draft.run(key).is_some_and(|run| run.one_off.is_none());
+    let open = draft.open_runs(stack).into_iter().filter(is_job).map(|key| key.1);
     let names: BTreeSet<ServiceName> = wanted.keys().cloned().chain(open).collect();
     let view = |name: ServiceName| {
         let job = wanted.get(&name).map(|(_, job)| *job);
@@ -47,12 +48,15 @@ fn of<'a>(
     world.runs.range(first..).map(|(_, run)| run).take_while(mine)
 }
 
-/// Runs of a stack's job, or of all its jobs, or of all stacks; newest first.
+/// Runs of a stack's job or service, or of all of them, or of all stacks; newest first. No value of a variable is shown.
 pub fn runs(world: &World, stack: Option<&StackName>, job: Option<&ServiceName>) -> Vec<RunRecord> {
     let mine = |run: &&RunRecord| {
         stack.is_none_or(|stack| run.stack == *stack) && job.is_none_or(|job| run.job == *job)
     };
     let mut runs: Vec<RunRecord> = world.runs.values().filter(mine).cloned().collect();
+    for one in runs.iter_mut().filter_map(|run| run.one_off.as_mut()) {
+        **one = one.without_values();
+    }
     runs.sort_by_key(|run| std::cmp::Reverse((run.made, run.number)));
     runs
 }

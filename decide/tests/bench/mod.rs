@@ -76,6 +76,7 @@ impl Bench {
     fn command(&mut self, words: &[&str]) {
         match words {
             ["deploy", rest @ ..] => self.deploy(rest, &[]),
+            ["deploy-idle", service, rest @ ..] => self.deploy_idle(rest, service),
             ["deploy-only", service, rest @ ..] => self.deploy(rest, &[(*service).into()]),
             ["plan", rest @ ..] => self.plan(rest),
             ["tag", reference, id] => self.tag(reference, id, None),
@@ -100,6 +101,7 @@ impl Bench {
             ["down"] => self.order(Change::Down, Ending::Finish),
             ["down", "--cut"] => self.order(Change::Down, Ending::Cut),
             ["run", job] => self.order(Change::Run { job: (*job).into() }, Ending::Finish),
+            ["one-off", service, rest @ ..] => self.one_off(service, rest == ["alone"]),
             ["cancel", job, run, rest @ ..] => {
                 let ending = if rest == ["--cut"] { Ending::Cut } else { Ending::Finish };
                 let run = Some(run.parse().unwrap());
@@ -123,8 +125,7 @@ impl Bench {
             ["exit", id, status] => {
                 self.ended.insert(id.to_string(), Exit::Status(status.parse().unwrap()));
             }
-            ["edge", "holds"] => self.edge_holds = true,
-            ["edge", "goes-on"] => self.edge_holds = false,
+            ["edge", what @ ("holds" | "goes-on")] => self.edge_holds = *what == "holds",
             ["edge", "dies"] => {
                 self.edge += 1;
                 self.requests.clear();
@@ -159,7 +160,19 @@ impl Bench {
 
     fn deploy(&mut self, words: &[&str], only: &[ServiceName]) {
         let (stack, images) = (Box::new(stack(words)), self.tags.clone());
-        self.order(Change::Deploy { stack, only: only.to_vec(), images }, Ending::Finish);
+        self.order(Change::Deploy { stack, only: only.to_vec(), images, idle: vec![] }, Ending::Finish);
+    }
+
+    /// With a service that is there for one-offs.
+    fn deploy_idle(&mut self, words: &[&str], service: &str) {
+        let (stack, images, idle) = (Box::new(stack(words)), self.tags.clone(), vec![service.into()]);
+        self.order(Change::Deploy { stack, only: vec![], images, idle }, Ending::Finish);
+    }
+
+    fn one_off(&mut self, service: &str, alone: bool) {
+        let environment = [("SECRET".to_string(), "hush".to_string())].into();
+        let with = Box::new(OneOff { environment, alone, ..OneOff::default() });
+        self.order(Change::OneOff { service: service.into(), with }, Ending::Finish);
     }
 
     /// What a deploy would change.
@@ -406,8 +419,14 @@ impl Bench {
             let tries: Vec<_> = run.tries.iter().map(|one| one.instance.as_str()).collect();
             let wait = run.waits_for.as_ref().map(|wait| format!(" — {wait}")).unwrap_or_default();
             let (job, number, tries) = (&run.job, run.number, tries.join(" "));
-            writeln!(self.out, "  {job} {number} {} [{tries}] held back {}{wait}", run.state, run.held_back)
-                .unwrap();
+            let kind = if run.one_off.is_some() { " one-off" } else { "" };
+            writeln!(
+                self.out,
+                "  {job} {number}{kind} {} [{tries}] held back {}{wait}",
+                run.state, run.held_back
+            )
+            .unwrap();
+            assert!(!format!("{run:?}").contains("hush"), "no value is shown");
         }
     }
 

@@ -106,6 +106,8 @@ pub enum Verb {
     Events(verb::events::Events),
     /// Run a command beside an instance: in its container, or with a process's surroundings
     Exec(verb::exec::Exec),
+    /// Run a command once, in a service's image or with its process's surroundings: beside its instances, and not routed to
+    Run(verb::run::Run),
     /// Copy files from an instance to here, or from here to an instance
     Cp(verb::cp::Cp),
     /// List the work in progress, or run a command as a job
@@ -154,7 +156,7 @@ pub enum Verb {
     Schema,
     /// Run server, agent and edge in the foreground
     Serve,
-    /// Replace server, agent and edge by those of this binary; no work in progress ends, but sessions of `exec`
+    /// Replace server, agent and edge by those of this binary; no work in progress ends, but sessions of `exec` and `run`
     Upgrade(verb::upgrade::Upgrade),
     /// End the server, agent and edge that run in the background
     Shutdown(verb::shutdown::Shutdown),

@@ -12,7 +12,7 @@ use naru_model::{BuildChoice, ImageAct, Images, PullPolicy, Refusal, ServiceName
 use std::collections::BTreeMap;
 
 /// How a deploy comes by its images.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub struct ImageArgs {
     /// Build all images that can be built, first
     #[arg(long)]

@@ -49,6 +49,27 @@ pub fn runnable(settings: &Settings, printer: &Printer, unsupported: Unsupported
     loaded.runnable().map_err(|errors| broken(printer, &Errors { warnings: vec![], ..errors }))
 }
 
+/// The same, and a service in it whatever its profile, with what it depends on.
+///
+/// # Errors
+/// As [`runnable`], or there is no such service.
+pub fn runnable_with(settings: &Settings, printer: &Printer, service: &ServiceName) -> Result<Loaded, Fail> {
+    let mut loaded = runnable(settings, printer, Unsupported::Warn)?;
+    if loaded.stack.services.contains_key(service) {
+        return Ok(loaded);
+    }
+    let every = Options { profiles: vec!["*".into()], ..options(settings, Unsupported::Loose) };
+    let wide = naru_compose::load(&every).map_err(|errors| broken(printer, &errors))?;
+    let Ok(needed) = wide.stack.with_dependencies(std::slice::from_ref(service)) else {
+        return Err(stranger(&wide.stack, service.as_str()));
+    };
+    for name in needed {
+        let definition = wide.stack.services[&name].clone();
+        loaded.stack.services.entry(name).or_insert(definition);
+    }
+    Ok(Loaded { contents: wide.contents, ..loaded })
+}
+
 /// The name of the stack that the files describe; `None` where there are no files.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! Points in time, as people read and write them.
 
+pub use naru_show::moment::{ago, clock, date, stamp, whole};
+
 use super::fail::Fail;
 use jiff::tz::TimeZone;
 use naru_model::{Span, Time};
@@ -9,37 +11,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// `2026-11-23 09:41:02`, in the user's time zone.
-pub fn date(at: Time) -> String {
-    zoned(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// `09:41:02`, in the user's time zone.
-pub fn clock(at: Time) -> String {
-    zoned(at).strftime("%H:%M:%S").to_string()
-}
-
-/// `2026-11-23T09:41:02.120Z`: to the millisecond, for logs.
-pub fn stamp(at: Time) -> String {
-    format!("{:.3}", timestamp(at))
-}
-
-/// `3 min ago`.
-pub fn ago(at: Time, now: Time) -> String {
-    let passed = now.since(at);
-    if passed < Span::secs(1) { "just now".into() } else { format!("{} ago", whole(passed)) }
-}
-
-/// A duration that is shown again and again: whole seconds once there are any, so that it does not flicker.
-pub fn whole(span: Span) -> String {
-    let seconds = Span(span.0 / 1000 * 1000);
-    match seconds.0 {
-        0 => "0 s".into(),
-        1000..10_000 => format!("{} s", seconds.0 / 1000),
-        _ => seconds.to_string(),
-    }
 }
 
 /// `10m`, `1h30m` before `now`, or a date: `2026-11-23T09:41:02`, with a zone or in the user's.
@@ -62,19 +33,9 @@ fn wrong(text: &str) -> Fail {
         .help("write `10m`, `1h30m`, `2026-11-23` or `2026-11-23T09:41:02Z`")
 }
 
-fn zoned(at: Time) -> jiff::Zoned {
-    timestamp(at).to_zoned(TimeZone::system())
-}
-
-/// A time beyond the year 9999 can only come from a broken record; it is shown as the last that there is.
-fn timestamp(at: Time) -> jiff::Timestamp {
-    let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{ago, parse_since, stamp, whole};
+    use super::parse_since;
     use naru_model::{Span, Time};
 
     #[test]
@@ -86,13 +47,5 @@ mod tests {
         assert!(parse_since("2026-11-23", now).is_ok());
         assert!(parse_since("yesterday-ish", now).is_err());
         assert!(parse_since("-10m", now).is_err());
-    }
-
-    #[test]
-    fn times_read_as_people_say_them() {
-        assert_eq!(stamp(Time(1_795_426_862_120)), "2026-11-23T09:41:02.120Z");
-        assert_eq!(ago(Time(0), Time(400)), "just now");
-        assert_eq!(ago(Time(0), Time(185_000)), "3 min ago");
-        assert_eq!(whole(Span(4_250)), "4 s");
     }
 }

@@ -10,7 +10,7 @@ use super::session::Session;
 use super::verb::work::table;
 use clap::{Args, ValueEnum};
 use naru_api::Client;
-use naru_model::{Change, Demand, Ending, OperationId, ServiceName, StackName, Time, WorkView};
+use naru_model::{Change, Demand, Ending, InstanceView, OperationId, ServiceName, StackName, Time, WorkView};
 use std::collections::BTreeSet;
 
 /// What every order takes.
@@ -158,8 +158,10 @@ pub async fn see_through(session: &Session, client: &Client, taken: Taken) -> Re
 async fn confirm_order(session: &Session, client: &Client, order: &Order) -> Result<(), Fail> {
     let instances = client.instances(Some(&order.stack)).await?;
     let touches = |service: &ServiceName| order.affects.as_ref().is_none_or(|only| only.contains(service));
-    let touched: BTreeSet<_> =
-        instances.into_iter().filter(|view| touches(&view.service)).map(|view| view.id).collect();
+    // Runs go with the whole stack, and with nothing less.
+    let goes =
+        |view: &InstanceView| touches(&view.service) && (view.run.is_none() || order.change == Change::Down);
+    let touched: BTreeSet<_> = instances.into_iter().filter(goes).map(|view| view.id).collect();
     let mut work = client.work(Some(&order.stack)).await?;
     work.retain(|view| touched.contains(&view.instance));
     let otherwise = "add `--yes`, or leave `--cut` out: then the work finishes first";

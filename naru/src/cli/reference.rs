@@ -32,7 +32,7 @@ pub fn markdown() -> String {
     for (code, meaning) in Code::TABLE {
         let _ = writeln!(text, "| {} | {meaning} |", code.number());
     }
-    text += "\n`naru exec` and `naru work run` end with the exit status of their command; 125 to 127 as `env` and `docker exec` do.\n";
+    text += "\n`naru exec`, `naru run` and `naru work run` end with the exit status of their command; 125 to 127 as `env` and `docker exec` do.\n";
     text += "\n## Environment variables\n\n| variable | meaning |\n| --- | --- |\n";
     for variable in VARIABLES {
         let _ = writeln!(text, "| `{}` | {} |", variable.name, variable.meaning);

@@ -58,6 +58,7 @@ impl Bench {
             hosts: BTreeMap::new(),
             imported: None,
             images: BTreeMap::new(),
+            one_off: None,
             intent: Intent::Run,
         };
         self.wanted.insert(id.into(), wanted);

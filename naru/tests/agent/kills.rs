@@ -135,6 +135,7 @@ fn desired(generation: u64, books: &Path, intent: Intent) -> Desired {
             hosts: BTreeMap::new(),
             imported: None,
             images: BTreeMap::new(),
+            one_off: None,
             intent,
         };
         (InstanceId::new(&"shop".into(), &"web".into(), ReleaseNo(1), n), instance)

@@ -12,6 +12,7 @@ mod handover;
 mod images;
 mod jobs;
 mod observed;
+mod one_off;
 mod published;
 mod reach;
 mod stays;

@@ -5,8 +5,9 @@ use super::containers::Containers;
 use super::ports::{NONE_FREE, PortMap, Ports};
 use super::role::Tag;
 use super::surroundings;
-use naru_model::{InstanceId, Protocol, ServiceName, StackName, UsedImage};
-use naru_process::{Error, KeepLogs, RunNo, Runtime, Signal, Started};
+use naru_model::{InstanceId, Protocol, ServiceName, SessionKind, StackName, UsedImage};
+use naru_process::{Error, KeepLogs, RunNo, Runtime, Signal, StartError, Started};
+use naru_reach::{Attached, Failure, Lobby, Person};
 use naru_supervise::{BUSY_TIMEOUT, Effect, HOOK_TIMEOUT, Input, Memory, QUIET_TIMEOUT};
 use naru_work::Book;
 use std::collections::BTreeMap;
@@ -34,6 +35,8 @@ pub(super) enum Happened {
 pub(super) struct Carrier {
     runtime: Runtime,
     containers: Containers,
+    /// Where those wait who are to have an instance's own streams.
+    lobby: Lobby,
     book: Book,
     ports: Arc<Mutex<Ports>>,
     inbox: mpsc::Sender<Happened>,
@@ -43,13 +46,13 @@ pub(super) struct Carrier {
 impl Carrier {
     pub(super) fn new(
         runtime: Runtime,
-        containers: Containers,
+        (containers, lobby): (Containers, Lobby),
         book: Book,
         ports: Ports,
         inbox: mpsc::Sender<Happened>,
     ) -> Carrier {
         let ports = Arc::new(Mutex::new(ports));
-        Carrier { runtime, containers, book, ports, inbox, tasks: JoinSet::new() }
+        Carrier { runtime, containers, lobby, book, ports, inbox, tasks: JoinSet::new() }
     }
 
     /// An instance of an earlier agent has these ports.
@@ -86,17 +89,27 @@ impl Carrier {
         None
     }
 
-    /// Forgets an instance that has ended, and keeps its log.
+    /// Whoever had the streams of an instance of an earlier agent has lost them. A process's shim has seen to that.
+    pub(super) fn hang_up(&mut self, memory: &Memory) {
+        if session(memory).is_some() && is_container(memory) {
+            let (runtime, id) = (self.containers.runtime.clone(), memory.id.clone());
+            self.tasks.spawn(async move { runtime.hang_up(&id).await });
+        }
+    }
+
+    /// Forgets an instance that has ended, and keeps its log, unless that was to go with it.
     pub(super) async fn forget(&mut self, memory: &Memory) {
         let id = &memory.id;
         locked(&self.ports).free(id);
         self.told(id, self.book.remove(id).await);
+        let forget = memory.desired.one_off.is_some_and(|terms| terms.forget);
+        let logs = if forget { KeepLogs::Delete } else { KeepLogs::Keep };
         if !is_container(memory) {
-            return self.remove(id, KeepLogs::Keep).await;
+            return self.remove(id, logs).await;
         }
         let (runtime, id) = (self.containers.runtime.clone(), id.clone());
         self.tasks.spawn(async move {
-            if let Err(error) = runtime.remove(&id, KeepLogs::Keep).await {
+            if let Err(error) = runtime.remove(&id, logs).await {
                 tracing::warn!(instance = %id, %error, "its container is not removed yet");
             }
         });
@@ -129,11 +142,16 @@ impl Carrier {
         let targets = &memory.desired.template.targets;
         let ports = locked(&self.ports).give(&memory.id, targets, prefer);
         let (memory, runtime, book) = (memory.clone(), self.runtime.clone(), self.book.clone());
+        let lobby = self.lobby.clone();
         self.spawn(async move {
             let id = memory.id.clone();
-            let started = match ports {
-                Some(ports) => start(&memory, run, ports, &runtime, &book).await,
-                None => Err(NONE_FREE.into()),
+            let started = match (ports, person(&memory, &lobby).await) {
+                (Some(ports), Ok(person)) => {
+                    let came = start(&memory, run, ports, (&runtime, &book), person.as_ref()).await;
+                    greet(person, came)
+                }
+                (None, Ok(person)) => greet(person, Err(failure(NONE_FREE))),
+                (_, Err(nobody)) => Err(nobody),
             };
             match started {
                 Ok((ports, started)) => {
@@ -148,7 +166,7 @@ impl Carrier {
 
     fn launch_container(&mut self, memory: &Memory, run: u64) {
         let (memory, containers, ports) = (memory.clone(), self.containers.clone(), self.ports.clone());
-        let inbox = self.inbox.clone();
+        let (inbox, lobby) = (self.inbox.clone(), self.lobby.clone());
         self.spawn(async move {
             let id = memory.id.clone();
             let mut last = None;
@@ -160,7 +178,17 @@ impl Carrier {
                     let _ = inbox.try_send(Happened::Seen(id.clone(), Input::StartWaits { run, what }));
                 }
             };
-            match containers.start(&memory, run, &ports, told).await {
+            let started = match person(&memory, &lobby).await {
+                Ok(person) => {
+                    let came = containers.start(&memory, run, &ports, person.as_ref(), told).await;
+                    greet(person, came)
+                }
+                Err(nobody) => {
+                    containers.give_up(&id).await;
+                    Err(nobody)
+                }
+            };
+            match started {
                 Ok(started) => {
                     let naru_docker::Started { pid, address, ports, image, warnings, .. } = started;
                     let address = address.map(|address| address.to_string());
@@ -240,18 +268,67 @@ impl Carrier {
     }
 }
 
+/// How somebody has its own streams; `None`: nobody does.
+fn session(memory: &Memory) -> Option<SessionKind> {
+    memory.desired.one_off?.session
+}
+
+/// Who is to have its streams, if anybody is.
+///
+/// # Errors
+/// Nobody came.
+async fn person(memory: &Memory, lobby: &Lobby) -> Result<Option<Person>, String> {
+    match session(memory) {
+        Some(_) => lobby.meet(&memory.id).await.map(Some).ok_or_else(|| "whoever wanted it has gone".into()),
+        None => Ok(None),
+    }
+}
+
+/// Tells whoever is to have its streams what came of the start.
+fn greet<T>(person: Option<Person>, came: Result<(T, Option<Attached>), Failure>) -> Result<T, String> {
+    let (started, attached) = match came {
+        Ok((started, attached)) => (Ok(started), attached.map(Ok)),
+        Err(failure) => (Err(failure.error.clone()), Some(Err(failure))),
+    };
+    if let (Some(person), Some(attached)) = (person, attached) {
+        person.answer(attached);
+    }
+    started
+}
+
+fn failure(why: impl ToString) -> Failure {
+    Failure { status: 125, error: why.to_string(), hint: None }
+}
+
 async fn start(
     memory: &Memory,
     run: u64,
     ports: PortMap,
-    runtime: &Runtime,
-    book: &Book,
-) -> Result<(PortMap, Started), String> {
-    let url = book.admit(&memory.id).map_err(|error| error.to_string())?;
-    let launch = surroundings::launch(memory, &ports, &url)?;
-    let tag = serde_json::to_vec(&Tag { run, ports: ports.clone() }).map_err(|error| error.to_string())?;
-    let started = runtime.start(&memory.id, &launch, &tag).await.map_err(|error| error.to_string())?;
-    Ok((ports, started))
+    (runtime, book): (&Runtime, &Book),
+    person: Option<&Person>,
+) -> Result<((PortMap, Started), Option<Attached>), Failure> {
+    let url = book.admit(&memory.id).map_err(failure)?;
+    let mut launch = surroundings::launch(memory, &ports, &url).map_err(failure)?;
+    let tag = serde_json::to_vec(&Tag { run, ports: ports.clone() }).map_err(failure)?;
+    let Some(person) = person else {
+        let started = runtime.start(&memory.id, &launch, &tag).await.map_err(of_start)?;
+        return Ok(((ports, started), None));
+    };
+    if let Some(kind) = person.kind.clone() {
+        launch.environment.entry("TERM".into()).or_insert(kind);
+    }
+    let (started, attached) =
+        runtime.start_attached(&memory.id, &launch, &tag, person.terminal).await.map_err(of_start)?;
+    Ok(((ports, started), Some(attached)))
+}
+
+fn of_start(error: StartError) -> Failure {
+    let status = match &error {
+        StartError::Unstartable(why) if why.contains(" not found") => 127,
+        StartError::Unstartable(_) => 126,
+        _ => 125,
+    };
+    Failure { status, ..failure(error) }
 }
 
 async fn subject(

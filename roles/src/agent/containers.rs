@@ -14,6 +14,7 @@ use super::ports::{PortMap, Ports};
 use super::preludes::Preludes;
 use naru_docker::{Error, FileFrom, Image, Launch, Prepared, Progress, Reach, Runtime, Started};
 use naru_model::{Connection, Container, InstanceId, Prelude, PreludeRuns, Protocol, StackName, UsedImage};
+use naru_reach::{Attached, Failure, Person};
 use naru_supervise::Memory;
 use naru_work::Book;
 use std::collections::{BTreeMap, BTreeSet};
@@ -168,17 +169,36 @@ impl Containers {
         }
     }
 
-    /// Starts an instance. `told` hears what it waits for.
+    /// Starts an instance, for whoever is to have its streams. `told` hears what it waits for.
     ///
     /// # Errors
-    /// In words, why it cannot be started.
+    /// Why it cannot be started.
     pub(super) async fn start(
         &self,
         memory: &Memory,
         run: u64,
         ports: &Mutex<Ports>,
+        person: Option<&Person>,
+        told: impl FnMut(String),
+    ) -> Result<(Started, Option<Attached>), Failure> {
+        self.start_for(memory, run, ports, person, told).await.map_err(failure)
+    }
+
+    /// Removes what there is of a start that is given up.
+    pub(super) async fn give_up(&self, id: &InstanceId) {
+        if let Err(error) = self.runtime.give_up(id).await {
+            tracing::warn!(instance = %id, %error, "what there is of its start is not removed yet");
+        }
+    }
+
+    async fn start_for(
+        &self,
+        memory: &Memory,
+        run: u64,
+        ports: &Mutex<Ports>,
+        person: Option<&Person>,
         mut told: impl FnMut(String),
-    ) -> Result<Started, String> {
+    ) -> Result<(Started, Option<Attached>), String> {
         let container = memory.desired.template.run.container().ok_or("it is no container")?;
         let (work_url, warning) = self.work_url(&memory.id, container).await;
         let mut launch = self.launch(memory, container, work_url)?;
@@ -186,7 +206,7 @@ impl Containers {
         if let Some(found) = memory.desired.imported.as_ref().filter(|_| memory.life.image.is_none())
             && let Some(started) = self.import(memory, run, &launch, found, &mut told).await?
         {
-            return Ok(started);
+            return Ok((started, None));
         }
         launch.extra_hosts = self.hosts(memory).await;
         let prepared = self.prepare(&launch, &mut told).await?;
@@ -198,14 +218,25 @@ impl Containers {
             Reach::Published => publish(memory, ports)?,
             Reach::Direct | Reach::Host => PortMap::new(),
         };
-        let mut started = loop {
-            match self.runtime.start(&memory.id, run, &launch, &prepared, &publish).await {
+        let (mut started, attached) = loop {
+            let begun = match person {
+                Some(person) => {
+                    let size = person.terminal;
+                    let begun = self.runtime.start_attached(&memory.id, run, &launch, &prepared, size).await;
+                    begun.map(|(started, attached)| (started, Some(attached)))
+                }
+                None => {
+                    let begun = self.runtime.start(&memory.id, run, &launch, &prepared, &publish).await;
+                    begun.map(|started| (started, None))
+                }
+            };
+            match begun {
                 Err(error) if error.is_away() => wait(&error, &mut told).await,
                 other => break other.map_err(|error| error.to_string())?,
             }
         };
         started.warnings.extend(warning);
-        Ok(started)
+        Ok((started, attached))
     }
 
     /// A container of another tool's goes on as this instance, if it runs.
@@ -319,7 +350,11 @@ impl Containers {
         let udp = template.targets.iter().filter(|target| target.protocol == Protocol::Udp);
         Ok(Launch {
             stack: desired.stack.clone(),
-            service: desired.service.clone(),
+            // By its service's name others find instances that serve, and take their namespaces.
+            service: match desired.one_off {
+                Some(_) => memory.id.as_str().into(),
+                None => desired.service.clone(),
+            },
             container: container.clone(),
             pinned: pinned(memory, container),
             environment: environment(memory, work_url),
@@ -334,6 +369,17 @@ impl Containers {
             files: files(container, &self.contents)?,
         })
     }
+}
+
+/// Why a container was not started, with the status that a shell has for it.
+fn failure(error: String) -> Failure {
+    let has = |words: &[&str]| words.iter().any(|words| error.contains(words));
+    let status = match () {
+        () if has(&["executable file not found", "no such file or directory"]) => 127,
+        () if has(&["permission denied", "exec format error", "is a directory"]) => 126,
+        () => 125,
+    };
+    Failure { status, error, hint: None }
 }
 
 /// What an earlier start was made from, or what the release recorded: not what the reference means by now.

@@ -75,12 +75,15 @@ impl Keep {
         write(&self.state, &self.general)
     }
 
-    /// Forgets an instance. Returns those of its service whose logs are now too many.
+    /// Forgets an instance. Returns those of its service whose logs are now too many; one-offs are counted apart.
     pub(super) fn forget(&mut self, memory: &Memory) -> Result<Vec<InstanceId>, AgentError> {
         let path = self.file(&memory.id);
-        let service = format!("{}.{}", memory.desired.stack, memory.desired.service);
+        let kind = if memory.desired.one_off.is_some() { ".one-off" } else { "" };
+        let service = format!("{}.{}{kind}", memory.desired.stack, memory.desired.service);
         let departed = self.general.departed.entry(service).or_default();
-        departed.push_back(memory.id.clone());
+        if !memory.desired.one_off.is_some_and(|terms| terms.forget) {
+            departed.push_back(memory.id.clone());
+        }
         let surplus = departed.len().saturating_sub(KEPT_LOGS);
         let surplus = departed.drain(..surplus).collect();
         write(&self.state, &self.general)?;

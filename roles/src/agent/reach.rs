@@ -10,7 +10,7 @@ use naru_api::{CopyOrder, ExecOrder, ReachOrder, TerminalOrder};
 use naru_docker::ExecRequest;
 use naru_model::{Exit, InstanceId, Outcome, StackName};
 use naru_process::{AttachError, AttachOrder};
-use naru_reach::{Attached, Failure, Frame, FrameWriter, Size, Usage, pack, transfer, unpack};
+use naru_reach::{Attached, Failure, Frame, FrameWriter, Lobby, Size, Usage, pack, transfer, unpack};
 use naru_supervise::Memory;
 use naru_work::Book;
 use std::fs::{self, Permissions};
@@ -38,6 +38,8 @@ pub(super) struct Means {
     pub(super) book: Book,
     /// To the loop, which knows the instances.
     pub(super) looks: mpsc::Sender<Look>,
+    /// Where those wait who are to have an instance's own streams.
+    pub(super) lobby: Lobby,
 }
 
 /// The door, and all that goes on behind it.
@@ -107,6 +109,12 @@ impl Means {
             }
             ReachOrder::CopyOut(of) => self.copy_out(&of).await.map(|copy| (of.instance, (copy, None))),
             ReachOrder::CopyIn(of) => self.copy_in(&of).await.map(|copy| (of.instance, (copy, None))),
+            ReachOrder::Run(order) => {
+                let terminal = order.terminal.as_ref().map(size);
+                let kind = order.terminal.and_then(|terminal| terminal.kind);
+                let entered = self.lobby.enter(&order.instance, terminal, kind).await;
+                entered.map(|attached| (order.instance, (attached, None)))
+            }
             ReachOrder::Exec(order) => {
                 self.begin(&order).await.map(|(attached, held)| (order.instance, (attached, Some(held))))
             }

@@ -8,6 +8,7 @@ use super::reach::{Door, Means};
 use super::{AgentError, Config};
 use naru_model::{AgentReport, Desired, Generation, InstanceId, InstanceStatus, NodeId, StackName, Time};
 use naru_process::{Ended, Events, KeepLogs, RunNo, Runtime};
+use naru_reach::Lobby;
 use naru_supervise::{Found, Input, Memory, Stage, Supervisor};
 use naru_work::{Book, WorkServer, now};
 use serde::{Deserialize, Serialize};
@@ -111,11 +112,13 @@ impl Role {
         let found = adopt_containers(&containers.runtime, &memories).await;
         let (inbox, happened) = mpsc::channel(INBOX);
         let (looks, asked) = mpsc::channel(INBOX);
+        let lobby = Lobby::open();
         let means = Means {
             processes: runtime.clone(),
             containers: containers.runtime.clone(),
             book: book.clone(),
             looks,
+            lobby: lobby.clone(),
         };
         let servers = Servers { work: server, door: Door::open(&config.reach, means) };
         let inlets = Inlets {
@@ -131,7 +134,7 @@ impl Role {
         let mut role = Role {
             node: config.node.clone(),
             keep,
-            carrier: Carrier::new(runtime, containers, book.clone(), ports, inbox),
+            carrier: Carrier::new(runtime, (containers, lobby), book.clone(), ports, inbox),
             book,
             instances: BTreeMap::new(),
             named: None,
@@ -202,6 +205,9 @@ impl Role {
             // Ports at an address of its own are nobody else's.
             if memory.life.address.is_none() {
                 self.carrier.adopt_ports(&id, ports.clone());
+            }
+            if let Found::Running { .. } = &found {
+                self.carrier.hang_up(&memory);
             }
             let leases = self.book.read(&id, |ledger| ledger.open());
             let machine = Supervisor::adopt(now(), memory.clone(), leases, found);

@@ -25,7 +25,8 @@ pub(super) fn launch(memory: &Memory, ports: &PortMap, work_url: &str) -> Result
         resources: desired.template.resources.clone(),
         log: LogLimits::default(),
     };
-    launch.argv = expanded(process, &launch)?;
+    let literal = desired.one_off.is_some_and(|terms| terms.literal);
+    launch.argv = if literal { process.command.clone() } else { expanded(process, &launch)? };
     Ok(launch)
 }
 

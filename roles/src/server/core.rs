@@ -262,7 +262,11 @@ impl Core for Api {
     fn demand(&self, demand: Demand) -> Answer<'_, Admitted> {
         Box::pin(async move {
             self.check_contents(&demand)?;
+            let one_off = matches!(demand.change, Change::OneOff { .. }).then(|| demand.clone());
             let admitted = self.order(demand).await?;
+            if let (Some(demand), Some(run)) = (&one_off, admitted.run) {
+                self.tell_run(demand, run);
+            }
             self.sweep().await;
             self.sweep_images();
             Ok(admitted)

@@ -4,7 +4,7 @@ use super::core::Api;
 use crate::door;
 use naru_api::{Duplex, Event, EventKind, ExecOrder, Ground, ReachOrder, Refused};
 use naru_home::wall;
-use naru_model::InstanceId;
+use naru_model::{Change, Demand, InstanceId};
 use tokio::net::UnixStream;
 
 /// Characters of a command that are written down: what is longer is a script, and its beginning tells which.
@@ -28,7 +28,8 @@ impl Api {
                 self.write_down(&of.instance, EventKind::Copy, words, &actor).await?;
                 ReachOrder::CopyIn(of)
             }
-            usage @ ReachOrder::Usage(_) => usage,
+            // It was written down when it was ordered.
+            order @ (ReachOrder::Usage(_) | ReachOrder::Run(_)) => order,
         };
         let away = |error: std::io::Error| {
             let error = format!("the agent does not answer: {error}");
@@ -44,7 +45,7 @@ impl Api {
         &self,
         id: &InstanceId,
         kind: EventKind,
-        mut text: String,
+        text: String,
         actor: &str,
     ) -> Result<(), Refused> {
         let wanted = id.clone();
@@ -53,10 +54,6 @@ impl Api {
             let hint = "`naru ps` lists instances";
             Refused::new(Ground::NotFound, format!("there is no instance {id}"), hint)
         })?;
-        if let Some((end, _)) = text.char_indices().nth(TEXT_MAX) {
-            text.truncate(end);
-            text.push('…');
-        }
         self.chronicle.tell(&Event {
             time: wall(),
             kind,
@@ -65,8 +62,34 @@ impl Api {
             instance: Some(found.id),
             operation: None,
             actor: Some(actor.into()),
-            text,
+            text: shortened(text),
         });
         Ok(())
     }
+
+    /// Tells, as an event, who runs what of a service.
+    pub(super) fn tell_run(&self, demand: &Demand, run: u64) {
+        let Change::OneOff { service, with } = &demand.change else { return };
+        let words: Vec<&str> =
+            [&with.entrypoint, &with.command].into_iter().flatten().flatten().map(String::as_str).collect();
+        let what = if words.is_empty() { "its own command".into() } else { words.join(" ") };
+        self.chronicle.tell(&Event {
+            time: wall(),
+            kind: EventKind::Run,
+            stack: demand.stack.clone(),
+            service: Some(service.clone()),
+            instance: None,
+            operation: None,
+            actor: Some(demand.actor.clone()),
+            text: shortened(format!("one-off {run} of {service}: {what}")),
+        });
+    }
+}
+
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(TEXT_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }

@@ -4,7 +4,7 @@
 //! is hung up on; what does not end by that within a while is killed.
 
 use super::child::{self, Inlet, Outputs};
-use super::plumbing::{ChildSignals, null, redirect, timespec};
+use super::plumbing::{ChildSignals, null, redirect, signal_group, timespec};
 use super::reap::{become_subreaper, kill_descendants, reap};
 use crate::cgroup;
 use crate::folder::{Folder, LAUNCH, LaunchRecord};
@@ -125,9 +125,9 @@ fn wait(signals: &ChildSignals, main: i32) -> Exit {
             && deadline.is_none()
         {
             deadline = Some(Instant::now() + HUNG_UP);
-            send(main, libc::SIGHUP);
+            signal_group(main, libc::SIGHUP);
             // A stopped command does not hear it.
-            send(main, libc::SIGCONT);
+            signal_group(main, libc::SIGCONT);
             let _ = null().and_then(|null| redirect(null, 0));
         }
     };
@@ -151,14 +151,8 @@ fn listen(signals: &ChildSignals, left: Option<Duration>, main: i32) -> Told {
         Ok(0) | Err(_) => Told::Closed,
         Ok(count) => {
             let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
-            text.lines().filter_map(|line| line.parse().ok()).for_each(|signal| send(main, signal));
+            text.lines().filter_map(|line| line.parse().ok()).for_each(|signal| signal_group(main, signal));
             Told::Nothing
         }
     }
-}
-
-/// To the command and what it runs in its own group. One that has ended is not reaped yet, so that its number is its own.
-fn send(main: i32, signal: i32) {
-    // SAFETY: a plain call, on a process group that a child of this process leads.
-    unsafe { libc::kill(-main, signal) };
 }

@@ -71,6 +71,13 @@ pub(crate) fn timespec(span: Duration) -> Timespec {
     Timespec { tv_sec: span.as_secs() as i64, tv_nsec: i64::from(span.subsec_nanos()) }
 }
 
+/// To a child of this process, which leads a group, and to what it runs in that group. One that has ended is not reaped yet, so
+/// that its number is its own.
+pub(crate) fn signal_group(leader: i32, signal: i32) {
+    // SAFETY: a plain call, on a process group that a child of this process leads.
+    unsafe { libc::kill(-leader, signal) };
+}
+
 /// Makes `target` (0, 1 or 2) another name of `source`.
 pub(crate) fn redirect(source: impl AsFd, target: i32) -> io::Result<()> {
     use rustix::fd::AsRawFd;

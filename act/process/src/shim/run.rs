@@ -1,15 +1,16 @@
 //! A shim's life: detach, start the instance, keep its log, see it out.
 
+use super::STREAMS;
 use super::child::{self, Inlet, Outputs};
 use super::plumbing::{ChildSignals, null, redirect};
-use super::pump::Pump;
+use super::pump::{Origin, Pump};
 use super::reap::{Children, become_subreaper, kill_descendants};
 use crate::cgroup::{self, Removed};
 use crate::folder::{ExitRecord, Folder, LAUNCH, LaunchRecord, STATE, StateRecord, now};
 use crate::pid::{ProcessRef, boot_id};
-use naru_logs::{Log, Queue};
-use naru_model::Exit;
-use rustix::fd::OwnedFd;
+use naru_logs::{Log, Queue, Stream};
+use naru_model::{Exit, SessionKind};
+use rustix::fd::{FromRawFd, OwnedFd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -119,26 +120,24 @@ fn start(folder: &Folder, launch: &LaunchRecord, signals: &ChildSignals) -> Resu
     let own = |error: io::Error| Fault::Own(format!("the shim of {}: {error}", folder.path().display()));
     folder.reserve_exit().map_err(|error| Fault::Own(error.to_string()))?;
     let log = Log::open(folder.path(), launch.log).map_err(own)?;
-    let (out_read, stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| own(error.into()))?;
-    let (err_read, stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| own(error.into()))?;
+    let (outputs, origins) = lay(launch.session).map_err(own)?;
     let groups = cgroup::prepare(&group_name(folder), &launch.resources);
     let mut state = None;
-    let spawned =
-        child::spawn(launch, &launch.argv, Outputs { stdin: Inlet::Nothing, stdout, stderr }, |pid| {
-            let mut warnings = groups.warnings.clone();
-            let failed = cgroup::enter(&groups.groups, pid);
-            // Without a limit the group is a mere aid, and its absence nobody's concern.
-            warnings.extend(failed.into_iter().filter(|_| launch.resources != Default::default()));
-            let record =
-                record(launch, pid, groups.groups.clone(), warnings).map_err(|error| error.to_string())?;
-            folder.write_record(STATE, &record).map_err(|error| error.to_string())?;
-            state = Some(record);
-            Ok(())
-        });
+    let spawned = child::spawn(launch, &launch.argv, outputs, |pid| {
+        let mut warnings = groups.warnings.clone();
+        let failed = cgroup::enter(&groups.groups, pid);
+        // Without a limit the group is a mere aid, and its absence nobody's concern.
+        warnings.extend(failed.into_iter().filter(|_| launch.resources != Default::default()));
+        let record =
+            record(launch, pid, groups.groups.clone(), warnings).map_err(|error| error.to_string())?;
+        folder.write_record(STATE, &record).map_err(|error| error.to_string())?;
+        state = Some(record);
+        Ok(())
+    });
     match (spawned, state) {
         (Ok(_), Some(state)) => {
             let queue = Queue::start(log).map_err(own)?;
-            Ok(Running { state, pump: Pump::new(out_read, err_read, queue) })
+            Ok(Running { state, pump: Pump::new(origins, queue) })
         }
         (spawned, state) => {
             let main = state.as_ref().map_or(0, |state| state.main.pid);
@@ -148,6 +147,35 @@ fn start(folder: &Folder, launch: &LaunchRecord, signals: &ChildSignals) -> Resu
             Err(if state.is_some() { Fault::Launch(why) } else { Fault::Own(why) })
         }
     }
+}
+
+/// The instance's streams, and where its output is read.
+fn lay(session: Option<SessionKind>) -> io::Result<(Outputs, Vec<Origin>)> {
+    // SAFETY: the agent put them there, and nobody else in this process has them.
+    let given = || STREAMS.map(|number| unsafe { OwnedFd::from_raw_fd(number) });
+    match session {
+        None => lay_pipes(Inlet::Nothing, [None, None]),
+        Some(SessionKind::Pipes) => {
+            let [stdin, out, err] = given();
+            lay_pipes(Inlet::Pipe(stdin), [Some(out), Some(err)])
+        }
+        Some(SessionKind::Terminal) => {
+            let [terminal, copy, screen] = given();
+            let (stdout, stderr) = (terminal.try_clone()?, terminal.try_clone()?);
+            let outputs = Outputs { stdin: Inlet::Terminal(terminal), stdout, stderr };
+            Ok((outputs, vec![Origin { from: screen, stream: Stream::Stdout, copy: Some(copy) }]))
+        }
+    }
+}
+
+/// With two pipes for what it writes, each of which may have a copy.
+fn lay_pipes(stdin: Inlet, copies: [Option<OwnedFd>; 2]) -> io::Result<(Outputs, Vec<Origin>)> {
+    let (out, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (err, stderr) = pipe_with(PipeFlags::CLOEXEC)?;
+    let [of_out, of_err] = copies;
+    let out = Origin { from: out, stream: Stream::Stdout, copy: of_out };
+    let err = Origin { from: err, stream: Stream::Stderr, copy: of_err };
+    Ok((Outputs { stdin, stdout, stderr }, vec![out, err]))
 }
 
 fn record(

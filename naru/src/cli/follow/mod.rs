@@ -7,7 +7,7 @@
 mod display;
 mod summary;
 
-pub use naru_show::{Until, Wish, waits};
+pub use naru_show::{Until, Wish};
 
 use super::fail::{Code, Fail};
 use super::moment::now;

@@ -50,10 +50,10 @@ pub struct With {
     env: Vec<String>,
     /// The command's working folder
     #[arg(short, long, value_name = "FOLDER")]
-    workdir: Option<String>,
+    pub workdir: Option<String>,
     /// Run as this user: `USER` or `USER:GROUP`
     #[arg(short, long, value_name = "USER")]
-    user: Option<String>,
+    pub user: Option<String>,
 }
 
 impl Exec {
@@ -111,7 +111,7 @@ pub fn choose<'a>(
     index: Option<u32>,
 ) -> Result<&'a InstanceView, Fail> {
     let mut of: Vec<&InstanceView> =
-        all.iter().filter(|view| view.service.as_str() == service && view.current && runs(view)).collect();
+        all.iter().filter(|view| view.service.as_str() == service && serves(view) && runs(view)).collect();
     of.sort_by_key(|view| (!is_ready(view) && index.is_none(), view.made, &view.id));
     let at = index.unwrap_or(1) as usize - 1;
     of.get(at).copied().ok_or_else(|| match (of.len(), index) {
@@ -129,6 +129,10 @@ fn none_runs(all: &[InstanceView], service: &str) -> Fail {
         names => format!("with instances: {}", names.join(", ")),
     };
     Fail::new(format!("no instance of service `{service}` runs")).help(help)
+}
+
+fn serves(view: &InstanceView) -> bool {
+    view.current && !view.one_off
 }
 
 fn runs(view: &InstanceView) -> bool {

@@ -3,18 +3,14 @@
 use crate::cli::args::ProjectArgs;
 use crate::cli::fail::{Code, Fail};
 use crate::cli::follow::{Until, Wish};
-use crate::cli::moment::{ago, date, now};
+use crate::cli::moment::now;
 use crate::cli::order::{Order, OrderArgs, carry_out, confirm};
-use crate::cli::paint::{self, Tone};
 use crate::cli::session::Session;
-use crate::cli::table::{Table, foreign};
 use crate::cli::verb::logs::{Logs, Tail, parse_tail};
 use clap::{Args, Subcommand};
 use naru_api::{Client, WatchQuery};
-use naru_model::{
-    Change, Demand, Ending, Exit, InstanceId, JobView, Reason, RunCause, RunRecord, RunState, ServiceName,
-    StackName, Time,
-};
+use naru_model::{Change, Demand, Ending, InstanceId, RunRecord, RunState, ServiceName, StackName, Time};
+use naru_show::{jobs_table, run_note, runs_table};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -36,7 +32,7 @@ enum JobVerb {
     Ls(Ls),
     /// Run a job now, and wait for its end
     Run(Run),
-    /// List runs, those in progress and those that have ended
+    /// List runs, those in progress and those that have ended; those of `naru run`, too
     Runs(Runs),
     /// Show what a run wrote
     Logs(RunLogs),
@@ -69,7 +65,7 @@ struct Run {
 /// What `naru job runs` takes.
 #[derive(Args, Debug)]
 struct Runs {
-    /// Only of this job
+    /// Only of this job, or one-offs of this service
     #[arg(value_name = "JOB")]
     job: Option<String>,
     /// Print the runs as JSON
@@ -138,45 +134,9 @@ async fn list(session: &Session, client: &Client, json: bool) -> Result<Code, Fa
     } else if jobs.is_empty() {
         session.printer.note("there is no job; jobs stand in a Compose file under the top-level `jobs`");
     } else {
-        session.printer.data(&table(&jobs, now()))?;
+        session.printer.data(&jobs_table(&jobs, now()))?;
     }
     Ok(Code::Done)
-}
-
-/// The jobs as a table; a stack's name is shown where there are several.
-fn table(jobs: &[JobView], now: Time) -> String {
-    let several = jobs.iter().map(|job| &job.stack).collect::<BTreeSet<_>>().len() > 1;
-    let mut table = Table::new(&["STACK", "JOB", "SCHEDULE", "NEXT", "OPEN", "LAST", "MISSED", "HELD BACK"]);
-    for job in jobs {
-        let schedules: Vec<String> = job.schedules.iter().map(ToString::to_string).collect();
-        let open: Vec<String> = job.open.iter().map(|run| format!("{} {}", run.number, state(run))).collect();
-        let count = |n: u64| if n == 0 { String::new() } else { n.to_string() };
-        table.row([
-            if several { job.stack.to_string() } else { String::new() },
-            job.name.to_string(),
-            if schedules.is_empty() { "by hand".into() } else { foreign(&schedules.join(", ")) },
-            job.next.map(date).unwrap_or_default(),
-            open.join(", "),
-            job.last.as_ref().map(|run| last(run, now)).unwrap_or_default(),
-            count(job.tally.missed),
-            count(job.tally.held_back),
-        ]);
-    }
-    table.render()
-}
-
-fn last(run: &RunRecord, now: Time) -> String {
-    format!("{} {} {}", run.number, state(run), ago(run.ended.unwrap_or(run.made), now))
-}
-
-fn state(run: &RunRecord) -> String {
-    let tone = match run.state {
-        RunState::Succeeded => Tone::Good,
-        RunState::Failed | RunState::TimedOut => Tone::Bad,
-        RunState::Cancelled => Tone::Quiet,
-        RunState::Waiting | RunState::Running | RunState::BackingOff { .. } => Tone::Busy,
-    };
-    paint::tone(tone, run.state)
 }
 
 async fn list_runs(session: &Session, client: &Client, typed: Runs) -> Result<Code, Fail> {
@@ -190,45 +150,6 @@ async fn list_runs(session: &Session, client: &Client, typed: Runs) -> Result<Co
         session.printer.data(&runs_table(&runs, now()))?;
     }
     Ok(Code::Done)
-}
-
-fn runs_table(runs: &[RunRecord], now: Time) -> String {
-    let mut table =
-        Table::new(&["JOB", "RUN", "RELEASE", "FOR", "MADE", "STATE", "TOOK", "TRIES", "HELD BACK", "NOTE"]);
-    for run in runs {
-        let began = run.tries.first().map(|one| one.started.unwrap_or(one.made));
-        let took = began.map(|began| run.ended.unwrap_or(now).since(began).to_string());
-        table.row([
-            run.job.to_string(),
-            run.number.to_string(),
-            run.release.to_string(),
-            cause(&run.cause),
-            date(run.made),
-            state(run),
-            took.unwrap_or_default(),
-            if run.tries.len() > 1 { run.tries.len().to_string() } else { String::new() },
-            if run.held_back > 0 { run.held_back.to_string() } else { String::new() },
-            note(run),
-        ]);
-    }
-    table.render()
-}
-
-fn cause(cause: &RunCause) -> String {
-    match cause {
-        RunCause::Schedule { .. } => "schedule".into(),
-        RunCause::CatchUp { .. } => "missed runs".into(),
-        RunCause::Order { actor, .. } => foreign(actor),
-    }
-}
-
-/// What it waits for, or how it ended.
-fn note(run: &RunRecord) -> String {
-    let exit = run.tries.last().and_then(|one| one.ended.as_ref()).map(|(_, exit)| exit);
-    let bad = exit.filter(|exit| !exit.is_success()).map(Exit::to_string);
-    let cut = run.cut.as_ref().map(|by| format!("cut by order of {}", foreign(by)));
-    let waits = run.waits_for.as_ref().map(Reason::to_string);
-    waits.or(cut).or(bad).unwrap_or_default()
 }
 
 async fn begin(session: &Session, client: &Client, typed: Run) -> Result<Code, Fail> {
@@ -289,7 +210,7 @@ fn finished(session: &Session, run: &RunRecord, ended: Time) -> Result<Code, Fai
         session.printer.result(format!("run {number} of {job} succeeded after {took}{tries}"));
         return Ok(Code::Done);
     }
-    let why = note(run);
+    let why = run_note(run);
     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
     let error = format!("run {number} of {job}: {} after {took}{tries}{why}", run.state);
     Err(Fail::new(error).help(format!("`naru job logs {job} {number}` shows what it wrote")))
@@ -335,75 +256,4 @@ async fn end(session: &Session, client: &Client, typed: Cancel) -> Result<Code, 
     let args = OrderArgs { detach: typed.detach, message: typed.message, cut: !meant.is_empty(), yes: true };
     let (until, wish, affects) = (Until::Ended, Wish::Success, None);
     carry_out(session, client, Order { stack, change, args, until, wish, affects }).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{runs_table, table};
-    use anstream::adapter::strip_str;
-    use naru_model::{
-        DueTally, Exit, JobView, Overlap, Reason, ReleaseNo, RunCause, RunRecord, RunState, Schedule, Time,
-        Try,
-    };
-
-    fn run(number: u64, state: RunState) -> RunRecord {
-        RunRecord {
-            stack: "shop".into(),
-            job: "backup".into(),
-            number,
-            release: ReleaseNo(2),
-            cause: RunCause::Schedule { due: Time(60_000) },
-            overlap: Overlap::Forbid,
-            made: Time(60_000),
-            state,
-            waits_for: None,
-            tries: vec![],
-            ended: None,
-            held_back: 0,
-            cut: None,
-        }
-    }
-
-    #[test]
-    fn jobs_tell_when_they_are_due_and_what_came_of_it() {
-        let mut failed = run(7, RunState::Failed);
-        let tried = |n: u64, at: u64| Try {
-            instance: format!("shop.backup.2.{n}").into(),
-            made: Time(at),
-            started: Some(Time(at)),
-            ended: Some((Time(at + 1_000), Exit::Status(3))),
-            timed_out: false,
-        };
-        failed.tries = vec![tried(4, 60_000), tried(5, 71_000)];
-        failed.ended = Some(Time(72_000));
-        let mut waits = run(8, RunState::Waiting);
-        waits.waits_for = Some(Reason::WaitsForRun { job: "backup".into(), run: 7 });
-        waits.cause = RunCause::Order { actor: "ann".into(), message: None };
-        let schedule = Schedule {
-            cron: "0 3 * * *".into(),
-            timezone: "Europe/Paris".into(),
-            overlap: Overlap::Queue,
-            catch_up: Default::default(),
-        };
-        let job = JobView {
-            stack: "shop".into(),
-            name: "backup".into(),
-            schedules: vec![schedule],
-            by_hand: true,
-            next: None,
-            tally: DueTally { run: 4, held_back: 0, missed: 2 },
-            open: vec![waits.clone()],
-            last: Some(failed.clone()),
-        };
-        let shown = strip_str(&table(&[job], Time(132_000))).to_string();
-        let want = "\
-JOB     SCHEDULE                  OPEN       LAST                 MISSED
-backup  0 3 * * * (Europe/Paris)  8 waiting  7 failed 60 s ago  2
-";
-        assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), want.split_whitespace().collect::<Vec<_>>());
-        let shown = strip_str(&runs_table(&[waits, failed], Time(132_000))).to_string();
-        assert!(shown.contains("backup waits for its run 7 to end"), "{shown}");
-        assert!(shown.contains("exited with status 3"), "{shown}");
-        assert!(shown.contains("12 s"), "{shown}");
-    }
 }

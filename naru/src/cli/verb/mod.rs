@@ -20,6 +20,7 @@ pub mod plan;
 pub mod ps;
 pub mod receipt;
 pub mod routes;
+pub mod run;
 pub mod shutdown;
 pub mod stats;
 pub mod top;

@@ -53,7 +53,7 @@ impl Up {
         };
         let order = Order {
             stack: stack.name.clone(),
-            change: Change::Deploy { stack: Box::new(stack), only, images },
+            change: Change::Deploy { stack: Box::new(stack), only, images, idle: vec![] },
             args: self.order,
             until: self.wait.wait.into(),
             wish: Wish::Success,

@@ -48,7 +48,11 @@ fn stack(name: &str, image: &str) -> Stack {
 }
 
 fn deploy(name: &str, image: &str) -> Demand {
-    let change =
-        Change::Deploy { stack: Box::new(stack(name, image)), only: vec![], images: BTreeMap::new() };
+    let change = Change::Deploy {
+        stack: Box::new(stack(name, image)),
+        only: vec![],
+        images: BTreeMap::new(),
+        idle: vec![],
+    };
     Demand { stack: name.into(), change, ending: Ending::Finish, actor: "me".into(), message: None }
 }

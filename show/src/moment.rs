@@ -1,0 +1,59 @@
+//! Points in time, as people read them.
+
+use jiff::tz::TimeZone;
+use naru_model::{Span, Time};
+
+/// `2026-11-23 09:41:02`, in the user's time zone.
+pub fn date(at: Time) -> String {
+    zoned(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// `09:41:02`, in the user's time zone.
+pub fn clock(at: Time) -> String {
+    zoned(at).strftime("%H:%M:%S").to_string()
+}
+
+/// `2026-11-23T09:41:02.120Z`: to the millisecond, for logs.
+pub fn stamp(at: Time) -> String {
+    format!("{:.3}", timestamp(at))
+}
+
+/// `3 min ago`.
+pub fn ago(at: Time, now: Time) -> String {
+    let passed = now.since(at);
+    if passed < Span::secs(1) { "just now".into() } else { format!("{} ago", whole(passed)) }
+}
+
+/// A duration that is shown again and again: whole seconds once there are any, so that it does not flicker.
+pub fn whole(span: Span) -> String {
+    let seconds = Span(span.0 / 1000 * 1000);
+    match seconds.0 {
+        0 => "0 s".into(),
+        1000..10_000 => format!("{} s", seconds.0 / 1000),
+        _ => seconds.to_string(),
+    }
+}
+
+fn zoned(at: Time) -> jiff::Zoned {
+    timestamp(at).to_zoned(TimeZone::system())
+}
+
+/// A time beyond the year 9999 can only come from a broken record; it is shown as the last that there is.
+fn timestamp(at: Time) -> jiff::Timestamp {
+    let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ago, stamp, whole};
+    use naru_model::{Span, Time};
+
+    #[test]
+    fn times_read_as_people_say_them() {
+        assert_eq!(stamp(Time(1_795_426_862_120)), "2026-11-23T09:41:02.120Z");
+        assert_eq!(ago(Time(0), Time(400)), "just now");
+        assert_eq!(ago(Time(0), Time(185_000)), "3 min ago");
+        assert_eq!(whole(Span(4_250)), "4 s");
+    }
+}
