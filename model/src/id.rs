@@ -84,6 +84,14 @@ text_id! {
     /// One life of an edge process: a new process is a new edge, with counters from zero.
     EdgeId
 }
+text_id! {
+    /// What a person calls an asset.
+    AssetName
+}
+text_id! {
+    /// An asset: `PROVIDER/MACHINE`.
+    AssetId
+}
 number_id! {
     /// The number of a release within its stack, from 1. A rollback is a new number with old contents.
     ReleaseNo
@@ -101,5 +109,22 @@ impl InstanceId {
     /// The id of the `n`th instance that its stack ever made.
     pub fn new(stack: &StackName, service: &ServiceName, release: ReleaseNo, n: u64) -> InstanceId {
         format!("{stack}.{service}.{release}.{n}").into()
+    }
+}
+
+impl AssetId {
+    /// The asset that this machine of this provider is.
+    pub fn new(provider: &str, machine: &str) -> AssetId {
+        format!("{provider}/{machine}").into()
+    }
+
+    /// Its provider.
+    pub fn provider(&self) -> &str {
+        self.0.split_once('/').map_or("", |(provider, _)| provider)
+    }
+
+    /// The cloud's name for it.
+    pub fn machine(&self) -> &str {
+        self.0.split_once('/').map_or(&self.0, |(_, machine)| machine)
     }
 }

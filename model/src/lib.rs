@@ -3,6 +3,8 @@
 //! Depends on nothing of Naru. Every type is plain data with a serde form, which is at once the store's
 //! record, the API's body and the simulation's state, so that there is one tree of types and no conversions.
 
+mod asset;
+mod asset_reason;
 mod build;
 mod claim;
 mod container;
@@ -30,12 +32,20 @@ mod time;
 mod traffic;
 mod view;
 
+pub use asset::{
+    Ask, AskState, AssetEntry, AssetOrder, AssetRecord, AssetView, AssetWant, AssetsView, CloudRefusal,
+    Machine, MachineAct, MachineState, ProviderView, Pursuit, RefusalKind, Wanted,
+};
+pub use asset_reason::AssetReason;
 pub use build::Build;
 pub use claim::PortClaim;
 pub use container::{Container, ImageHealth, Logging, Prelude, PreludeRuns, PullPolicy};
 pub use count::{Counts, Durations, InProgress};
 pub use engine::{Device, DeviceRequest, Hardware, Limits, Namespace, Namespaces, Privileges, Ulimit};
-pub use id::{EdgeId, Generation, InstanceId, NodeId, OperationId, ReleaseNo, ServiceName, StackName};
+pub use id::{
+    AssetId, AssetName, EdgeId, Generation, InstanceId, NodeId, OperationId, ReleaseNo, ServiceName,
+    StackName,
+};
 pub use image::{BuildChoice, BuildSettings, FateReason, ImageAct, ImageFate, Images, StockImage, UsedImage};
 pub use instance::{Desired, DesiredInstance, Exit, InstanceStatus, Intent, Phase};
 pub use job::{

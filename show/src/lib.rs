@@ -1,10 +1,13 @@
 //! What people are shown of the server's state, in words and columns, without a terminal: how far an operation that is
-//! followed has come ([`State`], [`rows`]), what routes carry ([`Traffic`]), instances, jobs and their runs, times, tables and colours.
+//! followed has come ([`State`], [`rows`]), what routes carry ([`Traffic`]), instances, jobs and their runs, receipts, assets,
+//! times, tables and colours.
 
+mod assets;
 mod instances;
 pub mod moment;
 pub mod paint;
 mod rates;
+mod receipt;
 mod row;
 mod runs;
 #[cfg(any(test, feature = "sample"))]
@@ -12,8 +15,10 @@ pub mod sample;
 mod state;
 pub mod table;
 
+pub use assets::{assets_table, machines_table, stop_ends};
 pub use instances::{Detail, instances};
 pub use rates::{InstanceRow, Rates, RuleRow, Traffic};
+pub use receipt::{how_it_went, percent, receipt, story, totals};
 pub use row::{Row, in_background, rows, waits};
 pub use runs::{jobs_table, run_note, runs_table};
 pub use state::{End, State, Until, Wish, is_fault};

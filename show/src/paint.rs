@@ -51,6 +51,12 @@ pub fn bold(text: impl Display) -> String {
     wrap(BOLD, text)
 }
 
+/// A heading above lines that belong to it.
+pub fn heading(text: &str) -> String {
+    debug_assert!(!text.is_empty(), "a heading says something");
+    format!("{}\n", bold(text))
+}
+
 /// For what is of little interest.
 pub fn dim(text: impl Display) -> String {
     wrap(DIM, text)

@@ -2,15 +2,15 @@
 
 use crate::{
     Event, EventQuery, ImageEvent, ImageOrder, LogLine, LogQuery, PlanRequest, PruneOrder, ReachOrder,
-    Refused, ShutdownOrder, Snapshot, Status, Taken,
+    Refused, ShowAssets, ShutdownOrder, Snapshot, Status, Taken,
 };
 use axum::body::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
 use naru_model::{
-    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, ImageFate, InstanceView, JobView, NodeId,
-    Operation, OperationId, Plan, Release, RouteTable, RunRecord, ServiceName, StackName, StackView,
-    WorkView,
+    Admitted, AgentReport, AssetOrder, AssetView, AssetsView, ContentId, Demand, Desired, EdgeReport,
+    ImageFate, InstanceView, JobView, NodeId, Operation, OperationId, Plan, Release, RouteTable, RunRecord,
+    ServiceName, StackName, StackView, WorkView,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -86,6 +86,10 @@ pub trait Core: Send + Sync + 'static {
     fn images(&self, order: ImageOrder) -> Answer<'_, ImageStream>;
     /// What becomes of each image of the engine; those that nobody needs go, if that is ordered.
     fn prune(&self, order: PruneOrder) -> Answer<'_, Vec<ImageFate>>;
+    /// Machines of clouds, and what is wanted of them.
+    fn assets(&self, how: ShowAssets) -> Answer<'_, AssetsView>;
+    /// Wants a machine of a cloud on or off.
+    fn want_asset(&self, order: AssetOrder, actor: String) -> Answer<'_, AssetView>;
     /// What a node's agent is to have, as it changes.
     fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>>;
     /// The route table for a node's edge, as it changes.

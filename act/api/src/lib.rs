@@ -24,7 +24,7 @@ pub use core::{Answer, Core, Duplex, EventStream, ImageStream, LogStream};
 pub use error::{ClientError, Ground, Refused};
 pub use message::{
     CopyOrder, DemandAnswer, Event, EventKind, EventQuery, ExecOrder, ImageEvent, ImageOrder, LogLine,
-    LogQuery, LogSource, PlanRequest, PruneAct, PruneOrder, ReachOrder, RunOrder, ShutdownOrder, Snapshot,
-    Status, Taken, TerminalOrder, WatchEvent, WatchQuery,
+    LogQuery, LogSource, PlanRequest, PruneAct, PruneOrder, ReachOrder, RunOrder, ShowAssets, ShutdownOrder,
+    Snapshot, Status, Taken, TerminalOrder, WatchEvent, WatchQuery,
 };
 pub use server::{BODY_MAX, CONNECTIONS_MAX, CONTENT_MAX, openapi, serve};

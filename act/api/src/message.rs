@@ -118,6 +118,17 @@ pub enum PruneAct {
 /// The answer to a demand that was taken.
 pub type DemandAnswer = Admitted;
 
+/// What is shown of assets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShowAssets {
+    /// What is known.
+    #[default]
+    Known,
+    /// What every cloud shows now.
+    Looked,
+}
+
 /// How the background processes are to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownOrder {

@@ -4,10 +4,11 @@ mod recall;
 
 use naru_api::{
     Client, ClientError, EventKind, EventQuery, ExecOrder, Ground, ImageEvent, ImageOrder, LogQuery,
-    PlanRequest, PruneAct, PruneOrder, ReachOrder, ShutdownOrder, WatchEvent, WatchQuery,
+    PlanRequest, PruneAct, PruneOrder, ReachOrder, ShowAssets, ShutdownOrder, WatchEvent, WatchQuery,
 };
 use naru_model::{
-    Change, ContentId, Demand, Ending, ImageAct, Listener, NodeId, OperationId, RouteTable, Stack, StackName,
+    AssetOrder, Change, ContentId, Demand, Ending, ImageAct, Listener, NodeId, OperationId, RouteTable,
+    Stack, StackName, Wanted,
 };
 use recall::{Served, desired, edge_report, operation};
 use std::collections::BTreeMap;
@@ -99,6 +100,21 @@ async fn what_is_wanted_of_images_is_answered_as_it_goes() {
 }
 
 #[tokio::test]
+async fn assets_are_shown_and_wanted_in_the_name_of_who_asks() {
+    let served = Served::start().await;
+    let client = Client::new(served.socket());
+    assert_eq!(client.assets(ShowAssets::Known).await.unwrap().fault.as_deref(), Some("Known"));
+    assert_eq!(client.assets(ShowAssets::Looked).await.unwrap().fault.as_deref(), Some("Looked"));
+    let order = |asset: &str| AssetOrder { asset: asset.into(), wanted: Wanted::Off, message: None };
+    let asset = client.want_asset(&order("gpu")).await.unwrap();
+    assert_eq!(asset.name.as_str(), std::process::Command::new("id").arg("-un").output_text());
+    let Err(ClientError::Refused(refused)) = client.want_asset(&order("cpu")).await else {
+        panic!("there is none")
+    };
+    assert_eq!(refused.ground, Ground::Conflict);
+}
+
+#[tokio::test]
 async fn a_refusal_keeps_its_ground_and_its_words() {
     let served = Served::start().await;
     let client = Client::new(served.socket());
@@ -173,7 +189,7 @@ async fn every_documented_route_answers_and_every_other_is_refused_with_words() 
             assert!(!body.contains("there is no route") && status != 405, "{verb} {path}: {status} {body}");
         }
     }
-    assert_eq!(routes, 25);
+    assert_eq!(routes, 27);
     for (method, path, want) in
         [("GET", "/v1/nothing", 404), ("GET", "/", 404), ("DELETE", "/v1/stacks", 405)]
     {

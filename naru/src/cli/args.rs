@@ -124,6 +124,8 @@ pub enum Verb {
     Metrics(verb::metrics::Metrics),
     /// List stacks
     Ls(verb::ls::Ls),
+    /// Show, start and stop machines of a cloud
+    Assets(verb::assets::Assets),
     /// Set the number of instances
     Scale(verb::change::Scale),
     /// Retire all instances, and start none until `start` or `up`

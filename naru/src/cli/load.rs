@@ -113,7 +113,8 @@ fn broken(printer: &Printer, errors: &Errors) -> Fail {
     }
 }
 
-fn show(printer: &Printer, severity: &'static str, all: &[Diagnostic]) {
+/// Shows what is wrong in files, with its places.
+pub fn show(printer: &Printer, severity: &'static str, all: &[Diagnostic]) {
     for one in all {
         let at = one.place.as_ref().map(|place| format!("{}:{}:{}: ", place.file, place.line, place.column));
         let text = format!("{}{}", at.unwrap_or_default(), one.message);

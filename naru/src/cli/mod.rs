@@ -97,6 +97,7 @@ fn run(verb: Verb, session: &Session) -> Result<ExitCode, Fail> {
         Verb::Stats(stats) => Box::pin(stats.run(session)),
         Verb::Metrics(metrics) => Box::pin(metrics.run(session)),
         Verb::Ls(ls) => Box::pin(ls.run(session)),
+        Verb::Assets(assets) => Box::pin(assets.run(session)),
         Verb::Scale(scale) => Box::pin(scale.run(session)),
         Verb::Stop(stop) => Box::pin(stop.run(session)),
         Verb::Start(start) => Box::pin(start.run(session)),
@@ -161,6 +162,7 @@ fn project(verb: &Verb) -> Option<&ProjectArgs> {
         Verb::Receipt(receipt) => Some(&receipt.project),
         Verb::Config(config) => Some(&config.project),
         Verb::Ls(_)
+        | Verb::Assets(_)
         | Verb::Metrics(_)
         | Verb::Prune(_)
         | Verb::Schema

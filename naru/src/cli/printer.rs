@@ -4,7 +4,6 @@ use super::args::ProgressKind;
 use super::fail::Fail;
 use super::paint;
 use super::settings::{Colour, Settings};
-use super::table::width;
 use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
@@ -170,12 +169,6 @@ pub fn terminal_size() -> (usize, usize) {
     let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
     let known = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);
     known.map_or((80, 24), |size| (usize::from(size.ws_col), usize::from(size.ws_row)))
-}
-
-/// A heading above lines that belong to it.
-pub fn heading(text: &str) -> String {
-    debug_assert!(width(text) > 0, "a heading says something");
-    format!("{}\n", paint::bold(text))
 }
 
 fn broken(error: io::Error) -> Fail {

@@ -3,6 +3,7 @@
 //! These are the measurements of `bench/` with small numbers, the demo, and the example. Each has a
 //! `NARU_HOME` and ports of its own, and ends all that it started.
 
+mod assets;
 mod containers;
 #[path = "../../../act/docker/tests/engine/mod.rs"]
 mod engine;
@@ -11,6 +12,8 @@ mod flows;
 mod handover;
 mod images;
 mod jobs;
+#[path = "../../../act/ec2/tests/moto/mod.rs"]
+mod moto;
 mod observed;
 mod one_off;
 mod published;

@@ -9,14 +9,15 @@ use crate::{door, keeper};
 use hyper::body::Bytes;
 use naru_api::{
     Answer, Core, Duplex, EventQuery, EventStream, Ground, ImageOrder, ImageStream, LogQuery, LogStream,
-    PlanRequest, PruneAct, PruneOrder, ReachOrder, Refused, ShutdownOrder, Snapshot, Status, Taken,
+    PlanRequest, PruneAct, PruneOrder, ReachOrder, Refused, ShowAssets, ShutdownOrder, Snapshot, Status,
+    Taken,
 };
 use naru_decide::{Sweep, World, garbage, plan, view};
 use naru_home::Home;
 use naru_model::{
-    Admitted, AgentReport, Change, ContentId, Demand, Desired, EdgeReport, Ending, ImageFate, InstanceView,
-    JobView, NodeId, Operation, OperationId, Plan, Release, RouteTable, RunRecord, ServiceName, Span,
-    StackName, StackView, Time, WorkView,
+    Admitted, AgentReport, AssetOrder, AssetView, AssetsView, Change, ContentId, Demand, Desired, EdgeReport,
+    Ending, ImageFate, InstanceView, JobView, NodeId, Operation, OperationId, Plan, Release, RouteTable,
+    RunRecord, ServiceName, Span, StackName, StackView, Time, WorkView,
 };
 use std::io;
 use std::path::PathBuf;
@@ -36,15 +37,16 @@ pub struct Api {
     /// The agent's.
     pub(super) door: PathBuf,
     shelf: Shelf,
+    assets: naru_cloud::Handle,
     began: Instant,
 }
 
 impl Api {
     /// Asks this desk.
-    pub fn new(desk: Handle, home: Home, chronicle: Chronicle) -> Api {
+    pub fn new(desk: Handle, assets: naru_cloud::Handle, home: Home, chronicle: Chronicle) -> Api {
         let (contents, door) = (Contents::of(&home), home.beside(door::SOCKET));
         let shelf = Shelf::of(&home);
-        Api { desk, contents, chronicle, door, shelf, home, began: Instant::now() }
+        Api { desk, contents, chronicle, door, shelf, assets, home, began: Instant::now() }
     }
 
     /// Grows with each change of the world.
@@ -342,6 +344,14 @@ impl Core for Api {
             }
             Ok(fates)
         })
+    }
+
+    fn assets(&self, how: ShowAssets) -> Answer<'_, AssetsView> {
+        Box::pin(self.assets.show(how))
+    }
+
+    fn want_asset(&self, order: AssetOrder, actor: String) -> Answer<'_, AssetView> {
+        Box::pin(self.assets.order(order, actor))
     }
 
     fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>> {

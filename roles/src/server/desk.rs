@@ -8,9 +8,9 @@ use super::books::Books;
 use super::ledger::{CommitError, Committed, Ledger, LoadError};
 use super::ports;
 use naru_api::{Ground, Refused, Taken};
-use naru_decide::{Context, Decision, World, Write, admit, reconcile};
+use naru_decide::{Context, Decision, World, Write, admit, reconcile, view};
 use naru_home::{Home, wall};
-use naru_model::{Admitted, AgentReport, Demand, EdgeReport, NodeId, Span, Time};
+use naru_model::{Admitted, AgentReport, Demand, EdgeReport, InProgress, NodeId, Span, Time, WorkView};
 use naru_store::{Store, TxnError};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
@@ -56,6 +56,23 @@ pub struct Handle {
     pub messages: mpsc::Sender<Message>,
     /// From the desk.
     pub books: Books,
+}
+
+/// Tells all work in progress on this node, as far as the world knows. What cannot be told counts as some.
+pub fn work_here(handle: &Handle) -> naru_cloud::WorkHere {
+    let messages = handle.messages.clone();
+    Box::new(move || {
+        let messages = messages.clone();
+        Box::pin(async move {
+            let (sender, answer) = oneshot::channel();
+            let look = Message::Read(Box::new(move |world, now| {
+                let _ = sender.send(in_progress(view::work(world, None, now)));
+            }));
+            let unknown = InProgress { jobs: 1, ..InProgress::default() };
+            let _ = messages.send(look).await;
+            answer.await.unwrap_or(unknown)
+        })
+    })
 }
 
 /// The world and all that is needed to change it.
@@ -327,6 +344,20 @@ enum Stored {
 enum StoreError {
     Unknown(String),
     Not(String),
+}
+
+/// By its kinds, as the listing of work names them.
+fn in_progress(work: Vec<WorkView>) -> InProgress {
+    let mut all = InProgress::default();
+    for one in work {
+        let place = match one.kind.as_str() {
+            "requests" => &mut all.requests,
+            "streams" => &mut all.streams,
+            _ => &mut all.jobs,
+        };
+        *place += one.count;
+    }
+    all
 }
 
 fn unavailable(what: &str) -> Refused {

@@ -43,13 +43,18 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     let (desk, handle) = Desk::new(ledger, world, node, home);
     let deciding = tokio::spawn(desk.run());
     let chronicle = events::Chronicle::open(home)?;
-    let api = Arc::new(core::Api::new(handle, home.clone(), chronicle.clone()));
+    let (assets, orders) = naru_cloud::channel();
+    let driving =
+        tokio::spawn(naru_cloud::run(home.clone(), store.clone(), desk::work_here(&handle), orders));
+    let api = Arc::new(core::Api::new(handle, assets, home.clone(), chronicle.clone()));
     let observing = tokio::spawn(observer::observe(api.clone(), chronicle));
     naru_api::serve(listener, api, signals.next()).await;
     observing.abort();
+    driving.abort();
     deciding.abort();
     // Aborted: there is nothing more to hear of it.
     let _ = deciding.await;
+    let _ = driving.await;
     store.close().await;
     // A socket that is left says that its server was killed, and is likely to come back.
     fs::remove_file(home.socket())?;

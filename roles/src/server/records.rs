@@ -5,6 +5,7 @@
 //! | `server/generation` | how often the records were changed, and by which life of a server last |
 //! | `server/format` | the number of this layout |
 //! | `server/journal` | a change that is too large for one transaction, and is being copied to its place |
+//! | `asset/PROVIDER/MACHINE` | what is wanted of an asset, kept by a task of its own |
 //! | `stack/NAME`, `release/STACK/N`, `instance/ID`, `operation/N`, `run/STACK/JOB/N`, `routes`, `edge/NODE` | the record, JSON |
 //!
 //! A value of more than [`PART`] bytes is kept in parts: `KEY`, `KEY/~1`, `KEY/~2`, … in order.
@@ -79,14 +80,15 @@ pub fn encode(write: &Write) -> Result<Change, RecordError> {
     }
 }
 
-/// Puts a whole record, read from the store, where it belongs. Keys under `server/` are no records.
+/// Puts a whole record, read from the store, where it belongs. Keys under `server/` and `asset/` are none of these.
 ///
 /// # Errors
 /// It makes no sense.
 pub fn decode(world: &mut World, key: &str, value: &[u8]) -> Result<(), RecordError> {
     let (kind, rest) = key.split_once('/').unwrap_or((key, ""));
     match kind {
-        "server" => return Ok(()),
+        // Assets have a task of their own that reads theirs.
+        "server" | "asset" => return Ok(()),
         "stack" => world.apply(Write::Stack(read::<Box<StackRecord>>(key, value)?)),
         "release" => {
             let stack = rest.split('/').next().unwrap_or_default();

@@ -36,8 +36,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["model", "traffic", "wire", "act/answers", "act/carry", "act/books", "act/tls", "act/http2"],
     ),
     ("act/acme", &["model"]),
+    ("act/ec2", &["model"]),
+    ("assets", &["model", "yaml"]),
     ("act/api", &["model"]),
     ("act/home", &["model"]),
+    ("cloud", &["model", "yaml", "assets", "act/api", "act/ec2", "act/home", "act/store"]),
     ("chain", &["model", "act/edge", "act/api", "act/home"]),
     ("sim", &["model", "decide", "supervise"]),
     ("demo", &["model"]),
@@ -56,6 +59,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "act/work",
             "act/api",
             "act/home",
+            "cloud",
             "chain",
         ],
     ),
@@ -95,6 +99,9 @@ const EVERYTHING_BELOW: &[&str] = &[
     "act/acme",
     "act/api",
     "act/home",
+    "act/ec2",
+    "assets",
+    "cloud",
     "chain",
     "demo",
     "roles",
@@ -103,7 +110,7 @@ const EVERYTHING_BELOW: &[&str] = &[
 ];
 
 /// The crates whose sources have no clock, chance, input or output, threads, or order that varies.
-const PURE: &[&str] = &["model", "schedule", "decide", "supervise", "wire", "traffic", "sim"];
+const PURE: &[&str] = &["model", "schedule", "decide", "supervise", "assets", "wire", "traffic", "sim"];
 
 /// Libraries that pure crates may use: plain data and its forms, nothing that runs.
 const PURE_LIBRARIES: &[&str] =

@@ -10,14 +10,14 @@ pub use lines::Lines;
 
 use crate::{
     ClientError, Duplex, Event, EventQuery, ImageEvent, ImageOrder, LogLine, LogQuery, PlanRequest,
-    PruneOrder, ReachOrder, ShutdownOrder, Status, Taken, WatchEvent, WatchQuery,
+    PruneOrder, ReachOrder, ShowAssets, ShutdownOrder, Status, Taken, WatchEvent, WatchQuery,
 };
 use connection::Connection;
 use hyper::Method;
 use naru_model::{
-    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, ImageFate, InstanceView, JobView, NodeId,
-    Operation, OperationId, Plan, Release, RouteTable, RunRecord, ServiceName, StackName, StackView,
-    WorkView,
+    Admitted, AgentReport, AssetOrder, AssetView, AssetsView, ContentId, Demand, Desired, EdgeReport,
+    ImageFate, InstanceView, JobView, NodeId, Operation, OperationId, Plan, Release, RouteTable, RunRecord,
+    ServiceName, StackName, StackView, WorkView,
 };
 use path::Target;
 use serde::Serialize;
@@ -242,6 +242,23 @@ impl Client {
         let body = connection::json(&order)?;
         let answer = self.connection.request(Method::POST, &Target::new("/v1/prune"), body).await?;
         connection::value(answer).await
+    }
+
+    /// Machines of clouds, and what is wanted of them.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn assets(&self, how: ShowAssets) -> Result<AssetsView, ClientError> {
+        let looked = (how == ShowAssets::Looked).then_some("looked");
+        self.ask(Target::new("/v1/assets").with("show", looked)).await
+    }
+
+    /// Wants a machine of a cloud on or off.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn want_asset(&self, order: &AssetOrder) -> Result<AssetView, ClientError> {
+        self.tell(Target::new("/v1/assets"), order).await
     }
 
     /// What a node's agent is to have, whenever it changes, for ever.

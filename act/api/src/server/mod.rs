@@ -1,5 +1,6 @@
 //! A core on a socket: accepts, asks the kernel who is there, and gives each connection to the routes.
 
+mod assets;
 mod events;
 mod extract;
 mod images;

@@ -1,6 +1,6 @@
 //! The routes, each together with its entry in the OpenAPI document: one cannot be without the other.
 
-use super::{BODY_MAX, images, jobs, logs, orders, questions, reach, roles};
+use super::{BODY_MAX, assets, images, jobs, logs, orders, questions, reach, roles};
 use crate::{Core, Ground, Refused};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -52,6 +52,7 @@ fn documented() -> OpenApiRouter<Arc<dyn Core>> {
         .routes(routes!(reach::reach))
         .routes(routes!(images::images))
         .routes(routes!(images::prune))
+        .routes(routes!(assets::assets, assets::want_asset))
         .routes(routes!(orders::plan))
         .routes(routes!(orders::content))
         .routes(routes!(orders::demand))

@@ -4,12 +4,12 @@ use futures_util::FutureExt;
 use naru_api::{
     Answer, Core, Duplex, Event, EventKind, EventQuery, EventStream, Ground, ImageEvent, ImageOrder,
     ImageStream, LogLine, LogQuery, LogSource, LogStream, PlanRequest, PruneOrder, ReachOrder, Refused,
-    ShutdownOrder, Snapshot, Status, Taken,
+    ShowAssets, ShutdownOrder, Snapshot, Status, Taken,
 };
 use naru_model::{
-    Admitted, AgentReport, ContentId, Demand, Desired, EdgeReport, Ending, FateReason, Generation, ImageFate,
-    InstanceView, JobView, NodeId, Operation, OperationId, Plan, Release, RouteTable, RunRecord, ServiceName,
-    Span, StackName, StackView, StockImage, Time, UsedImage, WorkView,
+    Admitted, AgentReport, AssetOrder, AssetView, AssetsView, ContentId, Demand, Desired, EdgeReport, Ending,
+    FateReason, Generation, ImageFate, InstanceView, JobView, NodeId, Operation, OperationId, Plan, Release,
+    RouteTable, RunRecord, ServiceName, Span, StackName, StackView, StockImage, Time, UsedImage, WorkView,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -274,6 +274,18 @@ impl Core for Recall {
 
     fn prune(&self, _: PruneOrder) -> Answer<'_, Vec<ImageFate>> {
         now(Ok(vec![ImageFate { image: StockImage::default(), why: FateReason::Unneeded, refused: None }]))
+    }
+
+    fn assets(&self, how: ShowAssets) -> Answer<'_, AssetsView> {
+        now(Ok(AssetsView { fault: Some(format!("{how:?}")), ..AssetsView::default() }))
+    }
+
+    fn want_asset(&self, order: AssetOrder, actor: String) -> Answer<'_, AssetView> {
+        if order.asset != "gpu" {
+            return now(Err(Refused::new(Ground::Conflict, "there is no such asset", "list them")));
+        }
+        let json = serde_json::json!({"id": "c/i-1", "name": actor, "log": []});
+        now(Ok(serde_json::from_value(json).unwrap()))
     }
 
     fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>> {

@@ -6,13 +6,12 @@ use crate::cli::fail::{Code, Fail};
 use crate::cli::paint;
 use crate::cli::session::Session;
 use crate::cli::table::{foreign, pad, width};
-use crate::cli::verb::receipt::totals;
 use naru_api::{Client, LogQuery};
 use naru_model::{
     AddressView, Ending, InstanceId, Operation, OperationKind, OperationOutcome, OperationPhase, Reach,
     ReleaseNo, StackName,
 };
-use naru_show::{State, in_background};
+use naru_show::{State, in_background, totals};
 
 /// The log of an instance that failed tells why in its last lines; more would bury the rest.
 const LINES: u64 = 10;

@@ -7,7 +7,8 @@ use crate::cli::paint::{self, Tone};
 use crate::cli::session::Session;
 use crate::cli::table::{Table, foreign};
 use clap::Args;
-use naru_model::{Counts, Operation, OperationOutcome, OperationPhase, Time};
+use naru_model::{Counts, Operation, Time};
+use naru_show::how_it_went;
 use std::collections::BTreeSet;
 
 /// What `naru history` takes.
@@ -72,7 +73,7 @@ fn render(operations: &[Operation], now: Time) -> String {
             one.release.map(|release| release.to_string()).unwrap_or_default(),
             ago(one.began, now),
             foreign(&one.actor),
-            state(one),
+            how_it_went(one),
             one.cut_over.map(|at| format!("in {}", at.since(one.began))).unwrap_or_default(),
             count(total, Counts::lost),
             count(total, |total| total.cut),
@@ -80,20 +81,6 @@ fn render(operations: &[Operation], now: Time) -> String {
         ]);
     }
     table.render()
-}
-
-/// How it went, and where it still is.
-pub fn state(one: &Operation) -> String {
-    let outcome = one.outcome.map(|outcome| {
-        let tone = match outcome {
-            OperationOutcome::Succeeded => Tone::Good,
-            OperationOutcome::Superseded | OperationOutcome::Aborted => Tone::Quiet,
-            OperationOutcome::RolledBack | OperationOutcome::Failed => Tone::Bad,
-        };
-        paint::tone(tone, outcome)
-    });
-    let phase = (one.phase != OperationPhase::Done).then(|| paint::tone(Tone::Busy, one.phase));
-    [outcome, phase].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn count(total: Counts, which: impl Fn(&Counts) -> u64) -> String {

@@ -1,5 +1,6 @@
 //! The verbs, one module each: what it takes, what it does, what it shows.
 
+pub mod assets;
 pub mod change;
 pub mod completions;
 pub mod config;

@@ -5,7 +5,6 @@ use crate::cli::fail::{Code, Fail};
 use crate::cli::images;
 use crate::cli::load::{StrictArgs, names, parse_scale, scaled};
 use crate::cli::paint::{self, Tone};
-use crate::cli::printer::heading;
 use crate::cli::session::Session;
 use crate::cli::table::{foreign, pad, width};
 use clap::Args;
@@ -52,7 +51,7 @@ impl PlanArgs {
 
 fn render(plan: &Plan) -> String {
     let mut text = if plan.changes() {
-        heading(&format!("release {} of {} would", plan.release, plan.stack))
+        paint::heading(&format!("release {} of {} would", plan.release, plan.stack))
     } else {
         format!("{} is as the file says (release {}): nothing would change\n", plan.stack, plan.release)
     };

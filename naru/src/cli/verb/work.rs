@@ -1,6 +1,5 @@
 //! `naru work`: the work in progress; and `naru work run`, which holds a lease while a command runs.
 
-use super::receipt::percent;
 use crate::cli::args::ProjectArgs;
 use crate::cli::fail::{Code, Fail};
 use crate::cli::moment::{now, whole};
@@ -8,6 +7,7 @@ use crate::cli::session::Session;
 use crate::cli::table::{Table, foreign};
 use clap::{Args, Subcommand};
 use naru_model::{Span, Time, WorkView};
+use naru_show::percent;
 use naru_work::RunConfig;
 
 /// What `naru work` takes.

@@ -41,7 +41,13 @@ impl Server {
         let (desk, handle) = Desk::new(ledger, world, home.node().unwrap(), &home);
         let desk = tokio::spawn(desk.run());
         let chronicle = Chronicle::open(&home).unwrap();
-        Server { api: Api::new(handle, home.clone(), chronicle), home, store, desk, dir }
+        Server {
+            api: Api::new(handle, naru_cloud::channel().0, home.clone(), chronicle),
+            home,
+            store,
+            desk,
+            dir,
+        }
     }
 
     /// Another life on the same store.

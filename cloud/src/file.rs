@@ -1,0 +1,103 @@
+//! Where assets come from: the file in NARU_HOME, and the clouds that it names.
+
+pub use naru_assets::{FILE, Provider, iam_policy};
+
+use naru_ec2::{Ec2, Environment, Fault, Settings};
+use naru_home::Home;
+use naru_model::{Machine, MachineState};
+use naru_yaml::Errors;
+use std::io;
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It is there, and cannot be read.
+    #[error("{path} cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is in it is wrong.
+    #[error(transparent)]
+    Wrong(#[from] Errors),
+}
+
+/// A fleet of hundreds of machines takes some ten KiB.
+const FILE_MAX: u64 = 1 << 20;
+
+/// The providers that the home's file names; none where there is no file.
+///
+/// # Errors
+/// It cannot be read, or something in it is wrong.
+pub fn providers(home: &Home) -> Result<Vec<Provider>, FileError> {
+    let path = home.path(FILE);
+    let name = path.display().to_string();
+    let unreadable = |source| FileError::Unreadable { path: name.clone(), source };
+    let text = match std::fs::metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        Ok(found) if found.len() > FILE_MAX => return Err(unreadable(io::ErrorKind::FileTooLarge.into())),
+        _ => std::fs::read_to_string(&path).map_err(unreadable)?,
+    };
+    Ok(naru_assets::read(&name, &text)?)
+}
+
+/// A client of a provider's cloud.
+///
+/// # Errors
+/// Nothing says which region, or an address is none.
+pub(crate) async fn connect(provider: &Provider, environment: &Environment) -> Result<Ec2, Fault> {
+    let settings = Settings {
+        region: provider.region.clone(),
+        endpoint: provider.endpoint.clone(),
+        profile: provider.profile.clone(),
+    };
+    Ec2::new(&settings, environment).await
+}
+
+/// A provider's machines, of all or of some, with what the cloud's checks say of those that run.
+///
+/// # Errors
+/// The cloud gives no answer, or refuses.
+pub(crate) async fn look(ec2: &Ec2, provider: &Provider, only: &[String]) -> Result<Vec<Machine>, Fault> {
+    let mut machines = ec2.machines(&provider.tags, only).await?;
+    let running = |one: &&Machine| one.state == MachineState::Running;
+    let ids: Vec<String> = machines.iter().filter(running).map(|one| one.id.clone()).collect();
+    if only.is_empty() && !ids.is_empty() {
+        // Without the right to it, or in a cloud that does not know it, it is not told.
+        let health =
+            ec2.health(&ids).await.inspect_err(|fault| tracing::debug!(%fault, "no health of machines"));
+        for (id, word) in health.unwrap_or_default() {
+            machines.iter_mut().filter(|one| one.id == id).for_each(|one| one.health = Some(word.clone()));
+        }
+    }
+    Ok(machines)
+}
+
+/// What to do where no cloud is named.
+pub fn no_file(home: &Home) -> String {
+    let path = home.path(FILE);
+    format!("name some in {}; the guide (docs/guide.md, \"Machines of a cloud\") shows how", path.display())
+}
+
+/// What a provider shows now, to whoever asks.
+pub struct Discovered {
+    /// Where.
+    pub region: String,
+    /// Where the credentials come from.
+    pub source: String,
+    /// What has its tags.
+    pub machines: Vec<Machine>,
+}
+
+/// Asks a provider's cloud, from here.
+///
+/// # Errors
+/// It cannot be asked, gives no answer, or refuses.
+pub async fn discover(provider: &Provider) -> Result<Discovered, Fault> {
+    let ec2 = connect(provider, &Environment::of_process()).await?;
+    let source = ec2.source().await?;
+    let machines = look(&ec2, provider, &[]).await?;
+    Ok(Discovered { region: ec2.region().into(), source, machines })
+}

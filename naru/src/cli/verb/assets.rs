@@ -1,0 +1,257 @@
+//! `naru assets`: machines of clouds, shown, started and stopped.
+
+use crate::cli::fail::{Code, Fail};
+use crate::cli::load;
+use crate::cli::moment::now;
+use crate::cli::printer::Answer;
+use crate::cli::session::Session;
+use clap::{Args, Subcommand};
+use naru_api::ShowAssets;
+use naru_cloud::{Ended, FileError, no_file, providers};
+use naru_home::Home;
+use naru_model::{AssetOrder, AssetsView, Wanted, plural};
+use naru_show::paint::heading;
+use naru_show::{assets_table, machines_table, stop_ends};
+
+/// What `naru assets` takes.
+#[derive(Args, Debug)]
+pub struct Assets {
+    #[command(subcommand)]
+    verb: AssetsVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum AssetsVerb {
+    /// List assets: where they are, what is wanted of them, and why
+    Ls(Ls),
+    /// Ask the clouds that assets.yaml names what they show, from here and without a server
+    Discover(Discover),
+    /// Have a machine run
+    Start(Start),
+    /// Have a machine stopped. Asks first
+    Stop(Stop),
+    /// Print the rights that assets.yaml needs, as an IAM policy
+    IamPolicy,
+}
+
+/// What `naru assets ls` takes.
+#[derive(Args, Debug)]
+struct Ls {
+    /// Look at the clouds first, instead of showing what was seen within the last minute
+    #[arg(long)]
+    look: bool,
+    /// Print them as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `naru assets discover` takes.
+#[derive(Args, Debug)]
+struct Discover {
+    /// Print the machines as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `naru assets start` takes.
+#[derive(Args, Debug)]
+struct Start {
+    /// The asset, by its name or the cloud's name of the machine
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    order: WantArgs,
+}
+
+/// What `naru assets stop` takes.
+#[derive(Args, Debug)]
+struct Stop {
+    /// The asset, by its name or the cloud's name of the machine
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Keep what is in its memory, where the machine was made for that
+    #[arg(long)]
+    hibernate: bool,
+    /// Answer yes to the question
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    order: WantArgs,
+}
+
+/// What both take.
+#[derive(Args, Debug)]
+struct WantArgs {
+    /// Do not wait
+    #[arg(long)]
+    no_wait: bool,
+    /// Why, for whoever asks
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+}
+
+impl Assets {
+    /// Does what was typed.
+    ///
+    /// # Errors
+    /// assets.yaml cannot be used, a cloud gives no answer, or the order was refused or failed.
+    pub async fn run(self, session: &Session) -> Result<Code, Fail> {
+        match self.verb {
+            AssetsVerb::Ls(ls) => list(session, ls).await,
+            AssetsVerb::Discover(discover) => discover.run(session).await,
+            AssetsVerb::Start(start) => want(session, start.name, Wanted::On, start.order).await,
+            AssetsVerb::Stop(stop) => {
+                if !stop.yes {
+                    confirm(session, &stop.name).await?;
+                }
+                let wanted = if stop.hibernate { Wanted::Hibernated } else { Wanted::Off };
+                want(session, stop.name, wanted, stop.order).await
+            }
+            AssetsVerb::IamPolicy => policy(session),
+        }
+    }
+}
+
+fn home(session: &Session) -> Result<Home, Fail> {
+    Home::open(session.settings.home()?).map_err(Fail::new)
+}
+
+/// The file's errors with their places.
+fn wrong_file(session: &Session, error: FileError) -> Fail {
+    match error {
+        FileError::Wrong(errors) => {
+            load::show(&session.printer, "error", &errors.errors);
+            Fail::new(format!("assets.yaml cannot be used: {}", plural(errors.errors.len() as u64, "error")))
+        }
+        unreadable @ FileError::Unreadable { .. } => Fail::new(unreadable),
+    }
+}
+
+fn policy(session: &Session) -> Result<Code, Fail> {
+    let home = home(session)?;
+    let providers = providers(&home).map_err(|error| wrong_file(session, error))?;
+    if providers.is_empty() {
+        return Err(Fail::new("no cloud is named").help(no_file(&home)));
+    }
+    session.printer.json(&naru_cloud::iam_policy(&providers))?;
+    Ok(Code::Done)
+}
+
+impl Discover {
+    async fn run(self, session: &Session) -> Result<Code, Fail> {
+        let home = home(session)?;
+        let providers = providers(&home).map_err(|error| wrong_file(session, error))?;
+        let (mut failed, mut all) = (vec![], serde_json::Map::new());
+        for provider in &providers {
+            let found = match naru_cloud::discover(provider).await {
+                Ok(found) => found,
+                Err(fault) => {
+                    failed.push(format!("{}: {fault}", provider.name));
+                    continue;
+                }
+            };
+            if self.json {
+                let value = serde_json::to_value(&found.machines).map_err(Fail::new)?;
+                all.insert(provider.name.clone(), value);
+                continue;
+            }
+            let count = plural(found.machines.len() as u64, "machine");
+            let head = format!(
+                "{}: {count} in {}, with the credentials of {}",
+                provider.name, found.region, found.source
+            );
+            session.printer.data(&heading(&head))?;
+            if !found.machines.is_empty() {
+                session.printer.data(&machines_table(&found.machines, provider.group.as_deref()))?;
+            }
+        }
+        if self.json {
+            session.printer.json(&all)?;
+        }
+        if providers.is_empty() {
+            session.printer.note(format!("no cloud is named: {}", no_file(&home)));
+        }
+        if failed.is_empty() { Ok(Code::Done) } else { Err(Fail::new(failed.join("\n"))) }
+    }
+}
+
+async fn list(session: &Session, typed: Ls) -> Result<Code, Fail> {
+    let client = session.ensured().await?;
+    let how = if typed.look { ShowAssets::Looked } else { ShowAssets::Known };
+    let mut view = client.assets(how).await?;
+    if how == ShowAssets::Known
+        && view.providers.iter().any(|one| one.looked.is_none() && one.fault.is_none())
+    {
+        // A server that has just begun, or a file that has just been written.
+        view = client.assets(ShowAssets::Looked).await?;
+    }
+    if typed.json {
+        session.printer.json(&view)?;
+        return Ok(Code::Done);
+    }
+    tell_faults(session, &view);
+    if !view.assets.is_empty() {
+        session.printer.data(&assets_table(&view.assets, now()))?;
+    } else if view.providers.is_empty() && view.fault.is_none() {
+        session.printer.note(format!("no cloud is named: {}", no_file(&home(session)?)));
+    } else if view.providers.iter().all(|one| one.fault.is_none()) && view.fault.is_none() {
+        session
+            .printer
+            .note("no machine has the tags that assets.yaml names; `naru assets discover` asks the clouds");
+    }
+    Ok(Code::Done)
+}
+
+fn tell_faults(session: &Session, view: &AssetsView) {
+    view.fault.iter().for_each(|fault| session.printer.warn(format!("assets.yaml cannot be used:\n{fault}")));
+    for provider in &view.providers {
+        if let Some(fault) = &provider.fault {
+            let last =
+                provider.looked.map(|at| format!(" (looked at last {})", at.utc())).unwrap_or_default();
+            session.printer.warn(format!("{} cannot be looked at{last}: {fault}", provider.name));
+        }
+    }
+}
+
+/// Says what a stop would end, and asks.
+async fn confirm(session: &Session, name: &str) -> Result<(), Fail> {
+    if !session.printer.can_ask() {
+        let error = "`assets stop` asks before it stops a machine, and there is no terminal to ask on";
+        return Err(Fail::usage(error).help("add `--yes`"));
+    }
+    let view = session.ensured().await?.assets(ShowAssets::Looked).await?;
+    let Some(asset) = view.assets.iter().find(|one| one.name.as_str() == name || one.id.machine() == name)
+    else {
+        // The server says it better.
+        return Ok(());
+    };
+    session.printer.result(stop_ends(asset, now()));
+    match session.printer.ask("Stop it?")? {
+        Answer::Yes => Ok(()),
+        Answer::No => Err(Fail { code: Code::Refused, ..Fail::new("not confirmed: nothing was changed") }),
+    }
+}
+
+async fn want(session: &Session, asset: String, wanted: Wanted, typed: WantArgs) -> Result<Code, Fail> {
+    let client = session.ensured().await?;
+    // The server may not have looked at the clouds yet.
+    client.assets(ShowAssets::Looked).await?;
+    let asset = client.want_asset(&AssetOrder { asset, wanted, message: typed.message }).await?;
+    if typed.no_wait {
+        session
+            .printer
+            .result(format!("{} is wanted {wanted}; `naru assets ls` shows how it goes", asset.name));
+        return Ok(Code::Done);
+    }
+    let name = asset.name.clone();
+    tokio::select! {
+        ended = naru_cloud::see_through(&client, asset, |step| session.printer.result(step)) => match ended {
+            Ended::Well => Ok(Code::Done),
+            Ended::Badly(why) => Err(Fail::new(why)),
+        },
+        _ = tokio::signal::ctrl_c() => {
+            session.printer.result(format!("detached: {name} is still wanted {wanted}"));
+            Ok(Code::Detached)
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Assets, in columns and sentences.
+
+use crate::paint::{self, Tone};
+use crate::table::{Table, foreign};
+use naru_model::{AssetView, Machine, MachineState, Pursuit, Span, Time};
+
+/// All assets.
+pub fn assets_table(assets: &[AssetView], now: Time) -> String {
+    let mut table =
+        Table::new(&["NAME", "STATE", "TYPE", "ZONE", "SINCE", "WANTED", "WHY", "HEALTH", "MACHINE"]);
+    for asset in assets {
+        let machine = asset.machine.as_ref();
+        let text =
+            |part: fn(&Machine) -> &String| machine.map(|machine| foreign(part(machine))).unwrap_or_default();
+        let id = asset.id.machine();
+        table.row([
+            foreign(asset.name.as_str()),
+            machine.map_or_else(|| paint::dim("not seen"), |machine| state(machine.state)),
+            text(|machine| &machine.kind),
+            text(|machine| &machine.zone),
+            asset.since.map(|since| age(now.since(since))).unwrap_or_default(),
+            wanted(asset),
+            why(asset),
+            machine
+                .and_then(|machine| machine.health.clone())
+                .filter(|word| word != "ok")
+                .unwrap_or_default(),
+            if id == asset.name.as_str() { String::new() } else { id.into() },
+        ]);
+    }
+    table.render()
+}
+
+/// What a cloud shows, to whoever checks what a file names.
+pub fn machines_table(machines: &[Machine], group: Option<&str>) -> String {
+    let mut table = Table::new(&["MACHINE", "NAME", "STATE", "TYPE", "ZONE", "GROUP"]);
+    for machine in machines {
+        let tag = |key: &str| machine.tags.get(key).map(|value| foreign(value)).unwrap_or_default();
+        table.row([
+            foreign(&machine.id),
+            tag("Name"),
+            state(machine.state),
+            foreign(&machine.kind),
+            foreign(&machine.zone),
+            group.map(tag).unwrap_or_default(),
+        ]);
+    }
+    table.render()
+}
+
+/// What a stop would end, as far as that is known, for the question that is asked before it.
+pub fn stop_ends(asset: &AssetView, now: Time) -> String {
+    let machine = asset.machine.as_ref();
+    let kind = machine.map(|machine| format!(" ({}, {})", machine.id, machine.kind)).unwrap_or_default();
+    let running = machine.is_some_and(|machine| machine.state == MachineState::Running);
+    let since = asset
+        .since
+        .filter(|_| running)
+        .map(|since| format!(" has been running for {}", age(now.since(since))));
+    let what = match asset.work {
+        Some(_) => "it is the machine that Naru runs on: all its instances end with it",
+        None => "no agent of Naru runs there: whether work is in progress on it is not known",
+    };
+    format!(
+        "{}{kind}{}; {what}",
+        foreign(asset.name.as_str()),
+        since.unwrap_or_else(|| " is to be stopped".into())
+    )
+}
+
+fn state(state: MachineState) -> String {
+    let tone = match state {
+        MachineState::Running => Tone::Good,
+        MachineState::Pending | MachineState::Stopping => Tone::Busy,
+        MachineState::Stopped => Tone::Quiet,
+        MachineState::ShuttingDown | MachineState::Terminated => Tone::Bad,
+    };
+    paint::tone(tone, state)
+}
+
+fn wanted(asset: &AssetView) -> String {
+    let (Some(want), Some(pursuit)) = (&asset.want, &asset.pursuit) else { return String::new() };
+    let by = format!("{} by {}", want.wanted, foreign(&want.actor));
+    match pursuit {
+        Pursuit::Open => paint::tone(Tone::Busy, by),
+        Pursuit::Reached { .. } => by,
+        Pursuit::Failed { .. } => paint::tone(Tone::Bad, format!("{by}, failed")),
+        Pursuit::Overtaken { .. } => paint::dim(format!("{by}, overtaken")),
+        Pursuit::Elsewhere { by: other, .. } => {
+            paint::dim(format!("{by}, {} stands in", foreign(other.as_str())))
+        }
+    }
+}
+
+/// Where a want stands; once it is reached, the words of whoever wanted it.
+fn why(asset: &AssetView) -> String {
+    let last = asset.log.last().map(|entry| foreign(&entry.text));
+    let said = asset.want.as_ref().and_then(|want| want.message.as_deref()).map(foreign);
+    match &asset.pursuit {
+        None | Some(Pursuit::Elsewhere { .. }) => String::new(),
+        Some(Pursuit::Reached { .. }) => said.unwrap_or_default(),
+        Some(_) => last.unwrap_or_default(),
+    }
+}
+
+fn age(span: Span) -> String {
+    if span < Span::secs(1) { "now".into() } else { Span(span.0 / 1000 * 1000).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{assets_table, stop_ends};
+    use anstream::adapter::strip_str;
+    use naru_model::{
+        AssetEntry, AssetReason, AssetView, AssetWant, InProgress, Machine, MachineState, Pursuit, Time,
+        Wanted,
+    };
+
+    fn asset(name: &str, state: MachineState) -> AssetView {
+        let machine = Machine {
+            id: format!("i-{name}"),
+            state,
+            kind: "m7i.large".into(),
+            zone: "a".into(),
+            tags: Default::default(),
+            launched: None,
+            changed: None,
+            reason: None,
+            health: Some("ok".into()),
+        };
+        AssetView {
+            id: naru_model::AssetId::new("c", &machine.id),
+            name: name.into(),
+            machine: Some(machine),
+            since: Some(Time(1_000)),
+            group: None,
+            work: None,
+            want: None,
+            pursuit: None,
+            log: vec![],
+        }
+    }
+
+    #[test]
+    fn assets_tell_where_they_are_and_what_is_wanted() {
+        let mut gpu = asset("gpu", MachineState::Stopping);
+        let (wanted, actor) = (Wanted::On, "kim".to_string());
+        gpu.want = Some(AssetWant { wanted, actor, message: None, at: Time(0), instead_of: None });
+        gpu.pursuit = Some(Pursuit::Open);
+        let reason = AssetReason::WaitsForState { act: Wanted::On.act(), state: MachineState::Stopping };
+        gpu.log = vec![AssetEntry { at: Time(0), text: reason.to_string(), reason }];
+        let shown = assets_table(&[gpu, asset("web", MachineState::Running)], Time(61_000));
+        let want = "\
+NAME  STATE     TYPE       ZONE  SINCE  WANTED     WHY                                                             MACHINE
+gpu   stopping  m7i.large  a     60 s   on by kim  it is stopping, and cannot be asked to start before that is over  i-gpu
+web   running   m7i.large  a     60 s                                                                              i-web
+";
+        let words = |text: &str| text.split_whitespace().map(str::to_string).collect::<Vec<_>>();
+        assert_eq!(words(&strip_str(&shown).to_string()), words(want));
+    }
+
+    #[test]
+    fn a_stop_says_what_it_ends() {
+        let mut web = asset("web", MachineState::Running);
+        let said = stop_ends(&web, Time(61_000));
+        assert!(
+            said.starts_with("web (i-web, m7i.large) has been running for 60 s; no agent of Naru runs there"),
+            "{said}"
+        );
+        web.work = Some(InProgress::default());
+        assert!(
+            stop_ends(&web, Time(61_000))
+                .ends_with("it is the machine that Naru runs on: all its instances end with it")
+        );
+    }
+}
