@@ -4,8 +4,11 @@ pub use naru_assets::{FILE, Provider, iam_policy};
 
 use naru_ec2::{Ec2, Environment, Fault, Settings};
 use naru_home::Home;
-use naru_model::{Machine, MachineState};
+use naru_model::{Machine, MachineState, plural};
+use naru_show::machines_table;
+use naru_show::paint::heading;
 use naru_yaml::Errors;
+use std::collections::BTreeMap;
 use std::io;
 
 /// Why the file cannot be used.
@@ -82,20 +85,50 @@ pub fn no_file(home: &Home) -> String {
 }
 
 /// What a provider shows now, to whoever asks.
-pub struct Discovered {
+struct Discovered {
     /// Where.
-    pub region: String,
+    region: String,
     /// Where the credentials come from.
-    pub source: String,
+    source: String,
     /// What has its tags.
-    pub machines: Vec<Machine>,
+    machines: Vec<Machine>,
+}
+
+/// What all providers show now.
+#[derive(Default)]
+pub struct AllDiscovered {
+    /// By the providers' names.
+    pub machines: BTreeMap<String, Vec<Machine>>,
+    /// The same, for people.
+    pub text: String,
+    /// Which could not be asked, and why.
+    pub failed: Vec<String>,
+}
+
+/// Asks all clouds, one after the other.
+pub async fn discover_all(providers: &[Provider]) -> AllDiscovered {
+    let mut all = AllDiscovered::default();
+    for provider in providers {
+        let name = &provider.name;
+        match discover(provider).await {
+            Ok(found) => {
+                let count = plural(found.machines.len() as u64, "machine");
+                let (region, source) = (found.region, found.source);
+                all.text +=
+                    &heading(&format!("{name}: {count} in {region}, with the credentials of {source}"));
+                if !found.machines.is_empty() {
+                    all.text += &machines_table(&found.machines, provider.group.as_deref());
+                }
+                all.machines.insert(name.clone(), found.machines);
+            }
+            Err(fault) => all.failed.push(format!("{name}: {fault}")),
+        }
+    }
+    all
 }
 
 /// Asks a provider's cloud, from here.
-///
-/// # Errors
-/// It cannot be asked, gives no answer, or refuses.
-pub async fn discover(provider: &Provider) -> Result<Discovered, Fault> {
+async fn discover(provider: &Provider) -> Result<Discovered, Fault> {
     let ec2 = connect(provider, &Environment::of_process()).await?;
     let source = ec2.source().await?;
     let machines = look(&ec2, provider, &[]).await?;

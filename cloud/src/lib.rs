@@ -8,5 +8,5 @@ mod follow;
 mod records;
 
 pub use driver::{Handle, Orders, WorkHere, channel, run};
-pub use file::{Discovered, FILE, FileError, discover, iam_policy, no_file, providers};
+pub use file::{AllDiscovered, FILE, FileError, discover_all, iam_policy, no_file, providers};
 pub use follow::{Ended, see_through};

@@ -2,7 +2,7 @@
 
 use crate::paint::{self, Tone};
 use crate::table::{Table, foreign};
-use naru_model::{AssetView, Machine, MachineState, Pursuit, Span, Time};
+use naru_model::{AssetView, AssetsView, Machine, MachineState, Pursuit, Span, Time};
 
 /// All assets.
 pub fn assets_table(assets: &[AssetView], now: Time) -> String {
@@ -28,7 +28,28 @@ pub fn assets_table(assets: &[AssetView], now: Time) -> String {
             if id == asset.name.as_str() { String::new() } else { id.into() },
         ]);
     }
-    table.render()
+    if table.is_empty() { String::new() } else { table.render() }
+}
+
+/// What stands in the way of seeing all that is there.
+pub fn asset_faults(view: &AssetsView) -> Vec<String> {
+    let file = view.fault.iter().map(|fault| format!("assets.yaml cannot be used:\n{fault}"));
+    let clouds = view.providers.iter().filter_map(|provider| {
+        let last = provider.looked.map(|at| format!(" (looked at last {})", at.utc())).unwrap_or_default();
+        Some(format!("{} cannot be looked at{last}: {}", provider.name, provider.fault.as_ref()?))
+    });
+    file.chain(clouds).collect()
+}
+
+/// Why no asset is listed, where that is no fault. `no_file` says how to name a cloud.
+pub fn no_assets(view: &AssetsView, no_file: &str) -> Option<String> {
+    if !view.assets.is_empty() || !asset_faults(view).is_empty() {
+        return None;
+    }
+    if view.providers.is_empty() {
+        return Some(format!("no cloud is named: {no_file}"));
+    }
+    Some("no machine has the tags that assets.yaml names; `naru assets discover` asks the clouds".into())
 }
 
 /// What a cloud shows, to whoever checks what a file names.

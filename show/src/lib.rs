@@ -15,7 +15,7 @@ pub mod sample;
 mod state;
 pub mod table;
 
-pub use assets::{assets_table, machines_table, stop_ends};
+pub use assets::{asset_faults, assets_table, machines_table, no_assets, stop_ends};
 pub use instances::{Detail, instances};
 pub use rates::{InstanceRow, Rates, RuleRow, Traffic};
 pub use receipt::{how_it_went, percent, receipt, story, totals};

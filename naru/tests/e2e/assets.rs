@@ -39,7 +39,7 @@ impl Stage {
         };
         write("http://127.0.0.1:1");
         let policy = crate::command(folder.path(), &["assets", "iam-policy"]).unwrap();
-        let moto = Moto::start(test, &policy)?;
+        let moto = Moto::start(test, &as_moto_knows(&policy))?;
         write(&moto.proxy.url());
         let (key, secret) = moto.keys("naru");
         let keys = format!("[naru]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n");
@@ -93,6 +93,16 @@ impl Stage {
             pause(Duration::from_millis(200));
         }
     }
+}
+
+/// Moto judges by a policy's actions. It knows nothing of resources and their tags, to which the printed one narrows them.
+fn as_moto_knows(policy: &str) -> String {
+    let mut policy: Value = serde_json::from_str(policy).unwrap();
+    for statement in policy["Statement"].as_array_mut().unwrap() {
+        statement["Resource"] = "*".into();
+        statement.as_object_mut().unwrap().remove("Condition");
+    }
+    policy.to_string()
 }
 
 impl Drop for Stage {
@@ -162,18 +172,12 @@ fn machines_are_found_started_and_stopped_whatever_becomes_of_requests() {
     stage.is("gpu-a", "stopped");
     assert_eq!(faults.count("StopInstances"), 1);
 
-    // The request is lost: it is made again, once looks have shown that it had no effect.
-    faults.fault("StartInstances", &[Fault::Lose]);
-    let before = faults.count("StartInstances");
-    stage.said(&["assets", "start", "gpu-a"]);
-    stage.is("gpu-a", "running");
-    assert_eq!(faults.count("StartInstances"), before + 2);
-
     // Too many requests, more often than the client itself tries.
-    faults.fault("StopInstances", &vec![Fault::Refuse(503, "RequestLimitExceeded"); 5]);
-    let steps = stage.said(&["assets", "stop", "gpu-a", "--yes"]);
-    assert!(steps.contains("the request to stop it is made again in"), "{steps}");
-    stage.is("gpu-a", "stopped");
+    faults.fault("StartInstances", &vec![Fault::Refuse(503, "RequestLimitExceeded"); 5]);
+    let steps = stage.said(&["assets", "start", "gpu-a"]);
+    assert!(steps.contains("the request to start it is made again in"), "{steps}");
+    stage.is("gpu-a", "running");
+    stage.said(&["assets", "stop", "gpu-a", "--yes"]);
 
     // No room for this one: another of its group stands in.
     faults.fault("StartInstances", &[Fault::Refuse(400, "InsufficientInstanceCapacity")]);
@@ -182,6 +186,13 @@ fn machines_are_found_started_and_stopped_whatever_becomes_of_requests() {
     assert_eq!(stage.known("gpu-a")["pursuit"]["by"], "gpu-b");
     assert_eq!(stage.moto.state("gpu-a"), "stopped");
     stage.is("gpu-b", "running");
+
+    // The request is lost: it is made again, once looks have shown that it had no effect.
+    faults.fault("StopInstances", &[Fault::Lose]);
+    let before = faults.count("StopInstances");
+    stage.said(&["assets", "stop", "web", "--yes"]);
+    stage.is("web", "stopped");
+    assert_eq!(faults.count("StopInstances"), before + 2);
 
     // A refusal for good.
     faults.fault("StopInstances", &[Fault::Refuse(400, "RequestExpired")]);

@@ -40,7 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("assets", &["model", "yaml"]),
     ("act/api", &["model"]),
     ("act/home", &["model"]),
-    ("cloud", &["model", "yaml", "assets", "act/api", "act/ec2", "act/home", "act/store"]),
+    ("cloud", &["model", "yaml", "assets", "show", "act/api", "act/ec2", "act/home", "act/store"]),
     ("chain", &["model", "act/edge", "act/api", "act/home"]),
     ("sim", &["model", "decide", "supervise"]),
     ("demo", &["model"]),

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What is done with a request.
+// Not every test that takes this in makes every fault.
+#[allow(dead_code)]
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// The cloud never sees it; it is answered with this status and error code.

@@ -9,9 +9,8 @@ use clap::{Args, Subcommand};
 use naru_api::ShowAssets;
 use naru_cloud::{Ended, FileError, no_file, providers};
 use naru_home::Home;
-use naru_model::{AssetOrder, AssetsView, Wanted, plural};
-use naru_show::paint::heading;
-use naru_show::{assets_table, machines_table, stop_ends};
+use naru_model::{AssetOrder, Wanted, plural};
+use naru_show::{asset_faults, assets_table, no_assets, stop_ends};
 
 /// What `naru assets` takes.
 #[derive(Args, Debug)]
@@ -141,37 +140,16 @@ impl Discover {
     async fn run(self, session: &Session) -> Result<Code, Fail> {
         let home = home(session)?;
         let providers = providers(&home).map_err(|error| wrong_file(session, error))?;
-        let (mut failed, mut all) = (vec![], serde_json::Map::new());
-        for provider in &providers {
-            let found = match naru_cloud::discover(provider).await {
-                Ok(found) => found,
-                Err(fault) => {
-                    failed.push(format!("{}: {fault}", provider.name));
-                    continue;
-                }
-            };
-            if self.json {
-                let value = serde_json::to_value(&found.machines).map_err(Fail::new)?;
-                all.insert(provider.name.clone(), value);
-                continue;
-            }
-            let count = plural(found.machines.len() as u64, "machine");
-            let head = format!(
-                "{}: {count} in {}, with the credentials of {}",
-                provider.name, found.region, found.source
-            );
-            session.printer.data(&heading(&head))?;
-            if !found.machines.is_empty() {
-                session.printer.data(&machines_table(&found.machines, provider.group.as_deref()))?;
-            }
-        }
+        let found = naru_cloud::discover_all(&providers).await;
         if self.json {
-            session.printer.json(&all)?;
+            session.printer.json(&found.machines)?;
+        } else {
+            session.printer.data(&found.text)?;
         }
         if providers.is_empty() {
             session.printer.note(format!("no cloud is named: {}", no_file(&home)));
         }
-        if failed.is_empty() { Ok(Code::Done) } else { Err(Fail::new(failed.join("\n"))) }
+        if found.failed.is_empty() { Ok(Code::Done) } else { Err(Fail::new(found.failed.join("\n"))) }
     }
 }
 
@@ -189,28 +167,12 @@ async fn list(session: &Session, typed: Ls) -> Result<Code, Fail> {
         session.printer.json(&view)?;
         return Ok(Code::Done);
     }
-    tell_faults(session, &view);
-    if !view.assets.is_empty() {
-        session.printer.data(&assets_table(&view.assets, now()))?;
-    } else if view.providers.is_empty() && view.fault.is_none() {
-        session.printer.note(format!("no cloud is named: {}", no_file(&home(session)?)));
-    } else if view.providers.iter().all(|one| one.fault.is_none()) && view.fault.is_none() {
-        session
-            .printer
-            .note("no machine has the tags that assets.yaml names; `naru assets discover` asks the clouds");
+    asset_faults(&view).iter().for_each(|fault| session.printer.warn(fault));
+    session.printer.data(&assets_table(&view.assets, now()))?;
+    if let Some(why) = no_assets(&view, &no_file(&home(session)?)) {
+        session.printer.note(why);
     }
     Ok(Code::Done)
-}
-
-fn tell_faults(session: &Session, view: &AssetsView) {
-    view.fault.iter().for_each(|fault| session.printer.warn(format!("assets.yaml cannot be used:\n{fault}")));
-    for provider in &view.providers {
-        if let Some(fault) = &provider.fault {
-            let last =
-                provider.looked.map(|at| format!(" (looked at last {})", at.utc())).unwrap_or_default();
-            session.printer.warn(format!("{} cannot be looked at{last}: {fault}", provider.name));
-        }
-    }
 }
 
 /// Says what a stop would end, and asks.
