@@ -41,6 +41,8 @@ pub(super) struct Carrier {
     ports: Arc<Mutex<Ports>>,
     inbox: mpsc::Sender<Happened>,
     tasks: JoinSet<()>,
+    /// Those that remove what is not needed any more: an agent that ends waits for them.
+    removals: JoinSet<()>,
 }
 
 impl Carrier {
@@ -52,7 +54,8 @@ impl Carrier {
         inbox: mpsc::Sender<Happened>,
     ) -> Carrier {
         let ports = Arc::new(Mutex::new(ports));
-        Carrier { runtime, containers, lobby, book, ports, inbox, tasks: JoinSet::new() }
+        let (tasks, removals) = (JoinSet::new(), JoinSet::new());
+        Carrier { runtime, containers, lobby, book, ports, inbox, tasks, removals }
     }
 
     /// An instance of an earlier agent has these ports.
@@ -108,7 +111,8 @@ impl Carrier {
             return self.remove(id, logs).await;
         }
         let (runtime, id) = (self.containers.runtime.clone(), id.clone());
-        self.tasks.spawn(async move {
+        while self.removals.try_join_next().is_some() {}
+        self.removals.spawn(async move {
             if let Err(error) = runtime.remove(&id, logs).await {
                 tracing::warn!(instance = %id, %error, "its container is not removed yet");
             }
@@ -117,7 +121,12 @@ impl Carrier {
 
     /// Nothing of a stack is left here.
     pub(super) fn forget_stack(&mut self, stack: &StackName) {
-        self.tasks.spawn(self.containers.forget_stack(stack));
+        self.removals.spawn(self.containers.forget_stack(stack));
+    }
+
+    /// Waits until what is not needed any more is removed: nothing else would remove it, where no agent follows.
+    pub(super) async fn finish(&mut self) {
+        while self.removals.join_next().await.is_some() {}
     }
 
     /// Where this node's containers find services.

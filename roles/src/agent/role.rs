@@ -159,7 +159,7 @@ impl Role {
             tokio::select! {
                 changed = desired.changed() => {
                     if changed.is_err() {
-                        return;
+                        return self.carrier.finish().await;
                     }
                     let wanted = desired.borrow_and_update().clone();
                     wanted.into_iter().for_each(|wanted| self.apply(wanted));

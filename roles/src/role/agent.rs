@@ -6,12 +6,16 @@ use naru_api::Client;
 use naru_home::{EndSignals, Failure, Home, Rest};
 use naru_model::{AgentReport, Desired, NodeId};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// A report that tells nothing new is sent this often all the same: a server that was restarted has heard
 /// none.
 const REPORT_EVERY: Duration = Duration::from_secs(2);
+
+/// What is being removed has so long once the agent is to end.
+const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// The folder of a home in which the contents of secrets and configs lie, by their ids.
 pub const CONTENTS: &str = "contents";
@@ -50,15 +54,20 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
         reach: home.beside(crate::door::SOCKET),
         zone: naru_home::zone()?,
     };
+    let mut agent = pin!(run_agent(config, desired, sees));
     tokio::select! {
-        ended = run_agent(config, desired, sees) => {
+        ended = &mut agent => {
             ended?;
-            Err("the agent ended by itself".into())
+            return Err("the agent ended by itself".into());
         }
-        () = listen(&client, &node, &told) => Ok(()),
-        () = report(&client, reports) => Err("the agent reports no more".into()),
-        () = signals.next() => Ok(()),
+        () = listen(&client, &node, &told) => {}
+        () = report(&client, reports) => return Err("the agent reports no more".into()),
+        () = signals.next() => {}
     }
+    drop(told);
+    // An engine that does not answer has to be left alone.
+    let _ = tokio::time::timeout(END_WITHIN, agent).await;
+    Ok(())
 }
 
 async fn listen(client: &Client, node: &NodeId, told: &watch::Sender<Option<Desired>>) {
