@@ -8,7 +8,7 @@
 use crate::places::{Chain, Past, add_to};
 use crate::seen::{self, Gone};
 use crate::wire::{Carried, Told};
-use naru_model::{DrainingEdge, EdgeReport, EdgeSnapshot, InstanceId, RouteTable};
+use naru_model::{DrainingEdge, EdgeReport, EdgeSnapshot, InstanceId, RouteTable, add_waiting};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -130,6 +130,7 @@ impl Links {
             let said = &living.said.as_ref()?.report;
             sum.acked = sum.acked.min(said.acked);
             said.instances.iter().for_each(|(id, counts)| add_to(&mut sum.instances, id, counts));
+            add_waiting(&mut sum.waiting, &said.waiting);
             parts.insert(*number, said.seq);
         }
         self.past.instances().iter().for_each(|(id, counts)| add_to(&mut sum.instances, id, counts));

@@ -148,6 +148,7 @@ impl Chain {
             acked: Generation(u64::MAX),
             instances: past.instances,
             faults: vec![],
+            waiting: Default::default(),
         };
         let left = self.numbers().unwrap_or_default().into_iter().filter(|one| !past.added.contains(one));
         for left in left.filter_map(|number| self.left(number)) {
@@ -190,15 +191,7 @@ impl Past {
 
 /// Adds an instance's counts to those of all.
 pub fn add_to(all: &mut BTreeMap<InstanceId, EdgeCounts>, id: &InstanceId, counts: &EdgeCounts) {
-    add(all.entry(id.clone()).or_default(), counts);
-}
-
-/// Adds an instance's counts to others of it.
-pub fn add(sum: &mut EdgeCounts, counts: &EdgeCounts) {
-    sum.in_progress += counts.in_progress;
-    sum.counts += counts.counts;
-    sum.request_durations.add(&counts.request_durations);
-    sum.oldest = [sum.oldest, counts.oldest].into_iter().flatten().min();
+    all.entry(id.clone()).or_default().add(counts);
 }
 
 /// Counts of a process that is gone: what was in progress is lost.
@@ -233,6 +226,7 @@ mod tests {
             acked: Generation(3),
             instances: [(InstanceId::from("s.web.1.1"), counts)].into(),
             faults: vec![],
+            waiting: Default::default(),
         }
     }
 

@@ -2,7 +2,6 @@
 //! drain, and those that are gone. So a count does not go back when a process hands over, nor when it ends; only
 //! what one counted that was killed, since it told the last time, is missing.
 
-use crate::places::add;
 use naru_model::{
     EdgeSnapshot, InProgress, InstanceSnapshot, Listener, ListenerSnapshot, RouteTable, RuleSnapshot,
 };
@@ -103,7 +102,7 @@ fn sum_listener(sum: &mut ListenerSnapshot, part: &ListenerSnapshot) {
 
 fn sum_instance(sum: &mut InstanceSnapshot, part: &InstanceSnapshot) {
     sum.made_by = sum.made_by.take().or_else(|| part.made_by.clone());
-    add(&mut sum.counts, &part.counts);
+    sum.counts.add(&part.counts);
     sum.answers.iter_mut().zip(part.answers).for_each(|(mine, more)| *mine += more);
     sum.ejections += part.ejections;
     sum.latencies.add(&part.latencies);

@@ -1,6 +1,7 @@
 //! The user's pages: what they show as a file is one, and the reference of `x-naru` is the table of keys.
 
 use naru_compose::{FILE_KEYS, KEYS, Key, Options, Support, Takes, load_texts};
+use naru_model::Span;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -104,6 +105,15 @@ fn every_key_of_the_file_is_read() {
     let web = &loaded.stack.services[&"web".into()];
     assert_eq!(web.published.entrance.max_connections_per_source, Some(5));
     assert!(web.published.rate_limit.is_some() && web.published.entrance.accept_proxy);
+    let power = |name: &str| loaded.stack.services[&name.into()].power.clone().expect("it may be asleep");
+    let off = power("web").off.expect("it has hours");
+    assert_eq!(off.windows, "Mon-Fri 20:00-08:00, Sat, Sun");
+    assert_eq!((off.timezone.as_str(), off.holidays.len()), ("Asia/Seoul", 2));
+    assert_eq!((power("web").hold, power("web").wake_max), (Span::secs(90), Span::mins(360)));
+    assert!(power("web").ignore.has("/status/deep", None) && power("web").by_request);
+    // What a service says itself is all that holds for it.
+    assert_eq!((power("base").off, power("base").idle_after), (None, Some(Span::mins(120))));
+    assert!(!power("base").by_request && power("base").by_person);
     let documents = naru_yaml::parse(&mut naru_yaml::Report::default(), 0, text);
     let mut found = BTreeSet::new();
     paths(documents[0].root.get("x-naru").expect("it is there"), "", &mut found);

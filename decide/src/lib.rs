@@ -12,15 +12,11 @@
 //! The agent's side is machines, in the crate naru-supervise.
 
 mod admit;
-mod draft;
-mod estimate;
 mod garbage;
 mod images;
-mod incident;
 mod jobs;
-mod names;
-mod observe;
 mod plan;
+mod power;
 mod reconcile;
 mod retire;
 mod rollout;
@@ -28,12 +24,12 @@ mod route;
 mod share;
 mod stay;
 pub mod view;
-mod want;
-mod world;
 
 pub use admit::{Context, admit};
 pub use garbage::{Sweep, garbage};
 pub use images::{ImageStep, ImageWay, image_steps};
+pub use naru_world::{Decision, EdgeRecord, Heard, RunKey, World, Write};
 pub use plan::plan;
-pub use reconcile::{Decision, reconcile};
-pub use world::{EdgeRecord, Heard, RunKey, World, Write};
+pub use reconcile::reconcile;
+
+use naru_world::{draft, estimate, incident, names, observe, want};

@@ -8,8 +8,9 @@ use crate::admit::contents;
 use crate::images::{Settled, settle};
 use crate::share::{StopFirst, check_sole, stop_first, written_folder, written_volume};
 use naru_model::{
-    FailureAction, ImageHealth, Images, Mode, Plan, PlanAction, Protocol, Refusal, Release, RestartPolicy,
-    Service, ServiceName, ServicePlan, Span, Stack, StackRecord, Strategy, UpdateConfig, plural,
+    FailureAction, ImageHealth, Images, Mode, Plan, PlanAction, Power, Protocol, Refusal, Release,
+    RestartPolicy, Service, ServiceName, ServicePlan, Span, Stack, StackRecord, Strategy, UpdateConfig,
+    plural,
 };
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -145,6 +146,8 @@ fn differing<T: Serialize>(old: &T, new: &T, keys: &mut Vec<String>) {
     };
     let (old, new) = (fields(old), fields(new));
     keys.extend(new.iter().filter(|(key, value)| old.get(*key) != Some(*value)).map(|(key, _)| key.clone()));
+    // What is as it is by itself has no form.
+    keys.extend(old.keys().filter(|key| !new.contains_key(*key)).cloned());
 }
 
 /// How it is done: one sentence each.
@@ -172,10 +175,31 @@ fn how(service: &Service, action: PlanAction, replicas: u32) -> Vec<String> {
             said.push(format!("port {} is taken for {taken}; `app_protocol` says otherwise", port.target));
         }
     }
+    said.extend(service.power.as_ref().map(rest));
     if service.template.restart.policy == RestartPolicy::No && replicas > 0 {
         said.push("an instance that ends is not started again (`restart: \"no\"`)".into());
     }
     said
+}
+
+/// When it is asleep.
+fn rest(power: &Power) -> String {
+    let hours = power.off.as_ref().map(|off| {
+        let days = match off.holidays.len() as u64 {
+            0 => String::new(),
+            n => format!(" and on {}", plural(n, "day")),
+        };
+        format!("{} in {}{days}", off.windows, off.timezone)
+    });
+    let idle = power.idle_after.map(|after| format!("after {after} without use"));
+    let when: Vec<String> = hours.into_iter().chain(idle).collect();
+    let wakes = match (power.by_request, power.by_person) {
+        (true, true) => "a request or a person wakes it",
+        (true, false) => "a request wakes it",
+        (false, true) => "a person wakes it",
+        (false, false) => "nothing else wakes it",
+    };
+    format!("asleep {}; {wakes}", when.join(", and "))
 }
 
 fn way(service: &Service) -> String {

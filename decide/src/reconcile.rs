@@ -1,7 +1,7 @@
 //! Given records and observations: what is to be written next?
 
-use crate::draft::Draft;
-use crate::{World, Write, incident, jobs, names, retire, rollout, route};
+use crate::draft::{Decision, Draft};
+use crate::{World, Write, incident, jobs, names, power, retire, rollout, route};
 use naru_model::{
     Duty, Ending, InstanceRecord, NodeId, Operation, OperationId, OperationKind, OperationPhase, Reason,
     StackName, Time,
@@ -14,15 +14,6 @@ const KEEP_OPERATIONS: usize = 500;
 /// Releases kept for each stack, to roll back to.
 const KEEP_RELEASES: u64 = 50;
 
-/// What is to be written, all in one transaction, and when to look again at the latest.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Decision {
-    /// Records to change.
-    pub writes: Vec<Write>,
-    /// When time alone may change the decision.
-    pub wake: Option<Time>,
-}
-
 /// One round over all stacks. New instances are placed on `node`.
 ///
 /// A round takes each thing one step further; the caller commits its writes and calls again, until there is
@@ -32,7 +23,9 @@ pub fn reconcile(world: &World, node: &NodeId, now: Time) -> Decision {
     incident::replace_edges(&mut draft);
     incident::notice_losses(&mut draft);
     names::note(&mut draft);
+    power::look(&mut draft);
     for stack in world.stacks.keys() {
+        power::advance(&mut draft, stack);
         rollout::steer(&mut draft, stack);
         retire::advance(&mut draft, stack);
         jobs::advance(&mut draft, stack);
@@ -62,7 +55,8 @@ fn end(draft: &mut Draft, id: OperationId) {
         _ => cuts && one.duty == Duty::Retiring,
     };
     let open = draft.all_instances().any(|one| one.stack == stack && concerns(one));
-    if open {
+    let falls = matches!(&kind, OperationKind::Sleep { services } if power::is_falling_asleep(draft, &stack, services));
+    if open || falls {
         return;
     }
     if let Some(operation) = draft.operation_mut(id) {

@@ -51,7 +51,7 @@ pub(crate) fn begin(world: &World, now: Time, record: &mut InstanceRecord, opera
 }
 
 /// Notes what was counted before the operation, as soon as that is known: nothing, for what it made itself.
-fn enter_baseline(world: &World, record: &InstanceRecord, operation: &mut Operation) {
+pub(crate) fn enter_baseline(world: &World, record: &InstanceRecord, operation: &mut Operation) {
     let known = match record.made_by == operation.id {
         true => Counts::default(),
         false if world.is_heard(&record.id) => world.counted(record),

@@ -5,9 +5,9 @@ use crate::World;
 use crate::draft::Draft;
 use crate::stay;
 use naru_model::{
-    Backend, Balance, Duty, Entrance, Forward, Generation, Guard, HashKey, InstanceId, InstanceRecord,
-    Listener, Operation, Phase, Policy, Port, Protocol, Published, ReleaseNo, RouteTable, Rule, RuleAction,
-    Service, ServiceName, Split, StackListener, StackName, Stage, StickyTo, Tls,
+    Backend, Balance, Doze, Duty, Entrance, Forward, Generation, Guard, HashKey, InstanceId, InstanceRecord,
+    Listener, Operation, Phase, Policy, Port, Power, Protocol, Published, ReleaseNo, RouteTable, Rule,
+    RuleAction, Service, ServiceName, Split, StackListener, StackName, Stage, StickyTo, Tls, Want,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -361,7 +361,25 @@ impl<'a> Serving<'a> {
     /// How requests are treated: as the definition that is wanted says, or where none is, the one that serves.
     fn policy(&self) -> Policy {
         let definition = self.wanted.or_else(|| self.definitions().first().copied());
-        definition.map(|service| service.policy.clone()).unwrap_or_default()
+        let Some(definition) = definition else { return Policy::default() };
+        Policy {
+            doze: definition.power.as_ref().map(|power| self.doze(power).into()),
+            ..definition.policy.clone()
+        }
+    }
+
+    /// What becomes of requests for a service that may be asleep.
+    fn doze(&self, power: &Power) -> Doze {
+        let asleep = self.draft.asleep(self.stack, self.service);
+        Doze {
+            stack: self.stack.clone(),
+            service: self.service.clone(),
+            by_request: power.by_request,
+            hold: power.hold,
+            ignore: power.ignore.clone(),
+            asleep: asleep.is_some(),
+            until: asleep.and_then(|verdict| verdict.wants.first()).and_then(Want::until),
+        }
     }
 
     /// Shares as the canary's step says; otherwise all alike.

@@ -2,23 +2,35 @@
 
 use crate::draft::Draft;
 use crate::observe::Acked;
+use crate::power::judge;
+use crate::power::view::views as power_views;
 use crate::{World, estimate, stay, want};
 use naru_model::{
-    AddressView, Duty, InProgress, InstanceRecord, InstanceView, Intent, JobRecord, Reach, Reason,
-    ServiceName, ServiceView, StackName, StackRecord, StackView, Time, WorkView,
+    AddressView, Duty, InProgress, InstanceRecord, InstanceView, Intent, JobRecord, NodeId, PowerState,
+    PowerView, Reach, Reason, ServiceName, ServiceView, StackName, StackRecord, StackView, Time, WorkView,
 };
+
+use std::collections::BTreeSet;
 
 pub use crate::jobs::view::{jobs, runs};
 
+/// The services of a stack that are to be asleep.
+pub fn asleep(world: &World, stack: &StackName, now: Time) -> BTreeSet<ServiceName> {
+    let node = NodeId::from("");
+    let verdicts = world.stacks.contains_key(stack).then(|| judge(&Draft::new(world, &node, now), stack));
+    let asleep = verdicts.into_iter().flatten().filter(|(_, verdict)| !verdict.awake);
+    asleep.map(|(service, _)| service).collect()
+}
+
 /// All stacks that have a target or an instance.
-pub fn stacks(world: &World) -> Vec<StackView> {
+pub fn stacks(world: &World, now: Time) -> Vec<StackView> {
     let lives = |stack: &&StackRecord| {
         stack.target.is_some() || world.instances.values().any(|one| one.stack == stack.name)
     };
-    world.stacks.values().filter(lives).map(|stack| stack_view(world, stack)).collect()
+    world.stacks.values().filter(lives).map(|stack| stack_view(world, stack, now)).collect()
 }
 
-fn stack_view(world: &World, stack: &StackRecord) -> StackView {
+fn stack_view(world: &World, stack: &StackRecord, now: Time) -> StackView {
     let target = stack.target.as_ref();
     let release = target.and_then(|target| world.release(&stack.name, target.release));
     let wanted = release.into_iter().flat_map(|release| release.stack.services.keys());
@@ -27,27 +39,40 @@ fn stack_view(world: &World, stack: &StackRecord) -> StackView {
     names.extend(mine.filter(|one| one.run.is_none()).map(|one| &one.service));
     names.sort();
     names.dedup();
+    let mut powers = power_views(world, &stack.name, now);
     StackView {
         name: stack.name.clone(),
         serving: stack.serving.filter(|_| target.is_some()),
         target: target.map(|target| target.release),
         steering: stack.steering,
-        services: names.into_iter().map(|name| service_view(world, stack, name)).collect(),
+        services: names
+            .into_iter()
+            .map(|name| service_view(world, stack, name, powers.remove(name)))
+            .collect(),
         addresses: addresses(world, &stack.name, None),
     }
 }
 
-fn service_view(world: &World, stack: &StackRecord, name: &ServiceName) -> ServiceView {
+fn service_view(
+    world: &World,
+    stack: &StackRecord,
+    name: &ServiceName,
+    power: Option<PowerView>,
+) -> ServiceView {
     let count = |keep: &dyn Fn(&InstanceRecord) -> bool| {
         world.instances_of(&stack.name, name).filter(|one| keep(one)).count() as u32
     };
     let target = stack.target.as_ref();
     ServiceView {
         name: name.clone(),
-        wanted: target.map_or(0, |target| want::replicas(world, &stack.name, target, name)),
+        wanted: match &power {
+            Some(power) if matches!(power.state, PowerState::Asleep | PowerState::FallingAsleep) => 0,
+            _ => target.map_or(0, |target| want::replicas(world, &stack.name, target, name)),
+        },
         ready: count(&|one| one.duty == Duty::Serving && world.is_ready(&one.id)),
         retiring: count(&|one| matches!(one.duty, Duty::Retiring | Duty::Held)),
         addresses: addresses(world, &stack.name, Some(name)),
+        power,
     }
 }
 

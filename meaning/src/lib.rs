@@ -22,6 +22,7 @@ mod keys;
 mod mounts;
 mod networks;
 mod ports;
+mod power;
 mod read;
 mod restart;
 mod rollout;
@@ -93,12 +94,15 @@ pub fn tell_file(report: &mut Report, root: &Node, unsupported: Unsupported) {
 /// What the project means. What is wrong goes into the report.
 pub fn stack(report: &mut Report, project: &Project<'_>) -> Meant {
     let shelf = Shelf::new(project);
+    let mut reader = Reader { report: &mut *report, kind: "services", service: "*", lacks: Lacks::Tell };
+    let power = power::of_file(&mut reader, project.root);
     let (mut services, mut jobs) = (BTreeMap::new(), BTreeMap::new());
     let none = Vec::new();
     let setting = |name: &str| Setting {
         root: project.root,
         folder: project.folder,
         stack: project.name,
+        power: power.as_ref(),
         texts: project.texts.get(name).unwrap_or(&none),
         shelf: &shelf,
     };

@@ -4,10 +4,10 @@ use crate::contents::Shelf;
 use crate::read::Reader;
 use crate::restart::restart;
 use crate::rollout::{self, Together};
-use crate::{build, container, health, hooks, ports, work};
+use crate::{build, container, health, hooks, ports, power, work};
 use naru_model::{
-    Condition, Dependency, EnginePort, Mode, Process, Resources, RestartPolicy, Run, Service, ServiceName,
-    Span, TargetPort, Template,
+    Condition, Dependency, EnginePort, Mode, Power, Process, Resources, RestartPolicy, Run, Service,
+    ServiceName, Span, TargetPort, Template,
 };
 use naru_yaml::{Node, Value, unix_path};
 use sha2::{Digest, Sha256};
@@ -35,6 +35,8 @@ pub(crate) struct Setting<'a> {
     pub folder: &'a str,
     /// The stack's name.
     pub stack: &'a str,
+    /// What the file says of all services' power.
+    pub power: Option<&'a Power>,
     /// Texts that the service reads at its start.
     pub texts: &'a [String],
     /// Where contents of secrets and configs are read, and kept until they are handed over.
@@ -81,6 +83,7 @@ pub(crate) fn service(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_
         policy,
         direct: reader.truth("x-naru.direct", own.and_then(|own| own.get("direct"))).unwrap_or(false),
         published,
+        power: power::power(reader, node, setting.power, mode),
         template,
     }
 }

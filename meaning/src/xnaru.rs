@@ -1,12 +1,15 @@
 //! The reference of a service's `x-naru` as data: one table of keys, from which the schema is made that checks files
 //! and, with the table of the file's own `x-naru`, the one that `naru schema` prints.
 
-use naru_routing::{FILE_KEYS, Key, Takes, key, later};
+use naru_routing::{FILE_KEYS, Key, POWER_KEYS, Takes, joined, key, later};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
 /// Every key of `x-naru`, parents before children.
-pub const KEYS: &[Key] = &[
+pub const KEYS: &[Key] = &joined::<{ OWN_KEYS.len() + POWER_KEYS.len() }>(OWN_KEYS, POWER_KEYS);
+
+/// Those that a file does not have for all of its services.
+const OWN_KEYS: &[Key] = &[
     key("process", Takes::Group, "Runs the service as a process of the host, instead of its image."),
     key(
         "process.command",
@@ -238,11 +241,6 @@ pub const KEYS: &[Key] = &[
     key("traffic.queue", Takes::Group, "What waits while no instance can take a request."),
     key("traffic.queue.max", Takes::Whole, "So many requests at once; 1024 if missing."),
     key("traffic.queue.time", Takes::Duration, "For so long, then they are answered 503; 5s if missing."),
-    later("power", Takes::Group, "When the service is asleep."),
-    later("power.off", Takes::Texts, "Times at which it is asleep, as \"Mon-Fri 20:00-08:00, Sat, Sun\"."),
-    later("power.timezone", Takes::Text, "The zone that the times are in."),
-    later("power.holidays", Takes::Text, "A calendar of days that count as Sundays."),
-    later("power.wake", Takes::Texts, "What wakes it: request, person."),
     later("scale", Takes::Group, "How many instances, by load."),
     later("scale.min", Takes::Whole, "The fewest."),
     later("scale.max", Takes::Whole, "The most."),

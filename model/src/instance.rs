@@ -180,6 +180,9 @@ pub struct InstanceStatus {
     pub open_jobs: Vec<crate::JobRecord>,
     /// The oldest job in progress began then.
     pub oldest_job: Option<Time>,
+    /// When a job ended last, or was seen in progress last where only a busy check tells of jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_job: Option<Time>,
     /// The last words of a failing health check, of a restart or of a refusal to stop.
     pub note: Option<String>,
     /// Jobs ended so far, over the whole life of the instance, agents' restarts included.

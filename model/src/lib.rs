@@ -21,6 +21,7 @@ mod one_off;
 mod operation;
 mod order;
 mod phrase;
+mod power;
 mod reason;
 mod record;
 mod report;
@@ -61,9 +62,10 @@ pub use operation::{
 };
 pub use order::{Admitted, Change, Demand, Imported, Plan, PlanAction, Refusal, ServicePlan};
 pub use phrase::{plural, quantity};
+pub use power::{Ignored, OffHours, Power, PowerOrders, PowerState, PowerView, Sleep, Waiting, Wake, Want};
 pub use reason::Reason;
 pub use record::{Duty, InstanceRecord, PastCounts, Release, ServiceRecord, StackRecord, Target};
-pub use report::{AgentReport, EdgeCounts, EdgeReport, JobRecord, ListenerFault, Outcome};
+pub use report::{AgentReport, EdgeCounts, EdgeReport, JobRecord, ListenerFault, Outcome, Used, add_waiting};
 pub use route::{Backend, Listener, Protocol, RouteTable, Split};
 pub use route_change::{ListenerChange, RouteChange, RuleChange, same_rules};
 pub use snapshot::{
@@ -77,7 +79,7 @@ pub use spec::{
 };
 pub use time::{Span, Time};
 pub use traffic::{
-    AccessFormat, AccessLog, Acme, Balance, BasicAuth, CertificateFiles, Edits, Ejection, Entrance,
+    AccessFormat, AccessLog, Acme, Balance, BasicAuth, CertificateFiles, Doze, Edits, Ejection, Entrance,
     FieldEdits, FieldMatch, Files, Forward, ForwardAuth, Guard, HashKey, Match, OwnZone, PathEdit, PathMatch,
     Policy, ProxyVersion, Published, Queue, RateKey, RateLimit, Redirect, Respond, Retry, Rule, RuleAction,
     SniRoute, StackListener, StackRoute, Sticky, StickyTo, Terminate, Tls, ValueMatch,

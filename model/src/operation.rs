@@ -64,9 +64,13 @@ impl Operation {
         }
     }
 
-    /// Whether it still steers its stack.
+    /// Whether it still steers its stack. An incident never does, nor what only tells of services' power.
     pub fn is_steering(&self) -> bool {
-        self.outcome.is_none() && self.ended.is_none()
+        let aside = matches!(
+            self.kind,
+            OperationKind::Incident | OperationKind::Sleep { .. } | OperationKind::Wake { .. }
+        );
+        !aside && self.outcome.is_none() && self.ended.is_none()
     }
 }
 
@@ -101,6 +105,16 @@ pub enum OperationKind {
         /// Of which services.
         services: Vec<ServiceName>,
     },
+    /// Services fall asleep: no instances until something wakes them.
+    Sleep {
+        /// Which.
+        services: Vec<ServiceName>,
+    },
+    /// Services that were asleep are on again.
+    Wake {
+        /// Which.
+        services: Vec<ServiceName>,
+    },
     /// Nothing of the stack any more.
     Down,
     /// A run of a job is cut, or not begun.
@@ -128,6 +142,8 @@ impl fmt::Display for OperationKind {
             OperationKind::Stop { services } => write!(f, "stop {}", names(services)),
             OperationKind::Start { services } => write!(f, "start {}", names(services)),
             OperationKind::Restart { services } => write!(f, "restart {}", names(services)),
+            OperationKind::Sleep { services } => write!(f, "sleep {}", names(services)),
+            OperationKind::Wake { services } => write!(f, "wake {}", names(services)),
             OperationKind::Down => write!(f, "down"),
             OperationKind::Cancel { job, run } => write!(f, "cancel run {run} of {job}"),
             OperationKind::Incident => write!(f, "incident"),

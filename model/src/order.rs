@@ -1,6 +1,6 @@
 //! What a person orders, and the answers: a plan, an admission, or a refusal.
 
-use crate::{Ending, OneOff, OperationId, ReleaseNo, ServiceName, Stack, StackName, UsedImage};
+use crate::{Ending, OneOff, OperationId, ReleaseNo, ServiceName, Span, Stack, StackName, UsedImage};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
@@ -71,6 +71,25 @@ pub enum Change {
     /// New instances in the place of the present ones. Empty: of all services.
     Restart {
         /// Of which services.
+        services: Vec<ServiceName>,
+    },
+    /// On, for a time. Empty: all services that may be asleep.
+    Wake {
+        /// Which services.
+        services: Vec<ServiceName>,
+        /// For how long, from now on.
+        within: Span,
+    },
+    /// One's own wake lasts longer. Empty: of all services of which one has a wake.
+    Extend {
+        /// Of which services.
+        services: Vec<ServiceName>,
+        /// By how long.
+        by: Span,
+    },
+    /// Asleep before its time. Empty: all services that may be asleep.
+    Sleep {
+        /// Which services.
         services: Vec<ServiceName>,
     },
     /// Nothing of the stack any more.

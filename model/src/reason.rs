@@ -2,7 +2,7 @@
 
 use crate::{
     Condition, EdgeId, Exit, Generation, InProgress, InstanceId, OperationId, ReleaseNo, ServiceName, Span,
-    Time, UsedImage, plural, quantity,
+    Time, UsedImage, Want, plural, quantity,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -107,6 +107,12 @@ pub enum Reason {
     WaitsForRun { job: ServiceName, run: u64 },
     /// An address could not be opened.
     CannotListen { address: String, error: String },
+    /// A service is to be on.
+    Wakes { service: ServiceName, want: Want },
+    /// A service is to be asleep.
+    FallsAsleep { service: ServiceName, want: Want },
+    /// It is to be on again before it slept.
+    TurnsBack { service: ServiceName, want: Want },
     /// Nothing is left to do.
     Done,
 }
@@ -327,6 +333,9 @@ impl Reason {
             Reason::Cuts { instance, work, by } => {
                 write!(f, "{instance} is cut with {} by order of {by}", quantity(*work))
             }
+            Reason::Wakes { service, want } => write!(f, "{service} wakes: {want}"),
+            Reason::FallsAsleep { service, want } => write!(f, "{service} falls asleep: {want}"),
+            Reason::TurnsBack { service, want } => write!(f, "{service} stays on after all: {want}"),
             Reason::Gone { instance, exit } => write!(f, "{instance} is gone: {exit}"),
             Reason::Superseded { by } => write!(f, "operation {by} takes its place"),
             Reason::Ordered { actor, what } => write!(f, "{actor}: {what}"),

@@ -1,8 +1,8 @@
 //! What the store keeps of stacks, releases and instances: what is wanted, never what was merely seen.
 
 use crate::{
-    Counts, Durations, EdgeId, Generation, InstanceId, Intent, JobState, NodeId, OperationId, ReleaseNo,
-    ServiceName, Stack, StackName, Time, UsedImage,
+    Counts, Durations, EdgeId, Generation, InstanceId, Intent, JobState, NodeId, OperationId, PowerOrders,
+    ReleaseNo, ServiceName, Stack, StackName, Time, UsedImage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,6 +82,9 @@ pub struct ServiceRecord {
     /// Containers of another tool's, by the engine's ids, that are to become instances of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub importable: Vec<String>,
+    /// What people ordered of its power.
+    #[serde(default, skip_serializing_if = "PowerOrders::is_empty")]
+    pub power: PowerOrders,
     /// How long past requests took.
     pub request_durations: Durations,
     /// How long past jobs took.

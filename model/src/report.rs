@@ -2,7 +2,7 @@
 
 use crate::{
     Counts, Durations, EdgeId, Generation, InProgress, InstanceId, InstanceStatus, NodeId, ServiceName,
-    StackName, Time,
+    StackName, Time, Waiting,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -49,6 +49,9 @@ pub struct EdgeReport {
     pub instances: BTreeMap<InstanceId, EdgeCounts>,
     /// Listeners that could not be opened.
     pub faults: Vec<ListenerFault>,
+    /// Requests that wait for instances of services that may be asleep.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting: Waiting,
 }
 
 /// One instance's requests and streams at one edge.
@@ -62,6 +65,52 @@ pub struct EdgeCounts {
     pub counts: Counts,
     /// How long finished requests took.
     pub request_durations: Durations,
+    /// When the newest of them began that counts as use, and when one ended last; `None`: since this edge began,
+    /// none did.
+    #[serde(default, skip_serializing_if = "Used::is_never")]
+    pub used: Used,
+}
+
+impl EdgeCounts {
+    /// Adds what was counted for the same instance elsewhere.
+    pub fn add(&mut self, more: &EdgeCounts) {
+        self.in_progress += more.in_progress;
+        self.counts += more.counts;
+        self.request_durations.add(&more.request_durations);
+        self.oldest = [self.oldest, more.oldest].into_iter().flatten().min();
+        self.used = self.used.and(more.used);
+    }
+}
+
+/// Adds requests that wait elsewhere.
+pub fn add_waiting(sum: &mut Waiting, more: &Waiting) {
+    for (stack, services) in more {
+        let sum = sum.entry(stack.clone()).or_default();
+        services.iter().for_each(|(service, held)| *sum.entry(service.clone()).or_default() += held);
+    }
+}
+
+/// When an instance was used last, as far as one edge knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Used {
+    /// When the newest request or stream began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Time>,
+    /// When one ended last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Time>,
+}
+
+impl Used {
+    /// Whether it was not used at all.
+    pub fn is_never(&self) -> bool {
+        *self == Used::default()
+    }
+
+    /// The later of both, of each.
+    pub fn and(self, other: Used) -> Used {
+        Used { began: self.began.max(other.began), ended: self.ended.max(other.ended) }
+    }
 }
 
 /// A listener that could not be opened.

@@ -5,8 +5,8 @@
 //! replaced: a change of it touches no instance.
 
 use crate::{
-    Build, Container, Images, Job, Policy, Protocol, Published, PullPolicy, ServiceName, Span, StackListener,
-    StackName, StackRoute,
+    Build, Container, Images, Job, Policy, Power, Protocol, Published, PullPolicy, ServiceName, Span,
+    StackListener, StackName, StackRoute,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -77,6 +77,9 @@ pub struct Service {
     /// What holds for all that comes in at its published ports.
     #[serde(default, skip_serializing_if = "Published::is_default")]
     pub published: Published,
+    /// When it is asleep; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<Power>,
 }
 
 /// Whether the number of instances is for the stack or for each node.

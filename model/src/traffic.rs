@@ -4,7 +4,7 @@
 //! requests are forwarded to; an [`Entrance`] to the address that they come in at. Every default is what an
 //! edge does where the file says nothing.
 
-use crate::{Protocol, ServiceName, Span, Split};
+use crate::{Ignored, Protocol, ServiceName, Span, Split, StackName, Time};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use utoipa::ToSchema;
@@ -373,6 +373,28 @@ pub struct Policy {
     pub send_proxy: Option<ProxyVersion>,
     /// Whether answers are compressed for clients that take it.
     pub compress: bool,
+    /// Of a service that may be asleep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doze: Option<Box<Doze>>,
+}
+
+/// What an edge does with requests for a service that may be asleep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Doze {
+    /// Whose requests wait.
+    pub stack: StackName,
+    /// Of which service.
+    pub service: ServiceName,
+    /// Whether requests wake it: then they wait for its instances, for [`Doze::hold`].
+    pub by_request: bool,
+    /// How long.
+    pub hold: Span,
+    /// What does not wake it, does not wait, and does not count as use.
+    pub ignore: Ignored,
+    /// Whether it is to be asleep.
+    pub asleep: bool,
+    /// Until when, if that is known.
+    pub until: Option<Time>,
 }
 
 impl Policy {

@@ -1,8 +1,8 @@
 //! What the API shows: records and observations side by side.
 
 use crate::{
-    Duty, InProgress, InstanceId, InstanceStatus, Intent, NodeId, OperationId, Protocol, ReleaseNo,
-    ServiceName, Span, StackName, Time,
+    Duty, InProgress, InstanceId, InstanceStatus, Intent, NodeId, OperationId, PowerView, Protocol,
+    ReleaseNo, ServiceName, Span, StackName, Time,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -38,6 +38,9 @@ pub struct ServiceView {
     pub retiring: u32,
     /// Where it is reached.
     pub addresses: Vec<AddressView>,
+    /// Whether it is on or asleep, and why; `None`: it never is asleep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerView>,
 }
 
 /// An address of a service.

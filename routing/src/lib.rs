@@ -16,7 +16,7 @@ mod tls;
 
 pub use listeners::published;
 pub use policy::policy;
-pub use table::{FILE_KEYS, Key, Support, Takes, key, later, schema};
+pub use table::{FILE_KEYS, Key, POWER_KEYS, Support, Takes, joined, key, later, schema};
 
 use naru_model::{ServiceName, StackListener, StackRoute};
 use naru_yaml::{Node, Report};
@@ -52,6 +52,12 @@ pub fn traffic(report: &mut Report, root: &Node, setting: &Setting<'_>) -> Traff
         return Traffic::default();
     }
     reader.keys(own, "");
+    // What it means is another crate's; that it has no other keys is this one's.
+    for (path, node) in [("power", own.get("power")), ("power.ignore", own.at(&["power", "ignore"]))] {
+        if let Some(node) = node.filter(|node| reader.is_map(node)) {
+            reader.keys(node, path);
+        }
+    }
     let listeners = listeners::listeners(&mut reader, own.get("listeners"), setting);
     let routes = routes::routes(&mut reader, own.get("routes"), &listeners, setting);
     Traffic { listeners, routes }

@@ -76,8 +76,62 @@ pub const fn later(path: &'static str, takes: Takes, doc: &'static str) -> Key {
     Key { path, takes, doc, support: Support::Later }
 }
 
+/// One table after the other; `N` is the length of both.
+pub const fn joined<const N: usize>(first: &[Key], second: &[Key]) -> [Key; N] {
+    assert!(first.len() + second.len() == N);
+    let mut all = [first[0]; N];
+    let mut at = 1;
+    while at < N {
+        all[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
+        at += 1;
+    }
+    all
+}
+
+/// The keys of `power`, which a file has for all of its services, and a service for itself.
+pub const POWER_KEYS: &[Key] = &[
+    key(
+        "power",
+        Takes::Group,
+        "When the service is asleep, and what wakes it; of a service: as the file says for all if missing.",
+    ),
+    key(
+        "power.off",
+        Takes::Texts,
+        "Hours in which it is asleep, as \"Mon-Fri 20:00-08:00, Sat, Sun\": days, and times where it is not the whole day.",
+    ),
+    key("power.timezone", Takes::Text, "The zone that the hours are in, as Asia/Seoul; UTC if missing."),
+    key("power.holidays", Takes::Texts, "Days on which it is asleep as well, as 2026-12-25."),
+    key(
+        "power.idle_after",
+        Takes::Duration,
+        "Without request, stream or job for so long it falls asleep at any time; not for that if missing.",
+    ),
+    key("power.wake", Takes::Texts, "What wakes it: request, person; both if missing."),
+    key(
+        "power.wake_max",
+        Takes::Duration,
+        "A person's wake and its extensions last for so long at most; 12h if missing.",
+    ),
+    key(
+        "power.hold",
+        Takes::Duration,
+        "A request waits for so long until it is awake, then it is answered 503; 60s if missing.",
+    ),
+    key("power.ignore", Takes::Group, "Requests that neither wake it nor keep it awake."),
+    key("power.ignore.paths", Takes::Texts, "By path, as /healthz, or /status/* for all that begin so."),
+    key(
+        "power.ignore.user_agents",
+        Takes::Texts,
+        "By a part of the field User-Agent; the usual health checks of load balancers and monitors if missing.",
+    ),
+];
+
 /// Every key of the file's own `x-naru`, parents before children.
-pub const FILE_KEYS: &[Key] = &[
+pub const FILE_KEYS: &[Key] = &joined::<{ ROUTE_KEYS.len() + POWER_KEYS.len() }>(ROUTE_KEYS, POWER_KEYS);
+
+/// Those about its addresses and routes.
+const ROUTE_KEYS: &[Key] = &[
     key("listeners", Takes::Named, "Addresses of the stack itself, by name."),
     key("listeners.NAME.port", Takes::Whole, "The port."),
     key("listeners.NAME.host_ip", Takes::Text, "The address of this machine; 0.0.0.0 if missing."),

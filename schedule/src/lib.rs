@@ -1,4 +1,4 @@
-//! When a schedule is due, in pure code: time is an argument, and the time zones are those that this crate was built
+//! When a schedule is due, and which hours of the week are off, in pure code: time is an argument, and the time zones are those that this crate was built
 //! with, so that every machine reckons alike.
 //!
 //! Cron expressions are read and reckoned by `croner`, times in zones by `jiff`. What that means where clocks are set
@@ -8,6 +8,10 @@
 //!   set forward over it, comes with the first minute after the gap; one that a day has twice, the first time only.
 //! - An expression with a wildcard or a step in minutes or hours (`*/15 * * * *`) comes by the clock: not in a gap, and
 //!   both times where clocks are set back.
+
+mod weekly;
+
+pub use weekly::Weekly;
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -40,6 +44,20 @@ pub enum Unreadable {
     Never {
         /// As written.
         cron: String,
+    },
+    /// A weekly window.
+    #[error("{what:?}: {why}")]
+    Window {
+        /// As written.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A day.
+    #[error("{day:?} is no day: write it as 2026-12-25")]
+    Day {
+        /// As written.
+        day: String,
     },
     /// The zone.
     #[error("{zone:?} is no time zone")]

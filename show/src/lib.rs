@@ -6,6 +6,7 @@ mod assets;
 mod instances;
 pub mod moment;
 pub mod paint;
+pub mod power;
 mod rates;
 mod receipt;
 mod row;

@@ -18,6 +18,18 @@ pub fn stamp(at: Time) -> String {
     format!("{:.3}", timestamp(at))
 }
 
+/// `Fri 20:00`, or `2026-12-24 20:00` where that is a week away or more; in the user's time zone.
+pub fn near(at: Time, now: Time) -> String {
+    let is_near = at.0.abs_diff(now.0) < 6 * 24 * 3_600_000;
+    zoned(at).strftime(if is_near { "%a %H:%M" } else { "%Y-%m-%d %H:%M" }).to_string()
+}
+
+/// `Fri 27 Nov`, and the minute of that day; in the user's time zone.
+pub fn day(at: Time) -> (String, u32) {
+    let at = zoned(at);
+    (at.strftime("%a %d %b").to_string(), (at.hour() as u32) * 60 + at.minute() as u32)
+}
+
 /// `3 min ago`.
 pub fn ago(at: Time, now: Time) -> String {
     let passed = now.since(at);

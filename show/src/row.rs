@@ -66,7 +66,9 @@ fn concerns(one: &Operation, name: &ServiceName) -> bool {
         OperationKind::Scale { replicas } => replicas.contains_key(name),
         OperationKind::Stop { services }
         | OperationKind::Start { services }
-        | OperationKind::Restart { services } => services.contains(name),
+        | OperationKind::Restart { services }
+        | OperationKind::Sleep { services }
+        | OperationKind::Wake { services } => services.contains(name),
         OperationKind::Deploy
         | OperationKind::Rollback { .. }
         | OperationKind::Down

@@ -54,6 +54,7 @@ pub fn status(phase: Phase) -> InstanceStatus {
         jobs: InProgress::default(),
         open_jobs: vec![],
         oldest_job: None,
+        last_job: None,
         note: None,
         counts: Default::default(),
         job_durations: Default::default(),

@@ -132,7 +132,15 @@ impl State {
     /// Whether this operation takes instances away and brings none.
     pub fn only_retires(&self) -> bool {
         let kind = self.operation.as_ref().map(|one| &one.kind);
-        matches!(kind, Some(OperationKind::Stop { .. } | OperationKind::Down | OperationKind::Cancel { .. }))
+        matches!(
+            kind,
+            Some(
+                OperationKind::Stop { .. }
+                    | OperationKind::Sleep { .. }
+                    | OperationKind::Down
+                    | OperationKind::Cancel { .. }
+            )
+        )
     }
 
     fn log(&self) -> impl Iterator<Item = &LogEntry> {

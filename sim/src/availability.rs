@@ -103,7 +103,8 @@ impl Sim {
                 let rollout = &want.definition.rollout;
                 let orders = [rollout.update.order, rollout.rollback.order];
                 promise.level = if promise.level == 0 { want.count } else { promise.level.min(want.count) };
-                if want.definition.singleton || orders.contains(&Order::StopFirst) {
+                let gives_way = want.definition.singleton || orders.contains(&Order::StopFirst);
+                if gives_way || want.definition.power.is_some() {
                     promise.state = Kept::Void;
                 } else if rests && (promise.state == Kept::Void || promise.level < want.count) {
                     (promise.level, promise.state) = (want.count, Kept::NotReached);

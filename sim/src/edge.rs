@@ -5,7 +5,6 @@
 //! earlier lives had counted when they died is on disk too; it is handed in first, one report after the other, and
 //! all over again when the server's connection was lost in between.
 
-use crate::dice::Dice;
 use crate::event::{EdgeEvent, Event};
 use crate::ground::Ground;
 use crate::net::{self, Message};
@@ -14,13 +13,17 @@ use crate::sight::Sight;
 use crate::work::{End, Kind};
 use naru_model::{
     Backend, EdgeCounts, EdgeId, EdgeReport, Generation, InstanceId, Listener, NodeId, ReleaseNo, RouteTable,
-    Span, StickyTo, Time,
+    ServiceName, Span, StackName, StickyTo, Time, Waiting,
 };
+use naru_sim_stacks::Dice;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Workers of an edge: enough for one to be behind the other.
 const WORKERS: usize = 2;
+
+/// An edge keeps a request for so long when no instance is there to take it.
+const HOLD: Span = Span::secs(20);
 
 /// A report that was not acknowledged is sent again after this.
 const SEND_AGAIN: Span = Span::secs(2);
@@ -37,6 +40,8 @@ pub(crate) struct Edge {
     workers: [Rc<RouteTable>; WORKERS],
     entries: BTreeMap<InstanceId, EdgeCounts>,
     begins: BTreeMap<InstanceId, Vec<Time>>,
+    /// What waits for an instance.
+    waiting: Waiting,
     seq: u64,
     heard: u64,
     news: News,
@@ -67,8 +72,10 @@ pub(crate) enum Power {
 pub(crate) enum Choice {
     /// An instance; the version that the client is told, where it is to stay.
     Backend(InstanceId, Option<ReleaseNo>),
-    /// Nobody to give it to now.
-    Nobody,
+    /// Nobody to give it to now; it waits for so long.
+    Nobody(Span),
+    /// Nobody, and it wakes nobody.
+    Asleep,
     /// Nothing listens there.
     NoListener,
 }
@@ -85,6 +92,7 @@ impl Edge {
             workers: Default::default(),
             entries: BTreeMap::new(),
             begins: BTreeMap::new(),
+            waiting: Waiting::new(),
             seq: 0,
             heard: 0,
             news: News::Told,
@@ -111,6 +119,7 @@ impl Edge {
         self.workers = [self.newest.clone(), self.newest.clone()];
         self.entries.clear();
         self.begins.clear();
+        self.waiting.clear();
         (self.seq, self.heard, self.news, self.due, self.handed) = (0, 0, News::Fresh, None, 0);
         self.list_named();
         self.report_soon(ground, node, Span(1));
@@ -194,15 +203,20 @@ impl Edge {
             split.weight > 0 && split.backends.iter().any(|backend| !tried.contains(&backend.instance))
         };
         let splits: Vec<_> = listener.splits.iter().filter(free).collect();
+        let nobody = || match &listener.policy.doze {
+            Some(doze) if doze.asleep && !doze.by_request => Choice::Asleep,
+            Some(doze) => Choice::Nobody(doze.hold.max(HOLD)),
+            None => Choice::Nobody(HOLD),
+        };
         if splits.is_empty() {
-            return Choice::Nobody;
+            return nobody();
         }
         let weights: Vec<_> =
             splits.iter().enumerate().map(|(at, split)| (u64::from(split.weight), at)).collect();
         let split = splits[dice.weighted(&weights)];
         let untried = split.backends.iter().filter(|backend| !tried.contains(&backend.instance));
         let best = untried.min_by_key(|backend| load(&backend.instance));
-        best.map_or(Choice::Nobody, chosen)
+        best.map_or_else(nobody, chosen)
     }
 
     /// An instance gets a piece of work.
@@ -212,6 +226,7 @@ impl Edge {
             Kind::Stream => entry.in_progress.streams += 1,
             _ => entry.in_progress.requests += 1,
         }
+        entry.used.began = Some(now);
         let begins = self.begins.entry(instance.clone()).or_default();
         begins.push(now);
         entry.oldest = begins.first().copied();
@@ -232,6 +247,7 @@ impl Edge {
             Kind::Stream => entry.in_progress.streams -= 1,
             _ => entry.in_progress.requests -= 1,
         }
+        entry.used.ended = Some(now);
         match (kind, end) {
             (_, None) => entry.counts.handed_over += 1,
             (Kind::Stream, Some(End::Lost | End::Cut)) => entry.counts.streams_lost += 1,
@@ -248,6 +264,13 @@ impl Edge {
             begins.remove(at);
         }
         entry.oldest = begins.first().copied();
+        self.news = News::Fresh;
+    }
+
+    /// A request waits for an instance of a service; `delta` of -1: it does no longer.
+    pub(crate) fn waits(&mut self, stack: &StackName, service: &ServiceName, delta: i64) {
+        let waiting = self.waiting.entry(stack.clone()).or_default().entry(service.clone()).or_default();
+        *waiting = waiting.saturating_add_signed(delta);
         self.news = News::Fresh;
     }
 
@@ -351,6 +374,7 @@ impl Edge {
             acked: self.acked(),
             instances: self.entries.clone(),
             faults: vec![],
+            waiting: self.waiting.clone(),
         }
     }
 

@@ -1,12 +1,12 @@
 //! What an agent's machines have done: the act side of a simulated node.
 
-use crate::behaviour::Behaviour;
 use crate::event::{Event, ProcessEvent};
 use crate::host::{Customs, Death, Hears, Mood, State, Tells};
 use crate::sabotage::Sabotage;
 use crate::sim::Sim;
 use crate::work::{End, Kind};
 use naru_model::{Action, Check, InstanceId, Span, Time};
+use naru_sim_stacks::Behaviour;
 use naru_supervise::lease::{Entry, Ledger};
 use naru_supervise::{Effect, Hook, Input, Probed};
 use std::collections::BTreeMap;

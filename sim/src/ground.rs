@@ -1,6 +1,5 @@
 //! What every part of the simulated world stands on: the clock, the queue, chance, the trace and the verdict.
 
-use crate::dice::Dice;
 use crate::event::Event;
 use crate::queue::Queue;
 use crate::sabotage::Sabotage;
@@ -8,6 +7,7 @@ use crate::scenario::Window;
 use crate::sight::Sight;
 use crate::trace::{Telling, Trace, Weight};
 use naru_model::{Span, Time};
+use naru_sim_stacks::Dice;
 use std::collections::BTreeSet;
 
 /// When every run begins: a Monday.

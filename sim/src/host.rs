@@ -1,11 +1,11 @@
 //! The machines' processes: they live on without their agent, as behind a shim, and behave as their release
 //! has it.
 
-use crate::behaviour::{Behaviour, Fate, Jobs, Term};
 use crate::event::{Event, ProcessEvent};
 use crate::ground::Ground;
 use crate::work::WorkId;
 use naru_model::{Exit, InstanceId, Span, Time};
+use naru_sim_stacks::{Behaviour, Fate, Jobs, Term};
 use naru_supervise::Found;
 use std::collections::{BTreeMap, BTreeSet};
 

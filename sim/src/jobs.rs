@@ -2,9 +2,6 @@
 //!
 //! When a job is due is reckoned here anew, for the few schedules that simulated people write: each so many seconds.
 
-use crate::behaviour::{Behaviour, Calls, Fate, Jobs, Term};
-use crate::contents::{self, Kind};
-use crate::dice::Dice;
 use crate::event::{Event, OutsideEvent};
 use crate::host::State;
 use crate::property::{DUE_ONCE, MISSED_IS_TOLD, NO_UNFINISHED_WORK_ENDED, ONE_RUN_AT_A_TIME, TRUE_RECEIPT};
@@ -15,6 +12,7 @@ use naru_model::{
     Armed, CatchUp, Change, Demand, Ending, InstanceId, InstanceRecord, Intent, Job, Overlap, Reason,
     RunCause, RunRecord, RunState, Schedule, ServiceName, Span, StackName, Template, Time,
 };
+use naru_sim_stacks::{Behaviour, Calls, Dice, Fate, Jobs, Kind, Term, template};
 use std::collections::BTreeMap;
 
 /// The schedules that people write, and how many seconds are between the times of each.
@@ -70,7 +68,7 @@ fn job(version: u64, dice: &mut Dice) -> Job {
     };
     let schedules = (0..dice.weighted(&[(1, 0), (6, 1), (1, 2)])).map(|_| schedule(dice)).collect();
     Job {
-        template: Template { environment: behaviour.environment(), ..contents::template(Kind::Setup, dice) },
+        template: Template { environment: behaviour.environment(), ..template(Kind::Setup, dice) },
         build: None,
         depends_on: BTreeMap::new(),
         schedules,

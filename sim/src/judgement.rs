@@ -77,7 +77,9 @@ impl Sim {
 
     fn wrong_with(&self, stack: &StackRecord) -> Option<Wrong> {
         let records = &self.store.records;
-        let wants = targets(records, stack);
+        let asleep = naru_decide::view::asleep(&self.server.world, &stack.name, self.clock());
+        let mut wants = targets(records, stack);
+        wants.retain(|want| !asleep.contains(&want.service));
         for one in records.instances.values().filter(|one| one.stack == stack.name && one.run.is_none()) {
             let want = wants.iter().find(|want| want.service == one.service);
             let right = want.is_some_and(|want| want.fingerprint == one.fingerprint);

@@ -10,11 +10,8 @@
 
 mod agent;
 mod availability;
-mod behaviour;
 mod checks;
-mod contents;
 mod deaths;
-mod dice;
 mod edge;
 mod effects;
 mod event;

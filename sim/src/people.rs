@@ -1,7 +1,6 @@
 //! The people of a stack: they edit their file, give orders, change their minds, and in the end see to it that
 //! nothing waits for them.
 
-use crate::contents::{Draft, Kind};
 use crate::event::{Event, OutsideEvent};
 use crate::jobs::Sketches;
 use crate::scenario::OrderKind;
@@ -10,6 +9,7 @@ use naru_model::{
     Change, Demand, Ending, FailureAction, Operation, OperationKind, OperationOutcome, OperationPhase,
     Service, ServiceName, Span, Stack, StackName, Stage,
 };
+use naru_sim_stacks::{Behaviour, Dice, Draft, Kind};
 use std::collections::BTreeMap;
 
 /// An order that the server did not take is given again after this.
@@ -118,6 +118,14 @@ impl Sim {
                 let service = some_service(dice);
                 Change::Scale { replicas: BTreeMap::from([(service, dice.below(6) as u32)]) }
             }
+            OrderKind::Wake => {
+                let within = dice.span(Span::secs(5), Span::mins(60));
+                Change::Wake { services: some_services(dice), within }
+            }
+            OrderKind::Extend => {
+                Change::Extend { services: vec![], by: dice.span(Span::secs(5), Span::mins(20)) }
+            }
+            OrderKind::Sleep => Change::Sleep { services: some_services(dice) },
             OrderKind::Stop => Change::Stop { services: some_services(dice) },
             OrderKind::Start => Change::Start { services: some_services(dice) },
             OrderKind::Restart => Change::Restart { services: some_services(dice) },
@@ -180,7 +188,7 @@ impl Sim {
         let Some(release) = release else { return false };
         let goes_on = |service: &Service| {
             let configs = [&service.rollout.update, &service.rollout.rollback];
-            let works = crate::behaviour::Behaviour::of(&service.template.environment).works();
+            let works = Behaviour::of(&service.template.environment).works();
             !works && configs.iter().any(|config| config.failure_action == FailureAction::Continue)
         };
         let began = record.steering.and_then(|id| records.operations.get(&id)).map(|one| one.began);
@@ -203,9 +211,7 @@ impl Sim {
         let steers = record.steering.is_some();
         let Some(target) = &record.target else { return steers };
         let Some(release) = records.release(&record.name, target.release) else { return true };
-        let works = |service: &naru_model::Service| {
-            crate::behaviour::Behaviour::of(&service.template.environment).works()
-        };
+        let works = |service: &naru_model::Service| Behaviour::of(&service.template.environment).works();
         !release.stack.services.values().all(works)
     }
 
@@ -240,11 +246,11 @@ impl Sim {
     }
 }
 
-fn some_service(dice: &mut crate::dice::Dice) -> ServiceName {
+fn some_service(dice: &mut Dice) -> ServiceName {
     dice.pick(&[Kind::Web, Kind::Web, Kind::Engine, Kind::Worker]).name()
 }
 
-fn some_services(dice: &mut crate::dice::Dice) -> Vec<ServiceName> {
+fn some_services(dice: &mut Dice) -> Vec<ServiceName> {
     if dice.hits(500) { vec![] } else { vec![some_service(dice)] }
 }
 
@@ -252,7 +258,7 @@ fn said(demand: &Demand) -> String {
     let change = match &demand.change {
         Change::Deploy { stack, only, .. } => {
             let kinds = stack.services.iter().map(|(name, service)| {
-                let behaviour = crate::behaviour::Behaviour::of(&service.template.environment);
+                let behaviour = Behaviour::of(&service.template.environment);
                 let (rollout, update) = (&service.rollout, &service.rollout.update);
                 format!(
                     "{name}×{} {:?} {:?} {:?} v{} {:?}",

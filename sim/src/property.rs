@@ -57,6 +57,8 @@ properties! {
         "No run has two tries in progress, and no job two runs, unless its file allows that.";
     MISSED_IS_TOLD: "missed-is-told",
         "Each due time of a schedule is run, held back for a run in progress, or told as missed on an incident: one of these, once.";
+    WAKES_ARE_KEPT: "wakes-are-kept",
+        "Nothing falls asleep that somebody's wake keeps on.";
     CONVERGENCE: "convergence",
         "Once faults have stopped and work has ended, everything is as wanted within bounded time.";
     STAYS_WHERE_IT_BEGAN: "stays-where-it-began",

@@ -2,13 +2,14 @@
 
 use crate::property::{
     BOUNDED_RECORDS, CUT_OVER_IS_TRUE, GENERATIONS_GROW, IDS_ARE_NEW, INTENT_GOES_DOWN, ONE_STEERING,
+    WAKES_ARE_KEPT,
 };
 use crate::sight::Sight;
 use crate::sim::Sim;
 use naru_decide::{EdgeRecord, World, Write};
 use naru_model::{
-    Generation, InstanceRecord, Operation, OperationId, OperationKind, OperationOutcome, OperationPhase,
-    Reason, Release, ServiceName, Span, StackName, StackRecord,
+    Duty, Generation, InstanceRecord, Operation, OperationId, OperationKind, OperationOutcome,
+    OperationPhase, Reason, Release, ServiceName, Span, StackName, StackRecord,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,7 +107,32 @@ impl Sim {
         }
     }
 
+    /// What leaves the routes to fall asleep is kept on by nobody.
+    fn check_wake(&mut self, record: &InstanceRecord) {
+        let known = self.store.records.instances.get(&record.id).map(|known| known.duty);
+        let leaves = matches!(record.duty, Duty::Held | Duty::Retiring)
+            && known.is_some_and(|known| !matches!(known, Duty::Held | Duty::Retiring));
+        let operation = record.retired_by.and_then(|id| self.store.records.operations.get(&id));
+        let sleeps = operation.is_some_and(|one| matches!(one.kind, OperationKind::Sleep { .. }));
+        let orders = self
+            .store
+            .records
+            .stacks
+            .get(&record.stack)
+            .and_then(|stack| stack.services.get(&record.service));
+        let now = self.clock();
+        let wake = orders.and_then(|orders| orders.power.wakes.iter().find(|wake| wake.until > now));
+        if let (true, true, Some(wake)) = (leaves, sleeps, wake) {
+            let what = format!("{} falls asleep, and {} keeps it on", record.id, wake.owner);
+            self.ground.violated(&WAKES_ARE_KEPT, &[record.id.as_str()], what);
+        }
+        if leaves && sleeps {
+            self.ground.sees(Sight::FellAsleep);
+        }
+    }
+
     fn check_instance(&mut self, record: &InstanceRecord) {
+        self.check_wake(record);
         let id = record.id.as_str();
         self.ground.trace.mix_text(id);
         self.ground.trace.mix(record.duty as u64 * 8 + record.intent as u64);
@@ -206,7 +232,11 @@ impl Sim {
                 format!("{name} says that it has cut over, and edge {edge} still routes to {instance}");
             return self.ground.violated(&CUT_OVER_IS_TRUE, &[&name, instance.as_str(), "edge "], what);
         }
-        for want in wanted {
+        let woken = |service: &ServiceName| match &operation.kind {
+            OperationKind::Wake { services } => services.contains(service),
+            _ => true,
+        };
+        for want in wanted.into_iter().filter(|want| woken(&want.service)) {
             let ready = self.routed_and_ready(&operation.stack, &want.service);
             if want.has_port
                 && ready < want.count
@@ -226,6 +256,8 @@ fn sight_of(reason: &Reason) -> Option<Sight> {
     match reason {
         Reason::Shares { .. } => Some(Sight::Shared),
         Reason::TakesBack { .. } => Some(Sight::TakenBack),
+        Reason::Wakes { .. } => Some(Sight::Woke),
+        Reason::TurnsBack { .. } => Some(Sight::TurnedBack),
         Reason::Stops { waited, .. } if *waited > Span::mins(60) => Some(Sight::LongRetirement),
         _ => None,
     }

@@ -2,14 +2,16 @@
 //!
 //! Faults fall where they hurt: most of them within seconds of an order.
 
-use crate::dice::Dice;
 use crate::ground::DAWN;
 use naru_model::{Span, Time};
+use naru_sim_stacks::Dice;
 
 /// One seed's world.
 pub(crate) struct Scenario {
     pub(crate) nodes: usize,
     pub(crate) stacks: Vec<StackScenario>,
+    /// Whether services are asleep at times.
+    pub(crate) dozes: bool,
     pub(crate) windows: Vec<Window>,
     pub(crate) blows: Vec<(Time, Blow)>,
     /// From here on no fault happens, no order is given and no client comes.
@@ -43,6 +45,9 @@ pub(crate) enum OrderKind {
     Resume,
     Promote,
     Abort,
+    Wake,
+    Extend,
+    Sleep,
 }
 
 /// A time in which messages and transactions suffer.
@@ -94,7 +99,16 @@ impl Scenario {
         let horizon = dice.span(Span::mins(3), Span::mins(90));
         let end = DAWN + horizon;
         let stacks = (0..dice.weighted(&[(4, 1), (1, 2)])).map(|_| StackScenario::draw(&mut dice, horizon));
-        let stacks: Vec<_> = stacks.collect();
+        let mut stacks: Vec<_> = stacks.collect();
+        // Thrown by other dice: the other orders are what they were.
+        let mut powers = Dice::new(seed, 7);
+        let dozes = powers.hits(350);
+        for (_, order) in stacks.iter_mut().flat_map(|stack| stack.orders.iter_mut().skip(1)) {
+            if dozes && powers.hits(250) {
+                let kinds = [(4, OrderKind::Wake), (3, OrderKind::Sleep), (1, OrderKind::Extend)];
+                *order = powers.weighted(&kinds);
+            }
+        }
         let nodes = dice.weighted(&[(3, 1), (1, 2)]);
         let orders: Vec<Time> = stacks.iter().flat_map(|stack| &stack.orders).map(|(at, _)| *at).collect();
         let near = |dice: &mut Dice| near_an_order(dice, &orders, end);
@@ -115,6 +129,7 @@ impl Scenario {
         Scenario {
             nodes,
             stacks,
+            dozes,
             windows,
             blows,
             calm,

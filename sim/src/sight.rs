@@ -68,4 +68,10 @@ sights! {
     RunTimedOut,
     /// A run in progress was cut by order.
     RunCut,
+    /// A service left the routes to fall asleep.
+    FellAsleep,
+    /// It came back before it slept.
+    TurnedBack,
+    /// A service that was asleep was woken.
+    Woke,
 }

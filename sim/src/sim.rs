@@ -2,7 +2,6 @@
 
 use crate::agent::{Agent, Running};
 use crate::checks::Checks;
-use crate::contents::Draft;
 use crate::edge::Edge;
 use crate::event::{AgentEvent, EdgeEvent, Event, OutsideEvent, ProcessEvent, ServerEvent};
 use crate::ground::{DAWN, Ground};
@@ -17,6 +16,7 @@ use crate::store::Store;
 use crate::trace::Telling;
 use crate::work::{Books, Kind, WorkId};
 use naru_model::{NodeId, ServiceName, Span, StackName, Time};
+use naru_sim_stacks::Draft;
 use std::collections::BTreeSet;
 
 /// The simulated world.
@@ -57,7 +57,7 @@ impl Sim {
         let mut ground = Ground::new(seed, telling, sabotage);
         ground.windows = std::mem::take(&mut scenario.windows);
         let nodes: Vec<NodeId> = (0..scenario.nodes).map(|at| format!("n{at}").as_str().into()).collect();
-        let draft = |at: usize| Draft::new(at as u16, &mut ground.people);
+        let draft = |at: usize| Draft::new(at as u16, &mut ground.people).dozing(scenario.dozes);
         let people = (0..scenario.stacks.len()).map(draft).map(People::new).collect();
         Sim {
             store: Store::default(),

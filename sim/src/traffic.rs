@@ -1,7 +1,6 @@
 //! Clients, and the life of a piece of work: it finds an instance through an edge, is worked on, calls another
 //! service, leaves a job behind, is handed over, ends.
 
-use crate::behaviour::{Calls, Fate, Jobs};
 use crate::edge::Choice;
 use crate::event::{Event, OutsideEvent, WorkEvent};
 use crate::host::Tells;
@@ -9,9 +8,8 @@ use crate::leases::LeaseAnswer;
 use crate::sim::Sim;
 use crate::work::{Call, End, Heart, Kind, Place, Work, WorkId};
 use naru_model::{InstanceId, Listener, Outcome, ServiceName, Span, StackName};
+use naru_sim_stacks::{Calls, Fate, Jobs};
 
-/// An edge keeps a request for so long when no instance is there to take it.
-const HOLD: Span = Span::secs(20);
 /// A workload that cannot reach its agent tries again after this.
 const AGENT_AGAIN: Span = Span::secs(1);
 
@@ -86,7 +84,8 @@ impl Sim {
                         tried.push(instance);
                     }
                 },
-                Choice::Nobody => return self.holds(id, node),
+                Choice::Nobody(hold) => return self.holds(id, node, hold),
+                Choice::Asleep => return self.work_ends(id, End::Unserved),
                 Choice::NoListener => {
                     self.check_unserved(id, "nothing listens on its address");
                     return self.work_ends(id, End::Unserved);
@@ -114,16 +113,35 @@ impl Sim {
     }
 
     /// The edge keeps it until an instance is there, for a while.
-    fn holds(&mut self, id: WorkId, node: usize) {
+    fn holds(&mut self, id: WorkId, node: usize, hold: Span) {
         let since = match self.books.get(id).place {
             Place::Held { since, .. } => since,
             _ => self.ground.now,
         };
         self.books.get_mut(id).place = Place::Held { node, since };
-        if !self.held.contains(&id) {
-            self.held.insert(id);
-            self.later(id, HOLD, WorkEvent::HeldTooLong);
+        if self.held.insert(id) {
+            self.waits(id, node, 1);
+            self.later(id, hold, WorkEvent::HeldTooLong);
         }
+    }
+
+    /// An edge tells that something waits, or waits no longer.
+    fn waits(&mut self, id: WorkId, node: usize, delta: i64) {
+        let work = self.books.get(id);
+        let (stack, service) = (work.stack.clone(), work.service.clone());
+        if self.edges[node].is_up() {
+            self.edges[node].waits(&stack, &service, delta);
+            self.edges[node].report_soon(&mut self.ground, node, Span(1));
+        }
+    }
+
+    /// The edge that holds it holds it no longer.
+    fn let_go(&mut self, id: WorkId) -> bool {
+        let is_held = self.held.remove(&id);
+        if let (true, Place::Held { node, .. }) = (is_held, &self.books.get(id).place) {
+            self.waits(id, *node, -1);
+        }
+        is_held
     }
 
     /// Something changed at an edge: what it holds is tried again.
@@ -132,7 +150,7 @@ impl Sim {
             |id: &WorkId| matches!(self.books.get(*id).place, Place::Held { node: at, .. } if at == node);
         let held: Vec<WorkId> = self.held.iter().copied().filter(mine).collect();
         for id in held {
-            self.held.remove(&id);
+            self.let_go(id);
             self.dispatch(id, node);
         }
     }
@@ -153,7 +171,7 @@ impl Sim {
             WorkEvent::Calls => self.calls(id),
             WorkEvent::Beats => self.job_beats(id),
             WorkEvent::HeldTooLong => {
-                if self.held.remove(&id) {
+                if self.let_go(id) {
                     self.check_unserved(id, "no instance took it in time");
                     self.work_ends(id, End::Unserved);
                 }
@@ -272,7 +290,7 @@ impl Sim {
         if matches!(work.place, Place::Ended(_)) {
             return;
         }
-        self.held.remove(&id);
+        self.let_go(id);
         self.leaves_edge(&work, Some(end));
         self.books.end(&mut self.host, id, end);
         self.ground.chat(id.0 as u64, || match &work.place {

@@ -378,6 +378,11 @@ impl Ledger {
         self.jobs().map(|job| job.began).min()
     }
 
+    /// When a lease ended last.
+    pub fn last_ended(&self) -> Option<Time> {
+        self.ended.back().map(|ending| ending.at)
+    }
+
     /// What became of leases, over the life of the instance.
     pub fn counts(&self) -> Counts {
         self.counts

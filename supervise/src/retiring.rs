@@ -27,6 +27,8 @@ pub(super) struct Busy {
     last: Option<(Time, Option<u64>)>,
     /// Since when every answer was above zero.
     since: Option<Time>,
+    /// When an answer was above zero last.
+    last_busy: Option<Time>,
     /// Whether the last answer was asked for after the last [`Busy::renew`].
     fresh: bool,
     /// Whether it ever answered.
@@ -65,6 +67,7 @@ impl Busy {
         self.answered |= jobs.is_some();
         self.last = Some((now, jobs));
         self.since = if jobs == Some(0) { None } else { self.since.or(Some(now)) };
+        self.last_busy = if jobs == Some(0) { self.last_busy } else { Some(now) };
     }
 
     /// Jobs in progress by the last answer. What is not known counts as one.
@@ -85,6 +88,11 @@ impl Busy {
     /// Whether it ever answered, in this start.
     pub(super) fn has_answered(&self) -> bool {
         self.answered
+    }
+
+    /// When it was seen to be busy last.
+    pub(super) fn last_busy(&self) -> Option<Time> {
+        self.last_busy
     }
 
     /// Since when it has been busy.

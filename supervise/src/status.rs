@@ -28,6 +28,7 @@ impl Supervisor {
             jobs: InProgress { jobs: ledger.open().max(busy), ..InProgress::default() },
             open_jobs: ledger.oldest_jobs(MAX_LISTED).into_iter().cloned().collect(),
             oldest_job: ledger.oldest().into_iter().chain(busy_since).min(),
+            last_job: ledger.last_ended().max(self.busy.last_busy()),
             note: self.notes.shown(),
             counts: ledger.counts(),
             job_durations: ledger.durations().clone(),

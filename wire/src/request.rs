@@ -130,6 +130,12 @@ impl<'b, 'r> Request<'b, 'r> {
         self.fields(name).next()
     }
 
+    /// Whether a person waits before a browser for the answer.
+    pub fn wants_page(&self) -> bool {
+        let accept = self.field("accept").unwrap_or_default();
+        self.method == "GET" && accept.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"))
+    }
+
     /// Every field, as it came.
     pub fn each(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> {
         self.fields.iter().map(|(_, field)| (field.name, field.value))

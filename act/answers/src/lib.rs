@@ -5,8 +5,10 @@ mod answer;
 mod basic;
 mod encode;
 mod files;
+mod rest;
 
 pub use answer::{Answer, Content};
 pub use basic::{Basic, Claimed, Shown};
 pub use encode::Encoder;
 pub use files::{Folder, Wanted};
+pub use rest::Rest;

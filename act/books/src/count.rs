@@ -12,7 +12,7 @@ use crate::numbers::{Number, Numbers};
 use crate::sheet::Slot;
 use crate::tally::Histogram;
 use naru_carry::Pool;
-use naru_model::{Durations, EdgeCounts, InstanceId, Latencies, ReleaseNo, Span, Time};
+use naru_model::{Durations, EdgeCounts, InstanceId, Latencies, ReleaseNo, Span, Time, Used};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -84,6 +84,8 @@ pub struct Entry {
     ejections: Cell<u64>,
     latencies: Histogram,
     began: RefCell<Beginnings>,
+    /// When the newest piece of work that counts as use began, and when one ended last.
+    used: Cell<(Option<Instant>, Option<Instant>)>,
     news: News,
 }
 
@@ -102,6 +104,7 @@ impl Entry {
             ejections: Cell::new(0),
             latencies: Histogram::default(),
             began: RefCell::default(),
+            used: Cell::default(),
             news,
         }
     }
@@ -111,7 +114,8 @@ impl Entry {
         self.load.enter(most)?;
         self.numbers.add(now_of(kind));
         let slot = self.began.borrow_mut().insert(now);
-        Some(Claim { entry: self.clone(), kind, began: now, slot, ending: Ending::ClientLeft, ended: None })
+        let (ending, ended, is_use) = (Ending::ClientLeft, None, true);
+        Some(Claim { entry: self.clone(), kind, began: now, slot, ending, ended, is_use })
     }
 
     /// Whether the worker's table names it.
@@ -137,9 +141,11 @@ impl Entry {
     /// What the report says, where `now` is the same moment on both clocks.
     pub fn counts(&self, now: (Instant, Time)) -> EdgeCounts {
         let oldest = self.began.borrow().oldest();
-        let ago = |began: Instant| Span(now.0.saturating_duration_since(began).as_millis() as u64);
+        let time = |at: Instant| now.1 - Span(now.0.saturating_duration_since(at).as_millis() as u64);
         let (in_progress, counts, request_durations) = self.numbers.read();
-        EdgeCounts { in_progress, oldest: oldest.map(|began| now.1 - ago(began)), counts, request_durations }
+        let (began, ended) = self.used.get();
+        let used = Used { began: began.map(time), ended: ended.map(time) };
+        EdgeCounts { in_progress, oldest: oldest.map(time), counts, request_durations, used }
     }
 
     /// It is passed over for a while.
@@ -202,6 +208,8 @@ pub struct Claim {
     ending: Ending,
     /// When it ended, where that was looked at.
     ended: Option<Instant>,
+    /// Whether somebody uses the service by it.
+    is_use: bool,
 }
 
 impl Claim {
@@ -224,6 +232,11 @@ impl Claim {
         }
     }
 
+    /// It says nothing of whether the service is used.
+    pub fn is_no_use(&mut self) {
+        self.is_use = false;
+    }
+
     /// Ends it, now.
     pub fn end_at(mut self, ending: Ending, now: Instant) {
         self.ended = Some(now);
@@ -243,6 +256,10 @@ impl Drop for Claim {
         entry.count(self.kind, self.ending, ended - self.began);
         entry.numbers.take(now_of(self.kind));
         entry.began.borrow_mut().remove(self.slot);
+        if self.is_use {
+            let (newest, last) = entry.used.get();
+            entry.used.set((newest.max(Some(self.began)), last.max(Some(ended))));
+        }
         let before = entry.load.leave();
         if before == 1 && !entry.is_named() {
             entry.news.tell();

@@ -149,10 +149,7 @@ pub fn recover(folder: &Path) -> io::Result<Option<EdgeReport>> {
 fn join(mut whole: EdgeReport, part: EdgeReport) -> EdgeReport {
     whole.acked = whole.acked.min(part.acked);
     for (id, counts) in part.instances {
-        let sum = whole.instances.entry(id).or_default();
-        sum.in_progress += counts.in_progress;
-        sum.counts += counts.counts;
-        sum.request_durations.add(&counts.request_durations);
+        whole.instances.entry(id).or_default().add(&counts);
     }
     whole
 }
@@ -166,7 +163,8 @@ fn read(words: &[u64]) -> Option<EdgeReport> {
         let Some((numbers, rest)) = slot.split_first_chunk() else { continue };
         let Some(id) = name(rest) else { continue };
         let (in_progress, counts, request_durations) = numbers::read(numbers);
-        instances.insert(id.into(), EdgeCounts { in_progress, oldest: None, counts, request_durations });
+        let known = EdgeCounts { in_progress, counts, request_durations, ..EdgeCounts::default() };
+        instances.insert(id.into(), known);
     }
     Some(EdgeReport {
         node: name(&words[3 + NAME..])?.into(),
@@ -176,6 +174,7 @@ fn read(words: &[u64]) -> Option<EdgeReport> {
         acked: Generation(words[1]),
         instances,
         faults: vec![],
+        waiting: BTreeMap::new(),
     })
 }
 

@@ -4,7 +4,7 @@
 //! when all places have taken theirs.
 
 use crate::table::PlannedBackend;
-use naru_books::Entry;
+use naru_books::{Entry, News};
 use naru_model::InstanceId;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -13,6 +13,8 @@ use std::rc::Rc;
 pub(crate) struct Adoption<'a> {
     entries: &'a mut BTreeMap<InstanceId, Rc<Entry>>,
     new: &'a dyn Fn(&PlannedBackend) -> Rc<Entry>,
+    /// Whom to tell that a report is due.
+    pub(crate) news: &'a News,
     let_go: Vec<Rc<Entry>>,
 }
 
@@ -21,8 +23,9 @@ impl<'a> Adoption<'a> {
     pub(crate) fn new(
         entries: &'a mut BTreeMap<InstanceId, Rc<Entry>>,
         new: &'a dyn Fn(&PlannedBackend) -> Rc<Entry>,
+        news: &'a News,
     ) -> Adoption<'a> {
-        Adoption { entries, new, let_go: vec![] }
+        Adoption { entries, new, news, let_go: vec![] }
     }
 
     /// The worker's entry of an instance, which one more place names.

@@ -42,7 +42,8 @@ pub use table::Refused;
 use listen::Listening;
 use naru_books::{News, Origins, Seen};
 use naru_model::{
-    EdgeId, EdgeReport, EdgeSnapshot, Generation, InstanceId, ListenerFault, NodeId, RouteTable, Time,
+    EdgeCounts, EdgeId, EdgeReport, EdgeSnapshot, Generation, InstanceId, ListenerFault, NodeId, RouteTable,
+    Time, Waiting, add_waiting,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -217,7 +218,8 @@ impl Edge {
     }
 
     /// Changes whenever a report would tell something that should not wait: a generation acknowledged, an
-    /// instance outside the table with nothing in progress any more, a listener's fault or its end.
+    /// instance outside the table with nothing in progress any more, a listener's fault or its end, somebody who
+    /// waits for a service that is asleep.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.shared.news.watch()
     }
@@ -449,16 +451,12 @@ impl Shared {
 
     fn sum(&self, told: Vec<Told>, desk: &Desk) -> EdgeReport {
         let acked = told.iter().map(|told| told.generation).min().unwrap_or(self.acks.all());
+        let mut waiting = Waiting::new();
+        told.iter().for_each(|told| add_waiting(&mut waiting, &told.waiting));
         let mut each = told.into_iter().map(|told| told.instances);
         // In order already: most of an edge's instances are known to all of its workers.
-        let mut instances: BTreeMap<_, _> = each.next().into_iter().flatten().collect();
-        for (id, counts) in each.flatten() {
-            let sum = instances.entry(id).or_default();
-            sum.in_progress += counts.in_progress;
-            sum.counts += counts.counts;
-            sum.request_durations.add(&counts.request_durations);
-            sum.oldest = [sum.oldest, counts.oldest].into_iter().flatten().min();
-        }
+        let mut instances: BTreeMap<InstanceId, EdgeCounts> = each.next().into_iter().flatten().collect();
+        each.flatten().for_each(|(id, counts)| instances.entry(id).or_default().add(&counts));
         EdgeReport {
             node: self.config.node.clone(),
             edge: self.config.edge.clone(),
@@ -467,6 +465,7 @@ impl Shared {
             acked,
             instances,
             faults: desk.faults(),
+            waiting,
         }
     }
 }

@@ -139,12 +139,14 @@ impl Route {
 
     /// What is seen of it from outside.
     pub(crate) fn read(&self, name: &str) -> ListenerSnapshot {
-        let (address, protocol, held) = (&*self.address, self.protocol, self.held());
+        let (address, protocol, mut held) = (&*self.address, self.protocol, 0);
+        self.each_set(&mut |set| held += set.held.get());
         self.register.read(&Listened { name, address, protocol, held })
     }
 
-    /// How many requests wait for an instance.
-    fn held(&self) -> usize {
-        self.own.held.get() + self.gate.borrow().held()
+    /// Its own instances, and those of each rule.
+    pub(crate) fn each_set(&self, to: &mut dyn FnMut(&Set)) {
+        to(&self.own);
+        self.gate.borrow().sets().for_each(to);
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Search<'a> {
     set: &'a Set,
     kind: Kind,
     hint: Hint,
+    /// Whether it neither wakes the service nor keeps it awake.
+    ignored: bool,
     /// The moment of the first choice: the clock need not be asked again for it.
     now: Cell<Option<Instant>>,
     tried: Vec<Rc<Entry>>,
@@ -51,6 +53,10 @@ pub(crate) enum NoInstance {
     Reached,
     /// The last one took too long to answer.
     TooLate,
+    /// The service is asleep, and this does not wake it.
+    Asleep,
+    /// It wakes, and takes longer than a request waits.
+    Waking,
     /// All have as much in progress as they may.
     Full,
     /// Too many wait for one already.
@@ -78,6 +84,7 @@ impl<'a> Search<'a> {
             set,
             kind,
             hint,
+            ignored: false,
             now: Cell::new(Some(now)),
             tried: Vec::new(),
             at: None,
@@ -89,6 +96,11 @@ impl<'a> Search<'a> {
             held: None,
             waiting: None,
         }
+    }
+
+    /// It neither wakes the service nor keeps it awake.
+    pub(crate) fn ignored(self, ignored: bool) -> Search<'a> {
+        Search { ignored, ..self }
     }
 
     /// Whether nothing has failed yet.
@@ -172,8 +184,11 @@ impl<'a> Search<'a> {
         let mut chosen = self.choose();
         loop {
             let none = match chosen {
-                Ok(chosen) => {
+                Ok(mut chosen) => {
                     (self.held, self.waiting) = (None, None);
+                    if self.ignored {
+                        chosen.claim.is_no_use();
+                    }
                     if self.at.is_none() {
                         self.set.asked(chosen.claim.began());
                     }
@@ -221,14 +236,24 @@ impl<'a> Search<'a> {
 
     /// Takes a place among those that wait.
     fn hold(&mut self, none: NoPick) -> Result<(), NoInstance> {
-        let (now, queue) = (Instant::now(), self.set.with_policy(|policy| policy.queue.clone()));
-        let until = *self.until.get_or_insert(now + Duration::from_millis(queue.time.0));
+        let now = Instant::now();
+        let (queue, doze) = self.set.with_policy(|policy| {
+            let doze = policy.doze.as_ref().filter(|_| none != NoPick::Full);
+            (policy.queue.clone(), doze.map(|doze| (doze.hold, doze.asleep, doze.by_request)))
+        });
+        let doze = doze.filter(|_| self.failed.is_none());
+        if matches!(doze, Some((_, true, by_request)) if self.ignored || !by_request) {
+            return Err(NoInstance::Asleep);
+        }
+        let time = doze.map_or(queue.time, |(hold, ..)| hold.max(queue.time));
+        let until = *self.until.get_or_insert(now + Duration::from_millis(time.0));
         let failed = self.failed.as_ref().map(|(_, failure)| *failure);
         if now >= until || self.set.is_removed() || failed == Some(Failure::TooLate) {
             return Err(match (failed, none) {
                 (Some(Failure::TooLate), _) => NoInstance::TooLate,
                 (Some(_), _) => NoInstance::Reached,
                 (None, NoPick::Full) => NoInstance::Full,
+                (None, _) if doze.is_some() => NoInstance::Waking,
                 (None, _) => NoInstance::Named,
             });
         }
@@ -279,6 +304,9 @@ impl<'a> Held<'a> {
     fn enter(set: &'a Set, max: usize) -> Option<Held<'a>> {
         (set.held.get() < max).then(|| {
             set.held.set(set.held.get() + 1);
+            if set.held.get() == 1 {
+                set.knock();
+            }
             Held(set)
         })
     }

@@ -5,8 +5,8 @@
 
 use crate::adopt::Adoption;
 use crate::table::{PlannedBackend, PlannedSplit};
-use naru_books::{Claim, Crowd, Entry, Kind};
-use naru_model::Policy;
+use naru_books::{Claim, Crowd, Entry, Kind, News};
+use naru_model::{Policy, ServiceName, StackName};
 use naru_traffic::{Candidate, Fields, Hint, Micros, NoPick, Query, Roster, Ticket, Verdict, set_lines};
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
@@ -33,6 +33,8 @@ pub(crate) struct Set {
     pub(crate) http2: bool,
     policy: RefCell<Arc<Policy>>,
     splits: RefCell<Arc<[PlannedSplit]>>,
+    /// Whom to tell that somebody waits for a service that is asleep.
+    news: RefCell<News>,
     began: Instant,
     chance: Cell<u64>,
 }
@@ -62,6 +64,7 @@ impl Set {
             http2,
             policy: RefCell::default(),
             splits: RefCell::default(),
+            news: RefCell::default(),
             began: Instant::now(),
             // Never 0, from which nothing else would follow.
             chance: Cell::new(RandomState::new().hash_one(0) | 1),
@@ -80,6 +83,9 @@ impl Set {
         }
         self.splits.replace(splits.clone());
         self.policy.replace(policy.clone());
+        if policy.doze.is_some() {
+            self.news.replace(adoption.news.clone());
+        }
         let candidate = |b: &PlannedBackend| Candidate {
             near: b.near,
             ..Candidate::new(policy, b.instance.as_str(), b.version.0)
@@ -110,6 +116,18 @@ impl Set {
     /// Looks at how its instances are treated.
     pub(crate) fn with_policy<T>(&self, look: impl FnOnce(&Policy) -> T) -> T {
         look(&self.policy.borrow())
+    }
+
+    /// The service that it is of, where that may be asleep.
+    pub(crate) fn dozer(&self) -> Option<(StackName, ServiceName)> {
+        self.with_policy(|policy| policy.doze.as_ref().map(|doze| (doze.stack.clone(), doze.service.clone())))
+    }
+
+    /// Somebody waits for its instances, and nobody did before: whoever can have them started is told.
+    pub(crate) fn knock(&self) {
+        if self.with_policy(|policy| policy.doze.is_some()) {
+            self.news.borrow().tell();
+        }
     }
 
     /// What of a request matters for the choice, where anything does.

@@ -11,7 +11,7 @@ use crate::route::Route;
 use crate::table::{Plan, PlannedBackend};
 use crate::{connection, listen, udp};
 use naru_books::{Entry, Life, News, Seen, Sheet};
-use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time};
+use naru_model::{EdgeCounts, Generation, InstanceId, Protocol, Time, Waiting};
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -56,6 +56,8 @@ pub(crate) struct Told {
     pub(crate) instances: Vec<(InstanceId, EdgeCounts)>,
     /// Those of them that the table of that generation does not name, and that have nothing in progress here.
     pub(crate) ended: Vec<InstanceId>,
+    /// Requests that wait for services that may be asleep.
+    pub(crate) waiting: Waiting,
 }
 
 /// The generations that the workers choose by.
@@ -232,7 +234,7 @@ impl Worker {
     fn adopt(self: &Rc<Worker>, plan: &Plan) {
         let new = |backend: &PlannedBackend| self.entry(backend);
         let mut entries = self.entries.borrow_mut();
-        let mut adoption = Adoption::new(&mut entries, &new);
+        let mut adoption = Adoption::new(&mut entries, &new, &self.acks.news);
         let mut old = self.routes.take();
         for listener in &plan.listeners {
             let kept = old.remove(&listener.name).filter(|route| {
@@ -387,7 +389,22 @@ impl Worker {
             generation: self.generation.get(),
             instances,
             ended: ended.map(|entry| entry.id.clone()).collect(),
+            waiting: self.waiting(),
         }
+    }
+
+    fn waiting(&self) -> Waiting {
+        let mut waiting = Waiting::new();
+        for route in self.routes.borrow().values() {
+            route.each_set(&mut |set| {
+                let held = set.held.get() as u64;
+                let whose = if held > 0 { set.dozer() } else { None };
+                if let Some((stack, service)) = whose {
+                    *waiting.entry(stack).or_default().entry(service).or_default() += held;
+                }
+            });
+        }
+        waiting
     }
 
     fn look(&self) -> Seen {

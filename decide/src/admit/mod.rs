@@ -6,8 +6,10 @@
 
 mod deploy;
 mod job;
+mod power;
 mod steer;
 
+use crate::want::MOST_REPLICAS;
 use crate::{World, Write};
 use naru_model::{
     Admitted, Change, Counts, Demand, Duty, Ending, InstanceId, NodeId, Operation, OperationId,
@@ -17,6 +19,7 @@ use naru_model::{
 use std::collections::BTreeMap;
 
 pub(crate) use deploy::{Contents, contents};
+pub(crate) use power::falls_asleep;
 
 /// What admission needs beside the world.
 #[derive(Clone, Debug)]
@@ -43,6 +46,9 @@ pub fn admit(world: &World, demand: &Demand, context: &Context) -> Result<(Admit
         Change::Stop { services } => admission.stop(services),
         Change::Start { services } => admission.start(services),
         Change::Restart { services } => admission.restart(services),
+        Change::Wake { services, within } => admission.wake(services, *within),
+        Change::Extend { services, by } => admission.extend(services, *by),
+        Change::Sleep { services } => admission.sleep(services, &context.node),
         Change::Down => admission.down(),
         Change::Run { job } => admission.run(job),
         Change::OneOff { service, with } => admission.one_off(service, with),
@@ -53,9 +59,6 @@ pub fn admit(world: &World, demand: &Demand, context: &Context) -> Result<(Admit
         Change::Abort => admission.abort(),
     }
 }
-
-/// More instances of one service than this are a slip of the keyboard, as long as all run on one machine.
-pub(crate) const MOST_REPLICAS: u32 = 1_000;
 
 /// Whether so many instances may be wanted.
 fn check_count(service: &ServiceName, wanted: u32) -> Result<(), Refusal> {

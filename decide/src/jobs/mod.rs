@@ -12,12 +12,12 @@ mod runs;
 pub(crate) mod view;
 
 pub(crate) use due::{Place, beside};
+pub(crate) use naru_world::definition;
 pub(crate) use runs::newborn_line;
 
 use crate::draft::Draft;
 use crate::{RunKey, Write};
-use naru_model::{Job, OneOff, Release, RunCause, RunRecord, RunState, ServiceName, StackName};
-use std::borrow::Cow;
+use naru_model::{Job, Release, RunCause, RunRecord, RunState, ServiceName, StackName};
 use std::collections::BTreeMap;
 
 /// Ended runs kept for each job.
@@ -45,18 +45,6 @@ fn jobs<'w>(draft: &Draft<'w>, stack: &StackName) -> BTreeMap<ServiceName, (&'w 
     let all =
         release.into_iter().flat_map(|release| release.stack.jobs.iter().map(move |one| (release, one)));
     all.map(|(release, (name, job))| (name.clone(), (release, job))).collect()
-}
-
-/// What a run is one of: a job, or what a one-off makes of its service. `None`: its release does not have it.
-pub(crate) fn definition<'a>(
-    release: &'a Release,
-    name: &ServiceName,
-    one_off: Option<&OneOff>,
-) -> Option<Cow<'a, Job>> {
-    match one_off {
-        None => release.stack.jobs.get(name).map(Cow::Borrowed),
-        Some(one) => release.stack.services.get(name).map(|service| Cow::Owned(one.job(service))),
-    }
 }
 
 /// A run that is yet to begin.

@@ -19,8 +19,8 @@ use crate::stay::{is_kept, is_named_for_them_alone};
 use crate::want::total;
 use crew::Crew;
 use naru_model::{
-    Condition, Duty, OperationId, OperationOutcome, OperationPhase, Reason, ServiceName, ServiceProgress,
-    Span, StackName, Stage, Strategy, UpdateConfig,
+    Condition, Duty, InstanceId, OperationId, OperationOutcome, OperationPhase, Reason, ServiceName,
+    ServiceProgress, Span, StackName, Stage, Strategy, UpdateConfig,
 };
 
 /// A surplus instance with work in progress may come back within this time; then it is told to be quiet, so
@@ -28,7 +28,7 @@ use naru_model::{
 const HOLD: Span = Span::secs(10);
 
 /// A stage, and what is waited for in it.
-type Standing = (Stage, Option<Reason>);
+pub(crate) type Standing = (Stage, Option<Reason>);
 
 /// Takes the steering operation of a stack one step further; without one, keeps up the number of instances.
 pub(crate) fn steer(draft: &mut Draft, stack: &StackName) {
@@ -278,7 +278,12 @@ fn wait_for_edges(draft: &Draft) -> Option<Reason> {
     }
 }
 
-fn record(draft: &mut Draft, id: OperationId, service: &ServiceName, (stage, waits_for): Standing) {
+pub(crate) fn record(
+    draft: &mut Draft,
+    id: OperationId,
+    service: &ServiceName,
+    (stage, waits_for): Standing,
+) {
     let now = draft.now;
     let current = draft.operation(id).and_then(|operation| operation.services.get(service));
     if current.is_some_and(|known| known.stage == stage && known.waits_for == waits_for) {
@@ -333,6 +338,28 @@ fn watch_for(draft: &Draft, stack: &StackName, id: OperationId) -> Span {
     let monitors = made.filter_map(|one| draft.wanted_definition(stack, &one.service));
     let longest = monitors.map(|service| service.rollout.update.monitor).max();
     longest.unwrap_or_default()
+}
+
+/// How far a service has come that starts without an operation that steers.
+pub(crate) fn standing(draft: &Draft, stack: &StackName, service: &ServiceName) -> Standing {
+    let crew = Crew::of(draft, stack, service);
+    if crew.settled(draft) >= crew.wanted {
+        return (Stage::CutOver, None);
+    }
+    match waits_for_dependency(draft, stack, service).filter(|_| crew.fresh.is_empty()) {
+        Some(wait) => (Stage::Waiting, Some(wait)),
+        None => rolling::waits_for_settled(draft, &crew),
+    }
+}
+
+/// Takes an instance out of the routes, so that it may come back.
+pub(crate) fn hold(draft: &mut Draft, one: &InstanceId, id: OperationId) {
+    crew::hold(draft, one, id);
+}
+
+/// Instances that left the routes come back, as far as they are wanted.
+pub(crate) fn take_back(draft: &mut Draft, stack: &StackName, service: &ServiceName, id: OperationId) {
+    Crew::of(draft, stack, service).take_back(draft, id);
 }
 
 /// The operation steers no longer.

@@ -15,6 +15,10 @@ pub struct Bench {
     jobs: BTreeMap<String, u64>,
     /// What each instance has in progress at the edge.
     requests: BTreeMap<String, u64>,
+    /// Requests that wait for a service at the edge.
+    waiting: BTreeMap<ServiceName, u64>,
+    /// When an instance was used last.
+    used: BTreeMap<String, Used>,
     /// Requests answered so far, and those with an error.
     answered: BTreeMap<String, (u64, u64)>,
     /// What references of images mean now, as far as that is found.
@@ -45,6 +49,8 @@ impl Bench {
             seq: 0,
             jobs: BTreeMap::new(),
             requests: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            used: BTreeMap::new(),
             answered: BTreeMap::new(),
             tags: Images::new(),
             broken: BTreeSet::new(),
@@ -84,19 +90,6 @@ impl Bench {
             ["images"] => self.images(),
             ["import", rest @ ..] => self.import(rest),
             ["ports"] => self.ports(),
-            ["scale", service, n] => {
-                let replicas = [((*service).into(), n.parse().unwrap())].into();
-                self.order(Change::Scale { replicas }, Ending::Finish);
-            }
-            ["stop", service] => {
-                self.order(Change::Stop { services: vec![(*service).into()] }, Ending::Finish)
-            }
-            ["start", service] => {
-                self.order(Change::Start { services: vec![(*service).into()] }, Ending::Finish)
-            }
-            ["restart", service] => {
-                self.order(Change::Restart { services: vec![(*service).into()] }, Ending::Finish);
-            }
             ["rollback"] => self.order(Change::Rollback { to: None }, Ending::Finish),
             ["down"] => self.order(Change::Down, Ending::Finish),
             ["down", "--cut"] => self.order(Change::Down, Ending::Cut),
@@ -115,7 +108,16 @@ impl Bench {
             ["promote"] => self.order(Change::Promote, Ending::Finish),
             ["abort"] => self.order(Change::Abort, Ending::Finish),
             ["jobs", id, n] => drop(self.jobs.insert(id.to_string(), n.parse().unwrap())),
-            ["requests", id, n] => drop(self.requests.insert(id.to_string(), n.parse().unwrap())),
+            ["requests", id, n] => {
+                let (n, now) = (n.parse().unwrap(), self.now);
+                let before = self.requests.insert(id.to_string(), n).unwrap_or(0);
+                let used = self.used.entry(id.to_string()).or_default();
+                if n > before {
+                    used.began = Some(now);
+                } else {
+                    used.ended = Some(now);
+                }
+            }
             ["answered", id, n, errors] => {
                 let counts = (n.parse().unwrap(), errors.parse().unwrap());
                 self.answered.insert(id.to_string(), counts);
@@ -140,6 +142,48 @@ impl Bench {
             ["ps"] => self.ps(),
             ["hosts", id] => self.hosts(id),
             ["receipt", id] => self.receipt(OperationId(id.parse().unwrap())),
+            other => self.service_command(other),
+        }
+    }
+
+    /// An order about one service.
+    fn service_command(&mut self, words: &[&str]) {
+        match words {
+            ["scale", service, n] => {
+                let replicas = [((*service).into(), n.parse().unwrap())].into();
+                self.order(Change::Scale { replicas }, Ending::Finish);
+            }
+            ["stop", service] => {
+                self.order(Change::Stop { services: vec![(*service).into()] }, Ending::Finish)
+            }
+            ["start", service] => {
+                self.order(Change::Start { services: vec![(*service).into()] }, Ending::Finish)
+            }
+            ["restart", service] => {
+                self.order(Change::Restart { services: vec![(*service).into()] }, Ending::Finish);
+            }
+            other => self.power_command(other),
+        }
+    }
+
+    fn power_command(&mut self, words: &[&str]) {
+        match words {
+            ["wake", service, seconds] => {
+                let within = Span::secs(seconds.parse().unwrap());
+                self.order(Change::Wake { services: vec![(*service).into()], within }, Ending::Finish);
+            }
+            ["extend", service, seconds] => {
+                let by = Span::secs(seconds.parse().unwrap());
+                self.order(Change::Extend { services: vec![(*service).into()], by }, Ending::Finish);
+            }
+            ["sleep", rest @ ..] => {
+                let (cut, names): (Vec<&str>, Vec<&str>) = rest.iter().partition(|word| **word == "--cut");
+                let ending = if cut.is_empty() { Ending::Finish } else { Ending::Cut };
+                let services = names.into_iter().map(ServiceName::from).collect();
+                self.order(Change::Sleep { services }, ending);
+            }
+            ["waiting", service, n] => drop(self.waiting.insert((*service).into(), n.parse().unwrap())),
+            ["power"] => self.power(),
             other => panic!("not a command: {other:?}"),
         }
     }
@@ -288,7 +332,23 @@ impl Bench {
         if !self.edge_holds {
             self.acked = self.world.routes.generation;
         }
-        let counts = |id: &str| EdgeCounts {
+        let instances =
+            self.world.instances.keys().map(|id| (id.clone(), self.counts(id.as_str()))).collect();
+        self.world.hear_edge(EdgeReport {
+            node: self.node.clone(),
+            edge: format!("edge-{}", self.edge).into(),
+            began: Time(self.edge),
+            seq: self.seq,
+            acked: self.acked,
+            instances,
+            faults: vec![],
+            waiting: [("s".into(), self.waiting.clone())].into(),
+        });
+    }
+
+    /// What the edge has counted for an instance.
+    fn counts(&self, id: &str) -> EdgeCounts {
+        EdgeCounts {
             in_progress: InProgress {
                 requests: self.requests.get(id).copied().unwrap_or(0),
                 ..Default::default()
@@ -298,18 +358,9 @@ impl Bench {
                 errors: self.answered.get(id).map_or(0, |(_, n)| *n),
                 ..Counts::default()
             },
+            used: self.used.get(id).copied().unwrap_or_default(),
             ..EdgeCounts::default()
-        };
-        let instances = self.world.instances.keys().map(|id| (id.clone(), counts(id.as_str()))).collect();
-        self.world.hear_edge(EdgeReport {
-            node: self.node.clone(),
-            edge: format!("edge-{}", self.edge).into(),
-            began: Time(self.edge),
-            seq: self.seq,
-            acked: self.acked,
-            instances,
-            faults: vec![],
-        });
+        }
     }
 
     /// An address of the node's for each service that containers call.
@@ -365,6 +416,7 @@ impl Bench {
             jobs: InProgress { jobs, ..Default::default() },
             open_jobs: vec![],
             oldest_job: (jobs > 0).then_some(self.started),
+            last_job: None,
             note: None,
             counts: Counts::default(),
             job_durations: Durations::default(),
@@ -407,6 +459,24 @@ impl Bench {
         }
     }
 
+    /// What is wanted of each service that may be asleep.
+    fn power(&mut self) {
+        let (started, now) = (self.started, self.now);
+        let at = |time: Time| format!("{:.1}", time.since(started).0 as f64 / 1000.0);
+        for service in
+            naru_decide::view::stacks(&self.world, now).into_iter().flat_map(|stack| stack.services)
+        {
+            let Some(power) = service.power else { continue };
+            let want = |want: &Want| match want.until() {
+                Some(until) => format!("{want} (until {})", at(until)),
+                None => want.to_string(),
+            };
+            let wants: Vec<_> = power.wants.iter().map(want).collect();
+            let next = power.next.map(|(time, to)| format!("; {to} at {}", at(time))).unwrap_or_default();
+            writeln!(self.out, "  {} {}: {}{next}", service.name, power.state, wants.join(", ")).unwrap();
+        }
+    }
+
     fn runs(&mut self) {
         for view in naru_decide::view::jobs(&self.world, None, self.now) {
             let next =
@@ -431,7 +501,9 @@ impl Bench {
     }
 
     fn receipt(&mut self, id: OperationId) {
-        let operation = &self.world.operations[&id];
+        let Some(operation) = self.world.operations.get(&id) else {
+            return writeln!(self.out, "  there is no operation {id}").unwrap();
+        };
         let outcome = operation.outcome.map_or("open".into(), |outcome| outcome.to_string());
         writeln!(self.out, "  {} {} {outcome}", operation.kind, operation.phase).unwrap();
         for (id, line) in &operation.receipt.instances {
@@ -503,7 +575,7 @@ fn job(spec: &str) -> Job {
 }
 
 /// `VERSION[,KEY[:VALUE]]…`: n replicas, green, canary, stop-first, parallelism, delay, monitor, soak, manual,
-/// sticky (to the version, kept for so many seconds), pause, after:SERVICE, once (a one-shot), noport.
+/// sticky (to the version, kept for so many seconds), pause, after:SERVICE, once (a one-shot), noport; off, idle, person, most.
 fn service(spec: &str) -> Service {
     let mut words = spec.split(',');
     let version = words.next().unwrap_or_default();
@@ -546,6 +618,7 @@ fn service(spec: &str) -> Service {
                 container.connection = Connection::Networks(value.split('+').map(attach).collect());
             }
             "direct" => service.direct = true,
+            "off" | "idle" | "person" | "most" => doze(&mut service, key, value),
             "manual" => rollout.promote_auto = false,
             "pause" => rollout.update.failure_action = FailureAction::Pause,
             "noport" => service.template.targets.clear(),
@@ -571,6 +644,29 @@ fn service(spec: &str) -> Service {
         service.ports.push(Port { host_ip, published: None, target, protocol, stated: true });
     }
     service
+}
+
+/// `off:HH:MM-HH:MM` of each day, `idle:SECONDS`, `person` (no request wakes it), `most:SECONDS` (of a wake).
+fn doze(service: &mut Service, key: &str, value: &str) {
+    let power = service.power.get_or_insert_with(|| Power {
+        off: None,
+        idle_after: None,
+        by_request: true,
+        by_person: true,
+        wake_max: Span::mins(60),
+        hold: Span::secs(60),
+        ignore: Ignored::default(),
+    });
+    let seconds = || Span::secs(value.parse().expect("a number"));
+    match key {
+        "off" => {
+            let windows = format!("Mon-Sun {value}");
+            power.off = Some(OffHours { windows, timezone: "UTC".into(), holidays: vec![] });
+        }
+        "idle" => power.idle_after = Some(seconds()),
+        "most" => power.wake_max = seconds(),
+        _ => power.by_request = false,
+    }
 }
 
 fn run_once(service: &mut Service) {
@@ -646,5 +742,6 @@ fn plain(version: &str) -> Service {
         policy: Default::default(),
         direct: false,
         published: Default::default(),
+        power: None,
     }
 }

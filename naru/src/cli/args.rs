@@ -132,6 +132,14 @@ pub enum Verb {
     Stop(verb::change::Stop),
     /// Start what was stopped
     Start(verb::change::Start),
+    /// Keep services on for a time that may be asleep
+    Wake(verb::power::Wake),
+    /// Let one's own wake last longer
+    Extend(verb::power::Extend),
+    /// Send services to sleep before their time
+    Sleep(verb::power::Sleep),
+    /// Show what is on or asleep, why, and what comes next
+    Power(verb::power::Power),
     /// Replace instances by new ones of the same release
     Restart(verb::change::Restart),
     /// Retire everything of the stack

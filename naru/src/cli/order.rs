@@ -20,7 +20,7 @@ pub struct OrderArgs {
     #[arg(short, long)]
     pub detach: bool,
     /// Why, for the receipt
-    #[arg(short, long, value_name = "TEXT")]
+    #[arg(short, long, visible_alias = "reason", value_name = "TEXT")]
     pub message: Option<String>,
     /// End the work in progress on what is retired, instead of letting it finish. Asks first
     #[arg(long)]

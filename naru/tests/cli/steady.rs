@@ -30,7 +30,7 @@ impl Steady {
 /// Which transitions are seen, and in which order those of two services come, differs: they stand for one.
 const PROGRESS: &str = "  <progress>";
 
-/// `1.2 s`, `350 ms`, `4 min` → `<time>`; `2026-11-23 09:41:02` → `<date>`; ports of 20,000 and above →
+/// `1.2 s`, `350 ms`, `4 min` → `<time>`; `2026-11-23 09:41:02` → `<date>`; `Fri 22:00` → `<moment>`; ports of 20,000 and above →
 /// `<port>`; ids of leases → `<id>`.
 fn words(line: &str) -> String {
     let mut said: Vec<String> = vec![];
@@ -41,11 +41,23 @@ fn words(line: &str) -> String {
             let open = if said.last().is_some_and(|last| last.starts_with('(')) { "(" } else { "" };
             said.pop();
             said.push(format!("{open}<time>{}", &word[unit.len()..]));
+        } else if DAYS.contains(&last.as_str()) && is_minute(unit) {
+            said.pop();
+            said.push(format!("<moment>{}", &word[unit.len()..]));
         } else {
             said.push(numbered(&dated(&ported(word))));
         }
     }
     said.join(" ").replace("<date> <clock>", "<date>").replace("just now", "<time> ago")
+}
+
+/// `Fri 22:00` → `<moment>`
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+fn is_minute(word: &str) -> bool {
+    let parts: Vec<&str> = word.split(':').collect();
+    parts.len() == 2
+        && parts.iter().all(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn ported(word: &str) -> String {

@@ -16,6 +16,7 @@ mod jobs;
 mod moto;
 mod observed;
 mod one_off;
+mod power;
 mod published;
 mod reach;
 mod stays;

@@ -76,11 +76,11 @@ impl Api {
 
     async fn present(&self) -> Result<Status, Refused> {
         let (uptime, fault) = (self.began.elapsed(), self.desk.books.present_fault());
-        self.read(move |world, _| Status {
+        self.read(move |world, now| Status {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
             uptime: Span(uptime.as_millis() as u64),
-            stacks: view::stacks(world).len() as u64,
+            stacks: view::stacks(world, now).len() as u64,
             instances: world.instances.len() as u64,
             agents: world.agents.len() as u64,
             edges: world.reports.len() as u64,
@@ -143,7 +143,7 @@ impl Api {
     /// Takes every stack down, work and all, and waits until no instance is left.
     async fn cut_all(&self, actor: &str) -> Result<(), Refused> {
         let mut changes = self.desk.books.changes();
-        for stack in self.read(|world, _| view::stacks(world)).await? {
+        for stack in self.read(view::stacks).await? {
             let (change, ending, actor) = (Change::Down, Ending::Cut, actor.to_string());
             let message = Some("shutdown".to_string());
             self.order(Demand { stack: stack.name, change, ending, actor, message }).await?;
@@ -194,7 +194,7 @@ impl Core for Api {
     }
 
     fn stacks(&self) -> Answer<'_, Vec<StackView>> {
-        Box::pin(self.read(|world, _| view::stacks(world)))
+        Box::pin(self.read(view::stacks))
     }
 
     fn instances(&self, stack: Option<StackName>) -> Answer<'_, Vec<InstanceView>> {

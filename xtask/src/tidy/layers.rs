@@ -16,7 +16,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("compose", &["model", "yaml", "routing", "meaning"]),
     ("routing", &["model", "yaml", "traffic"]),
     ("meaning", &["model", "yaml", "routing", "schedule"]),
-    ("decide", &["model", "schedule"]),
+    ("world", &["model"]),
+    ("decide", &["model", "schedule", "world"]),
     ("supervise", &["model"]),
     ("wire", &["model"]),
     ("traffic", &["model"]),
@@ -42,7 +43,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("act/home", &["model"]),
     ("cloud", &["model", "yaml", "assets", "show", "act/api", "act/ec2", "act/home", "act/store"]),
     ("chain", &["model", "act/edge", "act/api", "act/home"]),
-    ("sim", &["model", "decide", "supervise"]),
+    ("sim", &["model", "decide", "supervise", "sim/stacks"]),
+    ("sim/stacks", &["model"]),
     ("demo", &["model"]),
     (
         "roles",
@@ -80,6 +82,7 @@ const EVERYTHING_BELOW: &[&str] = &[
     "routing",
     "meaning",
     "compose",
+    "world",
     "decide",
     "supervise",
     "wire",
@@ -110,11 +113,23 @@ const EVERYTHING_BELOW: &[&str] = &[
 ];
 
 /// The crates whose sources have no clock, chance, input or output, threads, or order that varies.
-const PURE: &[&str] = &["model", "schedule", "decide", "supervise", "assets", "wire", "traffic", "sim"];
+const PURE: &[&str] =
+    &["model", "schedule", "decide", "supervise", "assets", "wire", "traffic", "world", "sim", "sim/stacks"];
 
 /// Libraries that pure crates may use: plain data and its forms, nothing that runs.
-const PURE_LIBRARIES: &[&str] =
-    &["croner", "httparse", "jiff", "memchr", "serde", "serde_json", "sha2", "thiserror", "utoipa"];
+const PURE_LIBRARIES: &[&str] = &[
+    "croner",
+    "httparse",
+    "jiff",
+    "memchr",
+    "naru-sim-stacks",
+    "naru-world",
+    "serde",
+    "serde_json",
+    "sha2",
+    "thiserror",
+    "utoipa",
+];
 
 /// Names that pure code does not use, and what to use instead.
 const IMPURE_NAMES: &[(&str, &str)] = &[

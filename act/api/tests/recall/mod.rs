@@ -330,5 +330,6 @@ pub fn edge_report(node: &str, seq: u64) -> EdgeReport {
         acked: Generation(0),
         instances: BTreeMap::new(),
         faults: vec![],
+        waiting: Default::default(),
     }
 }

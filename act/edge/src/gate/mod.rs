@@ -137,9 +137,9 @@ impl Gate {
         self.ways.iter().for_each(|way| way.remove(adoption));
     }
 
-    /// How many requests wait for an instance of a rule.
-    pub(crate) fn held(&self) -> usize {
-        self.ways.iter().map(|way| way.held()).sum()
+    /// The instances of each rule that leads to any.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = &Set> {
+        self.ways.iter().filter_map(|way| way.set())
     }
 
     /// Whether `peer` is believed about who asks.

@@ -67,10 +67,10 @@ impl Way {
         }
     }
 
-    pub(super) fn held(&self) -> usize {
+    pub(super) fn set(&self) -> Option<&Set> {
         match &self.action {
-            Action::Forward(set) => set.held.get(),
-            _ => 0,
+            Action::Forward(set) => Some(set),
+            _ => None,
         }
     }
 

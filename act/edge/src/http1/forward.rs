@@ -7,6 +7,7 @@ use crate::drain::{Drain, Form, Limits};
 use crate::search::{Failure, NoInstance, Search};
 use crate::set::Chosen;
 use crate::tunnel::{self, By, Closing};
+use naru_answers::Rest;
 use naru_books::{Again, Claim, Ending, Kind};
 use naru_carry::{Inbox, Origin, Upstream};
 use naru_model::Span;
@@ -27,6 +28,8 @@ fn nobody_there(why: NoInstance) -> Reject {
         503,
         match why {
             NoInstance::Named => "no instance of the service is there to answer",
+            NoInstance::Asleep => "the service is asleep",
+            NoInstance::Waking => "the service is waking up, which takes longer than a request waits",
             NoInstance::Reached => "no instance of the service could be reached",
             NoInstance::TooLate => return LATE,
             NoInstance::Full => "all instances of the service have as much to do as they may",
@@ -71,10 +74,15 @@ fn wants_close(request: &Request) -> bool {
 impl Client<'_> {
     /// Has one request answered, which is due `now`.
     pub(super) async fn answer(&mut self, request: &Request, now: Instant) -> After {
-        let mut search = Search::new(self.config, &request.set, Kind::Request, request.hint, now);
+        let search = Search::new(self.config, &request.set, Kind::Request, request.hint, now);
+        let mut search = search.ignored(request.ignored);
         loop {
             let chosen = match search.next().await {
                 Ok(chosen) => chosen,
+                Err(why @ (NoInstance::Asleep | NoInstance::Waking)) => {
+                    // Boxed: what is rare must not make every connection larger.
+                    return Box::pin(self.tell_asleep(why, request)).await;
+                }
                 Err(nobody) => return self.refuse_unread(nobody_there(nobody), request).await,
             };
             if let Some(after) = self.try_at(request, chosen, &mut search).await {
@@ -265,6 +273,15 @@ impl Client<'_> {
         }
         at.claim.end(ended.ending);
         After::Drop
+    }
+
+    /// Says that the service is asleep, or still waking: to a person by a page, which asks again by itself.
+    async fn tell_asleep(&mut self, why: NoInstance, request: &Request) -> After {
+        let doze = request.set.with_policy(|policy| policy.doze.clone());
+        let until = doze.and_then(|doze| doze.until).filter(|_| why == NoInstance::Asleep);
+        let rest = Rest::until(nobody_there(why).reason, until);
+        let answer = if request.shows_page { rest.page() } else { rest.plain() };
+        self.give(&answer, &request.head, &request.visit).await
     }
 
     async fn refuse_unread(&mut self, reject: Reject, request: &Request) -> After {

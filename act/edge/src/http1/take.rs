@@ -7,6 +7,7 @@ use crate::set::Set;
 use naru_answers::{Answer, Content};
 use naru_books::Visit;
 use naru_carry::HeadText;
+use naru_model::Doze;
 use naru_traffic::{Fields, Hint};
 use naru_wire::{
     Answering, Coding, Onward, REQUEST_HEAD, Reject, RequestHead, Room, Sender, Trust, Version, find_end,
@@ -28,6 +29,10 @@ pub(super) struct Request {
     way: Option<Rc<Way>>,
     /// How its answer may be coded.
     coding: Option<Coding>,
+    /// Whether it neither wakes a service nor keeps it awake.
+    pub(super) ignored: bool,
+    /// Whether it is a browser's that shows a page, for a service that may be asleep.
+    pub(super) shows_page: bool,
 }
 
 /// A request that was taken.
@@ -137,12 +142,17 @@ impl Client<'_> {
                 return Taken::other(request.head, visit, What::Wait(pending, bytes.to_vec()));
             }
         };
-        let compress = set.with_policy(|policy| policy.compress);
+        let (compress, ignored) = set.with_policy(|policy| {
+            let is_ignored = |doze: &Doze| doze.ignore.has(request.target, request.field("user-agent"));
+            (policy.compress, policy.doze.as_deref().map(is_ignored))
+        });
+        let shows_page = ignored.is_some() && request.wants_page();
         let accept = if compress { request.field("accept-encoding") } else { None };
         let coding = accept.and_then(|accept| Coding::accepted(accept, &Coding::ALL));
         let lines = Lines(request);
         let hint = set.hint(|| (self.asked(request, &lines).source, request.target, &lines));
-        Taken::Request(Request { head: request.head, text, visit, set, hint, way, coding })
+        let (head, ignored) = (request.head, ignored.unwrap_or(false));
+        Taken::Request(Request { head, text, visit, set, hint, way, coding, ignored, shows_page })
     }
 
     fn visit(&self, request: &naru_wire::Request<'_, '_>) -> Visit {

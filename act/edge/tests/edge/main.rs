@@ -7,6 +7,7 @@ mod answers;
 mod authority;
 mod choice;
 mod cuts;
+mod doze;
 mod drains;
 mod entrance;
 mod grpc;

@@ -112,12 +112,12 @@ pub struct Abort {
 
 /// What an order takes that retires nothing.
 #[derive(Args, Clone, Debug)]
-struct PlainArgs {
+pub struct PlainArgs {
     /// Do not wait
     #[arg(short, long)]
     detach: bool,
     /// Why, for the receipt
-    #[arg(short, long, value_name = "TEXT")]
+    #[arg(short, long, visible_alias = "reason", value_name = "TEXT")]
     message: Option<String>,
 }
 
@@ -235,12 +235,16 @@ impl Abort {
     }
 }
 
-fn services(typed: &[String]) -> Vec<ServiceName> {
+/// The names of services, as they were typed.
+pub fn services(typed: &[String]) -> Vec<ServiceName> {
     typed.iter().map(|name| ServiceName::from(name.as_str())).collect()
 }
 
-/// `services`: those whose work a cut would end; empty: all.
-async fn order(
+/// Sends a change and sees it through. `services`: those whose work a cut would end; empty: all.
+///
+/// # Errors
+/// It was refused, or failed.
+pub async fn order(
     session: &Session,
     change: Change,
     args: OrderArgs,

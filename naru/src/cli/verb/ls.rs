@@ -83,7 +83,14 @@ mod tests {
 
     #[test]
     fn a_stack_is_one_line() {
-        let service = ServiceView { name: "api".into(), wanted: 3, ready: 2, retiring: 1, addresses: vec![] };
+        let service = ServiceView {
+            name: "api".into(),
+            wanted: 3,
+            ready: 2,
+            retiring: 1,
+            addresses: vec![],
+            power: None,
+        };
         let stack = StackView {
             name: "shop".into(),
             serving: Some(ReleaseNo(4)),

@@ -18,6 +18,7 @@ pub mod logs;
 pub mod ls;
 pub mod metrics;
 pub mod plan;
+pub mod power;
 pub mod ps;
 pub mod receipt;
 pub mod routes;

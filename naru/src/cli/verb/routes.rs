@@ -184,8 +184,14 @@ mod tests {
             reach: Reach::Published,
             fault: None,
         };
-        let service =
-            ServiceView { name: "api".into(), wanted: 1, ready: 1, retiring: 0, addresses: vec![address] };
+        let service = ServiceView {
+            name: "api".into(),
+            wanted: 1,
+            ready: 1,
+            retiring: 0,
+            addresses: vec![address],
+            power: None,
+        };
         let (name, services) = ("shop".into(), vec![service]);
         let stack =
             StackView { name, serving: None, target: None, steering: None, services, addresses: vec![] };

@@ -70,7 +70,16 @@ impl Server {
 
 fn edge_report(node: NodeId, seq: u64) -> EdgeReport {
     let (edge, instances) = ("edge-1".into(), BTreeMap::new());
-    EdgeReport { node, edge, began: Time(1), seq, acked: Generation(0), instances, faults: vec![] }
+    EdgeReport {
+        node,
+        edge,
+        began: Time(1),
+        seq,
+        acked: Generation(0),
+        instances,
+        faults: vec![],
+        waiting: Default::default(),
+    }
 }
 
 #[tokio::test]

@@ -1,14 +1,34 @@
 //! A decision in the making: the world, with the changes made so far laid over it.
 
-use crate::{Decision, RunKey, World, Write};
+use crate::{RunKey, World, Write};
 use naru_model::{
     Duty, InstanceId, InstanceRecord, Intent, NodeId, Operation, OperationId, Reason, ReleaseNo, RouteTable,
-    RunRecord, ServiceName, StackName, StackRecord, Time,
+    RunRecord, ServiceName, StackName, StackRecord, Time, Want,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What is to be written, all in one transaction, and when to look again at the latest.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    /// Records to change.
+    pub writes: Vec<Write>,
+    /// When time alone may change the decision.
+    pub wake: Option<Time>,
+}
+
+/// What is wanted of a service that may be asleep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Whether it is to be on.
+    pub awake: bool,
+    /// Why: what decides comes first.
+    pub wants: Vec<Want>,
+    /// When time alone may change that.
+    pub next: Option<Time>,
+}
+
 /// The world as it will be once this round's writes are committed.
-pub(crate) struct Draft<'w> {
+pub struct Draft<'w> {
     /// The world as it is; observations are read here.
     pub world: &'w World,
     /// Now.
@@ -22,10 +42,13 @@ pub(crate) struct Draft<'w> {
     forgotten: Vec<Write>,
     routes: Option<RouteTable>,
     edges: Vec<Write>,
+    /// What is wanted of services that may be asleep.
+    verdicts: BTreeMap<StackName, BTreeMap<ServiceName, Verdict>>,
     wake: Option<Time>,
 }
 
 impl<'w> Draft<'w> {
+    /// A draft that changes nothing yet.
     pub fn new(world: &'w World, node: &'w NodeId, now: Time) -> Draft<'w> {
         Draft {
             world,
@@ -38,19 +61,38 @@ impl<'w> Draft<'w> {
             forgotten: Vec::new(),
             routes: None,
             edges: Vec::new(),
+            verdicts: BTreeMap::new(),
             wake: None,
         }
     }
 
+    /// What is wanted of a service that may be asleep.
+    pub fn set_verdict(&mut self, stack: &StackName, service: ServiceName, verdict: Verdict) {
+        self.verdicts.entry(stack.clone()).or_default().insert(service, verdict);
+    }
+
+    /// What is wanted of the services of a stack that may be asleep.
+    pub fn verdicts(&self, stack: &StackName) -> BTreeMap<ServiceName, Verdict> {
+        self.verdicts.get(stack).cloned().unwrap_or_default()
+    }
+
+    /// The same of one service, while it is to be asleep.
+    pub fn asleep(&self, stack: &StackName, service: &ServiceName) -> Option<&Verdict> {
+        self.verdicts.get(stack)?.get(service).filter(|verdict| !verdict.awake)
+    }
+
+    /// A stack as it will be.
     pub fn stack(&self, name: &StackName) -> &StackRecord {
         self.stacks.get(name).unwrap_or_else(|| &self.world.stacks[name])
     }
 
+    /// For changing it.
     pub fn stack_mut(&mut self, name: &StackName) -> &mut StackRecord {
         let world = self.world;
         self.stacks.entry(name.clone()).or_insert_with(|| world.stacks[name].clone())
     }
 
+    /// An instance as it will be.
     pub fn instance(&self, id: &InstanceId) -> Option<&InstanceRecord> {
         match self.instances.get(id) {
             Some(changed) => changed.as_ref(),
@@ -98,10 +140,12 @@ impl<'w> Draft<'w> {
         }
     }
 
+    /// Adds an instance, or puts it in the place of what it was.
     pub fn add_instance(&mut self, record: InstanceRecord) {
         self.instances.insert(record.id.clone(), Some(record));
     }
 
+    /// There is no such instance any more.
     pub fn forget_instance(&mut self, id: &InstanceId) {
         self.instances.insert(id.clone(), None);
     }
@@ -131,10 +175,12 @@ impl<'w> Draft<'w> {
         self.instances().filter(|one| one.stack == *stack && one.service == *service).cloned().collect()
     }
 
+    /// An operation as it will be.
     pub fn operation(&self, id: OperationId) -> Option<&Operation> {
         self.operations.get(&id).or_else(|| self.world.operations.get(&id))
     }
 
+    /// For changing an operation that is there.
     pub fn operation_mut(&mut self, id: OperationId) -> Option<&mut Operation> {
         let original = self.world.operations.get(&id);
         match self.operations.entry(id) {
@@ -143,10 +189,12 @@ impl<'w> Draft<'w> {
         }
     }
 
+    /// Adds an operation.
     pub fn add_operation(&mut self, operation: Operation) {
         self.operations.insert(operation.id, operation);
     }
 
+    /// A run as it will be.
     pub fn run(&self, key: &RunKey) -> Option<&RunRecord> {
         self.runs.get(key).or_else(|| self.world.runs.get(key))
     }
@@ -162,6 +210,7 @@ impl<'w> Draft<'w> {
         }
     }
 
+    /// Adds a run.
     pub fn add_run(&mut self, run: RunRecord) {
         self.runs.insert((run.stack.clone(), run.job.clone(), run.number), run);
     }
@@ -177,15 +226,23 @@ impl<'w> Draft<'w> {
         keys.into_iter().filter(open).cloned().collect()
     }
 
+    /// The id that the next operation gets.
     pub fn next_operation(&self) -> OperationId {
         let changed = self.operations.keys().next_back();
         changed.max(self.world.operations.keys().next_back()).copied().unwrap_or_default().next()
     }
 
+    /// The ids of all operations, as they will be.
+    pub fn all_operations(&self) -> BTreeSet<OperationId> {
+        self.world.operations.keys().chain(self.operations.keys()).copied().collect()
+    }
+
     /// The ids of operations that have not ended, as they will be.
     pub fn open_operations(&self) -> Vec<OperationId> {
-        let ids: BTreeSet<_> = self.world.operations.keys().chain(self.operations.keys()).copied().collect();
-        ids.into_iter().filter(|id| self.operation(*id).is_some_and(|one| one.ended.is_none())).collect()
+        self.all_operations()
+            .into_iter()
+            .filter(|id| self.operation(*id).is_some_and(|one| one.ended.is_none()))
+            .collect()
     }
 
     /// Adds a line to an operation's story.
@@ -196,18 +253,22 @@ impl<'w> Draft<'w> {
         }
     }
 
+    /// The table as it will be.
     pub fn routes(&self) -> &RouteTable {
         self.routes.as_ref().unwrap_or(&self.world.routes)
     }
 
+    /// Another table.
     pub fn set_routes(&mut self, table: RouteTable) {
         self.routes = Some(table);
     }
 
+    /// Another edge serves on its node.
     pub fn write_edge(&mut self, edge: crate::EdgeRecord) {
         self.edges.push(Write::Edge(edge));
     }
 
+    /// Something is not kept any longer.
     pub fn forget(&mut self, write: Write) {
         self.forgotten.push(write);
     }

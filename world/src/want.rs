@@ -1,22 +1,24 @@
 //! What is wanted of a service, read from its stack's target.
 
 use crate::World;
-use crate::admit::MOST_REPLICAS;
 use crate::draft::Draft;
 use naru_model::{
     Mode, Operation, OperationId, OperationKind, Release, Service, ServiceName, ServiceRecord, StackName,
     StackRecord, Target,
 };
 
+/// More instances of one service than this are a slip of the keyboard, as long as all run on one machine.
+pub const MOST_REPLICAS: u32 = 1_000;
+
 /// The fingerprint that instances of a service are to have: its template's, and how often it was restarted.
-pub(crate) fn fingerprint(release: &Release, stack: &StackRecord, service: &ServiceName) -> Option<String> {
+pub fn fingerprint(release: &Release, stack: &StackRecord, service: &ServiceName) -> Option<String> {
     let template = release.fingerprints.get(service)?;
     let restarts = stack.services.get(service).map_or(0, |record| record.restarts);
     Some(if restarts == 0 { template.clone() } else { format!("{template}-{restarts}") })
 }
 
 /// How many instances of a service a target asks for.
-pub(crate) fn replicas(world: &World, stack: &StackName, target: &Target, service: &ServiceName) -> u32 {
+pub fn replicas(world: &World, stack: &StackName, target: &Target, service: &ServiceName) -> u32 {
     let definition = world.release(stack, target.release).and_then(|r| r.stack.services.get(service));
     match definition {
         Some(_) if target.stopped.contains(service) => 0,
@@ -44,7 +46,7 @@ fn left(definition: &Service, record: Option<&ServiceRecord>, fingerprint: Optio
 }
 
 /// How many instances of a job are to succeed.
-pub(crate) fn total(definition: &Service) -> u32 {
+pub fn total(definition: &Service) -> u32 {
     if definition.mode == Mode::GlobalJob { 1 } else { definition.replicas.min(MOST_REPLICAS) }
 }
 
@@ -75,6 +77,7 @@ impl<'w> Draft<'w> {
             (Some(job), _) => {
                 left(job, record.services.get(service), self.fingerprint(stack, service).as_ref())
             }
+            (None, _) if self.asleep(stack, service).is_some() => 0,
             (None, target) => {
                 target.as_ref().map_or(0, |target| replicas(self.world, stack, target, service))
             }
@@ -114,11 +117,15 @@ impl<'w> Draft<'w> {
     pub fn newest_operation(&self, stack: &StackName) -> Option<OperationId> {
         let open = self.stack(stack).steering;
         open.or_else(|| {
-            let mine = self.world.operations.values().rev().find(|operation| {
-                let aside = matches!(operation.kind, OperationKind::Incident | OperationKind::Cancel { .. });
+            let mut mine = self.all_operations().into_iter().rev().filter_map(|id| self.operation(id));
+            let newest = mine.find(|operation| {
+                let aside = matches!(
+                    operation.kind,
+                    OperationKind::Incident | OperationKind::Cancel { .. } | OperationKind::Sleep { .. }
+                );
                 operation.stack == *stack && !aside
             });
-            mine.map(|operation| operation.id)
+            newest.map(|operation| operation.id)
         })
     }
 }

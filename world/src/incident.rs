@@ -15,7 +15,7 @@ const CALM: Span = Span::secs(5);
 
 /// Takes over from edges that are gone: an edge that reports for the first time holds its node's lock, so the
 /// one before it is gone. What that one had counted is kept, once; what it carried is lost, and told.
-pub(crate) fn replace_edges(draft: &mut Draft) {
+pub fn replace_edges(draft: &mut Draft) {
     for (node, newest) in newest_edges(draft.world) {
         let known = draft.world.edges.get(&node);
         if known.is_some_and(|known| known.edge == newest.edge) {
@@ -112,7 +112,7 @@ fn tell_unseen(draft: &mut Draft, edge: &EdgeId) {
 
 /// Opens, goes on with and closes the incidents of instances that ended though nobody told them to, or that
 /// lost work.
-pub(crate) fn notice_losses(draft: &mut Draft) {
+pub fn notice_losses(draft: &mut Draft) {
     let all: Vec<_> = draft.instances().cloned().collect();
     for one in all {
         let deaths = draft.world.status(&one.id).map_or(0, deaths);
@@ -240,7 +240,7 @@ fn calm(draft: &mut Draft, one: &InstanceRecord, id: OperationId) {
 }
 
 /// Closes the incident that is open about an instance, if one is.
-pub(crate) fn end_incident(draft: &mut Draft, id: &InstanceId) {
+pub fn end_incident(draft: &mut Draft, id: &InstanceId) {
     let now = draft.now;
     let Some(id) = draft.instance_mut(id).and_then(|record| record.incident.take()) else { return };
     if let Some(operation) = draft.operation_mut(id) {
@@ -256,7 +256,7 @@ fn close(operation: &mut Operation, now: Time) {
 }
 
 /// An incident that is over as it is told.
-pub(crate) fn tell_at_once(draft: &mut Draft, stack: &StackName, reason: Reason) {
+pub fn tell_at_once(draft: &mut Draft, stack: &StackName, reason: Reason) {
     let mut operation = open(draft, stack.clone());
     operation.say(draft.now, reason);
     close(&mut operation, draft.now);
@@ -264,10 +264,15 @@ pub(crate) fn tell_at_once(draft: &mut Draft, stack: &StackName, reason: Reason)
 }
 
 fn open(draft: &Draft, stack: StackName) -> Operation {
+    unordered(draft, stack, OperationKind::Incident)
+}
+
+/// An operation that nobody ordered, and that has just begun.
+pub fn unordered(draft: &Draft, stack: StackName, kind: OperationKind) -> Operation {
     Operation {
         id: draft.next_operation(),
         stack,
-        kind: OperationKind::Incident,
+        kind,
         actor: "naru".into(),
         message: None,
         began: draft.now,

@@ -4,16 +4,16 @@
 use crate::behaviour::{Behaviour, Calls, Fate, Jobs, Term};
 use crate::dice::Dice;
 use naru_model::{
-    Action, AtLimit, CanaryStep, Check, Condition, Dependency, FailureAction, Health, HttpCall, Mode, Order,
-    Policy, Port, Process, Protocol, QuietCall, Resources, Restart, RestartPolicy, Rollout, Run, Service,
-    ServiceName, Span, Stack, StackName, Sticky, StickyTo, Strategy, TargetPort, Template, UpdateConfig,
-    WorkPolicy,
+    Action, AtLimit, CanaryStep, Check, Condition, Dependency, FailureAction, Health, HttpCall, Ignored,
+    Mode, OffHours, Order, Policy, Port, Power, Process, Protocol, QuietCall, Resources, Restart,
+    RestartPolicy, Rollout, Run, Service, ServiceName, Span, Stack, StackName, Sticky, StickyTo, Strategy,
+    TargetPort, Template, UpdateConfig, WorkPolicy,
 };
 use std::collections::BTreeMap;
 
 /// What a service of a simulated stack is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Serves requests and streams from outside, takes jobs from them, and calls the engine.
     Web,
     /// Serves the web service only.
@@ -27,9 +27,11 @@ pub(crate) enum Kind {
 }
 
 /// A stack as its people have it in their editor.
-pub(crate) struct Draft {
+pub struct Draft {
     name: StackName,
     number: u16,
+    /// Whether services of it are asleep at times.
+    dozes: bool,
     services: BTreeMap<Kind, Sketch>,
 }
 
@@ -40,7 +42,8 @@ struct Sketch {
 }
 
 impl Kind {
-    pub(crate) fn name(self) -> ServiceName {
+    /// The service's name.
+    pub fn name(self) -> ServiceName {
         match self {
             Kind::Web => "web",
             Kind::Engine => "engine",
@@ -63,9 +66,13 @@ impl Kind {
 
 impl Draft {
     /// The first draft of the stack of this number.
-    pub(crate) fn new(number: u16, dice: &mut Dice) -> Draft {
-        let mut draft =
-            Draft { name: format!("s{number}").as_str().into(), number, services: BTreeMap::new() };
+    pub fn new(number: u16, dice: &mut Dice) -> Draft {
+        let mut draft = Draft {
+            name: format!("s{number}").as_str().into(),
+            number,
+            dozes: false,
+            services: BTreeMap::new(),
+        };
         draft.add(Kind::Web, dice);
         for (kind, permille) in
             [(Kind::Engine, 450), (Kind::Worker, 300), (Kind::Base, 200), (Kind::Setup, 120)]
@@ -77,12 +84,18 @@ impl Draft {
         draft
     }
 
-    pub(crate) fn name(&self) -> &StackName {
+    /// With services that are asleep at times.
+    pub fn dozing(self, dozes: bool) -> Draft {
+        Draft { dozes, ..self }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &StackName {
         &self.name
     }
 
     /// Edits it: other templates, other policies, a service more or less.
-    pub(crate) fn edit(&mut self, dice: &mut Dice) {
+    pub fn edit(&mut self, dice: &mut Dice) {
         let kinds: Vec<Kind> = self.services.keys().copied().collect();
         let chosen = *dice.pick(&kinds);
         for kind in kinds {
@@ -110,7 +123,7 @@ impl Draft {
     }
 
     /// Makes everything in it work, by new code.
-    pub(crate) fn mend(&mut self) {
+    pub fn mend(&mut self) {
         for sketch in self.services.values_mut() {
             sketch.version += 1;
             if !matches!(sketch.behaviour.fate, Fate::Serves | Fate::Finishes(_)) {
@@ -124,7 +137,7 @@ impl Draft {
     }
 
     /// The model's form of it.
-    pub(crate) fn stack(&self) -> Stack {
+    pub fn stack(&self) -> Stack {
         let services = self.services.iter().map(|(kind, sketch)| (kind.name(), self.service(*kind, sketch)));
         Stack {
             name: self.name.clone(),
@@ -136,7 +149,8 @@ impl Draft {
         }
     }
 
-    pub(crate) fn has(&self, kind: Kind) -> bool {
+    /// Whether it has a service of this kind.
+    pub fn has(&self, kind: Kind) -> bool {
         self.services.contains_key(&kind)
     }
 
@@ -154,6 +168,7 @@ impl Draft {
             behaviour.calls = Calls::Engine;
         }
         service.template.environment = behaviour.environment();
+        service.power = service.power.filter(|_| self.dozes);
         if kind == Kind::Web {
             for on in [Kind::Engine, Kind::Setup].into_iter().filter(|on| self.has(*on)) {
                 let condition = match on {
@@ -223,6 +238,7 @@ fn policies(kind: Kind, number: u16, dice: &mut Dice) -> Service {
         max_age: None,
         keep: Span(rollout.healthy_within.0 * 4),
     });
+    let power = doze(kind, &rollout);
     Service {
         build: None,
         template,
@@ -240,12 +256,41 @@ fn policies(kind: Kind, number: u16, dice: &mut Dice) -> Service {
         policy: Policy { sticky, ..Policy::default() },
         direct: false,
         published: Default::default(),
+        power,
     }
+}
+
+/// When it is asleep, of some. From what was drawn, so that nothing else is drawn otherwise.
+fn doze(kind: Kind, rollout: &Rollout) -> Option<Power> {
+    let mut dice = Dice::new(rollout.healthy_within.0, 9);
+    if !matches!(kind, Kind::Web | Kind::Engine | Kind::Worker) || !dice.hits(300) {
+        return None;
+    }
+    let idle_after = dice.hits(500).then(|| dice.span(Span::secs(20), Span::mins(20)));
+    let off = (idle_after.is_none() || dice.hits(500)).then(|| {
+        // Every run begins at eight in the morning.
+        let window = |dice: &mut Dice| {
+            let begin = 8 * 60 + dice.below(100);
+            let end = begin + dice.within(1, 60);
+            format!("Mon-Sun {:02}:{:02}-{:02}:{:02}", begin / 60, begin % 60, end / 60, end % 60)
+        };
+        let windows: Vec<String> = (0..dice.within(1, 3)).map(|_| window(&mut dice)).collect();
+        OffHours { windows: windows.join(", "), timezone: "UTC".into(), holidays: vec![] }
+    });
+    Some(Power {
+        off,
+        idle_after,
+        by_request: dice.hits(750),
+        by_person: true,
+        wake_max: Span::mins(60),
+        hold: Span::secs(60),
+        ignore: Ignored::default(),
+    })
 }
 
 /// Kept from one release to the next unless the policies are drawn anew; the behaviour is what makes the
 /// difference between releases.
-pub(crate) fn template(kind: Kind, dice: &mut Dice) -> Template {
+pub fn template(kind: Kind, dice: &mut Dice) -> Template {
     let call = |path: &str| HttpCall { path: path.into(), port: None };
     let serves = kind.target().is_some();
     let pace = *dice.pick(&[Span::secs(10), Span::secs(30), Span::mins(2)]);

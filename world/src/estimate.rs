@@ -5,7 +5,7 @@ use naru_model::{InstanceRecord, Span, Time};
 
 /// The longest of what is left of the kinds of work in progress on an instance. `None` where there is no work,
 /// or no past to tell from.
-pub(crate) fn remaining(world: &World, record: &InstanceRecord, now: Time) -> Option<Span> {
+pub fn remaining(world: &World, record: &InstanceRecord, now: Time) -> Option<Span> {
     let work = world.work(&record.id);
     let age = world.oldest_work(&record.id).map(|began| now.since(began)).unwrap_or_default();
     let requests = || {
@@ -22,7 +22,7 @@ pub(crate) fn remaining(world: &World, record: &InstanceRecord, now: Time) -> Op
 }
 
 /// What is left of a job that has run for `age`.
-pub(crate) fn of_job(world: &World, record: &InstanceRecord, age: Span) -> Option<Span> {
+pub fn of_job(world: &World, record: &InstanceRecord, age: Span) -> Option<Span> {
     let stack = world.stacks.get(&record.stack)?;
     if record.run.is_some() {
         return stack.jobs.get(&record.service)?.durations.remaining(age);

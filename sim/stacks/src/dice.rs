@@ -11,12 +11,12 @@ impl Dice {
     /// The stream of this seed for this use.
     pub fn new(seed: u64, usage: u64) -> Dice {
         let mut dice = Dice(seed ^ usage.wrapping_mul(0xa076_1d64_78bd_642f));
-        dice.next();
-        Dice(dice.next() ^ seed.rotate_left(32))
+        dice.any();
+        Dice(dice.any() ^ seed.rotate_left(32))
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn any(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,7 +26,7 @@ impl Dice {
 
     /// A number below `n`; 0 for `n` of 0.
     pub fn below(&mut self, n: u64) -> u64 {
-        if n == 0 { 0 } else { self.next() % n }
+        if n == 0 { 0 } else { self.any() % n }
     }
 
     /// A number from `from` to `to`, both included.

@@ -12,7 +12,7 @@ use naru_model::{Attachment, Connection, Container, InstanceRecord, Service, Ser
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Writes down at which addresses the nodes' containers find services.
-pub(crate) fn note(draft: &mut Draft) {
+pub fn note(draft: &mut Draft) {
     let world = draft.world;
     for (node, report) in &world.agents {
         for (stack, services) in &report.host_addresses {
@@ -30,7 +30,7 @@ pub(crate) fn note(draft: &mut Draft) {
 }
 
 /// By which names an instance finds which services of its stack at the edge. A process finds them by its environment.
-pub(crate) fn hosts(world: &World, record: &InstanceRecord) -> BTreeMap<String, ServiceName> {
+pub fn hosts(world: &World, record: &InstanceRecord) -> BTreeMap<String, ServiceName> {
     let Some(stack) = world.release(&record.stack, record.release).map(|release| &release.stack) else {
         return BTreeMap::new();
     };

@@ -4,7 +4,7 @@
 //! decision's writes in one guarded transaction, and then applies here. Observations are the newest report
 //! of each agent and edge; they are soft: lost when the server restarts, and reported again.
 
-use crate::{jobs, names};
+use crate::names;
 use naru_model::{
     AgentReport, Desired, DesiredInstance, EdgeId, EdgeReport, Generation, Images, InstanceId,
     InstanceRecord, InstanceStatus, Job, NodeId, OneOff, Operation, OperationId, Release, ReleaseNo,
@@ -156,17 +156,17 @@ impl World {
     pub fn job(&self, instance: &InstanceRecord) -> Option<Cow<'_, Job>> {
         instance.run?;
         let release = self.release(&instance.stack, instance.release)?;
-        jobs::definition(release, &instance.service, self.one_off(instance))
+        definition(release, &instance.service, self.one_off(instance))
     }
 
     /// As which one-off an instance runs, if it is one.
-    pub(crate) fn one_off(&self, instance: &InstanceRecord) -> Option<&OneOff> {
+    pub fn one_off(&self, instance: &InstanceRecord) -> Option<&OneOff> {
         let key = (instance.stack.clone(), instance.service.clone(), instance.run?);
         self.runs.get(&key)?.one_off.as_deref()
     }
 
     /// What an instance is made from.
-    pub(crate) fn template(&self, instance: &InstanceRecord) -> Option<Cow<'_, Template>> {
+    pub fn template(&self, instance: &InstanceRecord) -> Option<Cow<'_, Template>> {
         match self.definition(instance) {
             Some(service) => Some(Cow::Borrowed(&service.template)),
             None => self.job(instance).map(|job| match job {
@@ -255,4 +255,16 @@ pub enum Heard {
     New,
     /// It is late, doubled, or from one that is gone.
     Stale,
+}
+
+/// What a run is one of: a job, or what a one-off makes of its service. `None`: its release does not have it.
+pub fn definition<'a>(
+    release: &'a Release,
+    name: &ServiceName,
+    one_off: Option<&OneOff>,
+) -> Option<Cow<'a, Job>> {
+    match one_off {
+        None => release.stack.jobs.get(name).map(Cow::Borrowed),
+        Some(one) => release.stack.services.get(name).map(|service| Cow::Owned(one.job(service))),
+    }
 }

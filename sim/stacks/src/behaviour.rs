@@ -9,31 +9,33 @@ const VARIABLE: &str = "SIM_BEHAVIOUR";
 
 /// How a process behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Behaviour {
+pub struct Behaviour {
     /// Which code it is.
-    pub(crate) version: u64,
+    pub version: u64,
     /// From its start until it can serve.
-    pub(crate) start: Span,
+    pub start: Span,
     /// What becomes of it.
-    pub(crate) fate: Fate,
+    pub fate: Fate,
     /// What it does at its stop signal.
-    pub(crate) term: Term,
+    pub term: Term,
     /// Where its jobs come from.
-    pub(crate) jobs: Jobs,
+    pub jobs: Jobs,
     /// Whom it calls in the course of a request.
-    pub(crate) calls: Calls,
+    pub calls: Calls,
 }
 
 /// Whom a process calls in the course of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Calls {
+pub enum Calls {
+    /// Nobody.
     Nobody,
+    /// The service named engine.
     Engine,
 }
 
 /// What becomes of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Fate {
+pub enum Fate {
     /// It serves.
     Serves,
     /// It runs, and never serves.
@@ -50,7 +52,7 @@ pub(crate) enum Fate {
 
 /// What a process does at its stop signal.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Term {
+pub enum Term {
     /// Ends at once.
     Prompt,
     /// Ends after so long.
@@ -61,7 +63,7 @@ pub(crate) enum Term {
 
 /// Where a process's jobs come from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Jobs {
+pub enum Jobs {
     /// So many requests of a thousand leave one behind.
     FromRequests(u64),
     /// It takes one about so often, until it is told to be quiet.
@@ -69,17 +71,19 @@ pub(crate) enum Jobs {
 }
 
 impl Behaviour {
-    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
+    /// The variable that tells it.
+    pub fn environment(&self) -> BTreeMap<String, String> {
         let text = serde_json::to_string(self).expect("plain data has a JSON form");
         BTreeMap::from([(VARIABLE.into(), text)])
     }
 
     /// Whether a process of it comes to serve, and goes on.
-    pub(crate) fn works(self) -> bool {
+    pub fn works(self) -> bool {
         !matches!(self.fate, Fate::NeverReady | Fate::ExitsAtStart(_) | Fate::CrashesAfter(_))
     }
 
-    pub(crate) fn of(environment: &BTreeMap<String, String>) -> Behaviour {
+    /// What a template's variable tells.
+    pub fn of(environment: &BTreeMap<String, String>) -> Behaviour {
         let text = environment.get(VARIABLE).expect("every simulated template carries it");
         serde_json::from_str(text).expect("it was written by this type")
     }
