@@ -13,8 +13,10 @@ mod row;
 mod runs;
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;
+mod sheet;
 mod state;
 pub mod table;
+mod traffic;
 
 pub use assets::{asset_faults, assets_table, machines_table, no_assets, stop_ends};
 pub use instances::{Detail, instances};
@@ -22,4 +24,6 @@ pub use rates::{InstanceRow, Rates, RuleRow, Traffic};
 pub use receipt::{how_it_went, percent, receipt, story, totals};
 pub use row::{Row, in_background, rows, waits};
 pub use runs::{jobs_table, run_note, runs_table};
+pub use sheet::{Direction, Entry, Sheet};
 pub use state::{End, State, Until, Wish, is_fault};
+pub use traffic::{By, draining, rate, traffic_sheet};

@@ -14,7 +14,6 @@ mod moment;
 mod order;
 mod printer;
 mod reference;
-mod screen;
 mod session;
 mod settings;
 mod verb;

@@ -90,6 +90,14 @@ impl Settings {
         })
     }
 
+    /// The same for a picture on a terminal.
+    pub fn colours(&self) -> naru_live::Colours {
+        match self.colour {
+            Colour::OnTerminals => naru_live::Colours::Shown,
+            Colour::Never => naru_live::Colours::Hidden,
+        }
+    }
+
     /// Whether the terminal can do nothing but show lines.
     pub fn is_dumb(&self) -> bool {
         self.environment.get(TERM).is_some_and(|term| term == "dumb")

@@ -66,6 +66,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("show", &["model", "act/api"]),
+    ("live", &["show"]),
     ("naru", EVERYTHING_BELOW),
     ("shop", &["demo"]),
     ("bench", &["model", "act/store", "act/edge", "act/api", "demo", "shop"]),
@@ -109,6 +110,7 @@ const EVERYTHING_BELOW: &[&str] = &[
     "demo",
     "roles",
     "show",
+    "live",
     "bench",
 ];
 

@@ -2,13 +2,13 @@
 
 use crate::cli::args::ProjectArgs;
 use crate::cli::fail::{Code, Fail};
-use crate::cli::printer::terminal_size;
-use crate::cli::screen::Screen;
 use crate::cli::session::Session;
-use crate::cli::table::{Table, cut};
 use clap::Args;
 use naru_api::{Duplex, ReachOrder};
+use naru_live::{Act, Page, Screen};
+use naru_model::plural;
 use naru_reach::{Usage, Usages};
+use naru_show::{Entry, Sheet};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -16,6 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// The time between two readings.
 const TICK: Duration = Duration::from_secs(1);
+
+const HEAD: [&str; 7] =
+    ["INSTANCE", "CPU %", "MEMORY", "LIMIT", "NET IN / OUT", "DISK READ / WRITTEN", "TASKS"];
 
 /// What `naru stats` takes.
 #[derive(Args, Debug)]
@@ -51,29 +54,33 @@ impl Stats {
             } else if now.is_empty() {
                 session.printer.note("nothing runs");
             } else {
-                session.printer.data(&table(&now, &before))?;
+                session.printer.data(&sheet(&now, &before).render())?;
             }
             return Ok(Code::Done);
         }
-        self.watch(usages, before).await
+        self.watch(session, usages, before).await
     }
 
-    async fn watch(&self, mut usages: Usages<impl Duplex>, mut before: Vec<Usage>) -> Result<Code, Fail> {
+    async fn watch(
+        &self,
+        session: &Session,
+        mut usages: Usages<impl Duplex>,
+        mut before: Vec<Usage>,
+    ) -> Result<Code, Fail> {
         let (mut ends, mut hangs_up) = (
             signal(SignalKind::terminate()).map_err(Fail::new)?,
             signal(SignalKind::hangup()).map_err(Fail::new)?,
         );
-        let mut screen = Screen::open().map_err(Fail::new)?;
+        let mut screen = Screen::open(session.settings.colours()).map_err(Fail::new)?;
         let mut tick = tokio::time::interval(TICK);
+        let mut page = page(Sheet::new(&HEAD));
         loop {
+            screen.show(&page).map_err(Fail::new)?;
             tokio::select! {
-                key = screen.key() => if matches!(key, b'q' | b'Q') { return Ok(Code::Done) },
+                act = screen.act() => if act == Act::End { return Ok(Code::Done) },
                 _ = tick.tick() => {
                     let now = self.read(&mut usages).await?;
-                    let (columns, height) = terminal_size();
-                    let text = table(&now, &before);
-                    let lines: Vec<String> = text.lines().take(height).map(|line| cut(line, columns)).collect();
-                    screen.show(&lines.join("\n")).map_err(Fail::new)?;
+                    page = self::page(sheet(&now, &before));
                     before = now;
                 }
                 _ = tokio::signal::ctrl_c() => return Ok(Code::Done),
@@ -115,23 +122,32 @@ fn object(one: &Usage, cpu: Option<f64>) -> serde_json::Value {
     })
 }
 
-fn table(now: &[Usage], before: &[Usage]) -> String {
-    let head = ["INSTANCE", "CPU %", "MEMORY", "LIMIT", "NET IN / OUT", "DISK READ / WRITTEN", "TASKS"];
-    let mut table = Table::new(&head);
-    let pair =
-        |pair: Option<(u64, u64)>| pair.map_or("-".into(), |(a, b)| format!("{} / {}", size(a), size(b)));
+fn page(sheet: Sheet) -> Page {
+    let said = plural(sheet.rows.len() as u64, "instance");
+    Page { title: "naru stats", said, note: None, sheet, keys: vec![] }
+}
+
+fn sheet(now: &[Usage], before: &[Usage]) -> Sheet {
+    let mut sheet = Sheet::new(&HEAD);
+    let bytes = |count: u64| Entry::number(count as f64, size(count));
+    let pair = |pair: Option<(u64, u64)>| {
+        pair.map_or_else(Entry::unknown, |(a, b)| {
+            Entry::number(a as f64 + b as f64, format!("{} / {}", size(a), size(b)))
+        })
+    };
     for one in now {
-        table.row([
-            one.instance.to_string(),
-            percent(one, before).map_or("-".into(), |cpu| format!("{cpu:.1}")),
-            size(one.memory),
-            one.memory_limit.map_or("-".into(), size),
+        let cpu = percent(one, before);
+        sheet.rows.push(vec![
+            Entry::word(one.instance.as_str()),
+            cpu.map_or_else(Entry::unknown, |cpu| Entry::number(cpu, format!("{cpu:.1}"))),
+            bytes(one.memory),
+            one.memory_limit.map_or_else(Entry::unknown, bytes),
             pair(one.network),
             pair(one.disk),
-            one.tasks.to_string(),
+            Entry::number(one.tasks as f64, one.tasks.to_string()),
         ]);
     }
-    table.render()
+    sheet
 }
 
 fn size(bytes: u64) -> String {
@@ -147,7 +163,7 @@ fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{size, table};
+    use super::{sheet, size};
     use anstream::adapter::strip_str;
     use naru_model::Time;
     use naru_reach::Usage;
@@ -163,7 +179,7 @@ INSTANCE      CPU %  MEMORY   LIMIT    NET IN / OUT    DISK READ / WRITTEN  TASK
 shop.web.1.1  25.0   3.0 MiB  1.0 GiB  2.0 KiB / 10 B  -                    2
 shop.web.1.2  -      3.0 MiB  -        -               0 B / 1 B            2
 ";
-        assert_eq!(strip_str(&table(&[web, new], &[before])).to_string(), want);
+        assert_eq!(strip_str(&sheet(&[web, new], &[before]).render()).to_string(), want);
         assert_eq!([0, 1023, 1024, 200 << 20].map(size), ["0 B", "1023 B", "1.0 KiB", "200 MiB"]);
     }
 }
