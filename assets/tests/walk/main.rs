@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 
 const FILE: &str = "providers:\n  c: { type: ec2, region: r, tags: { naru: x }, group: group }\n";
 
+/// A look that is under way: when it was begun, which, when it ends, and what it will have seen.
+type Looked = (Time, Look, Time, Result<Vec<Machine>, String>);
+
 /// Whoever drives the judgement, and what is on its way to it.
 struct Walk {
     cloud: Cloud,
@@ -21,7 +24,7 @@ struct Walk {
     fleet: Fleet,
     stored: BTreeMap<AssetId, AssetRecord>,
     answers: Vec<(Time, AssetId, u64, Outcome)>,
-    looks: Vec<(Time, Look, Time, Result<Vec<Machine>, String>)>,
+    looks: Vec<Looked>,
     /// When somebody else acted at the cloud last, by machine.
     meddled: BTreeMap<String, Time>,
     now: Time,
@@ -138,7 +141,7 @@ impl Walk {
         }
         let (due, later) = std::mem::take(&mut self.looks).into_iter().partition(|one| one.0 <= next);
         self.looks = later;
-        let due: Vec<(Time, Look, Time, Result<Vec<Machine>, String>)> = due;
+        let due: Vec<Looked> = due;
         for (at, look, began, found) in due {
             self.fleet.looked(&look, (began, at), found);
         }
