@@ -32,4 +32,4 @@ pub use naru_world::{Decision, EdgeRecord, Heard, RunKey, World, Write};
 pub use plan::plan;
 pub use reconcile::reconcile;
 
-use naru_world::{draft, estimate, incident, names, observe, want};
+use naru_world::{claim, draft, estimate, incident, names, observe, want};

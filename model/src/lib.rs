@@ -6,7 +6,6 @@
 mod asset;
 mod asset_reason;
 mod build;
-mod claim;
 mod container;
 mod count;
 mod engine;
@@ -39,7 +38,6 @@ pub use asset::{
 };
 pub use asset_reason::AssetReason;
 pub use build::Build;
-pub use claim::PortClaim;
 pub use container::{Container, ImageHealth, Logging, Prelude, PreludeRuns, PullPolicy};
 pub use count::{Counts, Durations, InProgress};
 pub use engine::{Device, DeviceRequest, Hardware, Limits, Namespace, Namespaces, Privileges, Ulimit};

@@ -5,12 +5,12 @@
 //! replaced: a change of it touches no instance.
 
 use crate::{
-    Build, Container, Images, Job, Policy, Power, Protocol, Published, PullPolicy, ServiceName, Span,
-    StackListener, StackName, StackRoute,
+    Build, Container, Images, Job, Policy, Power, Protocol, Published, PullPolicy, Refusal, ServiceName,
+    Span, StackListener, StackName, StackRoute,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Not;
 use utoipa::ToSchema;
 
@@ -35,6 +35,29 @@ pub struct Stack {
 }
 
 impl Stack {
+    /// The services named, and what they depend on.
+    ///
+    /// # Errors
+    /// One that is named is not there.
+    pub fn with_dependencies(&self, only: &[ServiceName]) -> Result<BTreeSet<ServiceName>, Refusal> {
+        let mut chosen = BTreeSet::new();
+        let mut open: Vec<ServiceName> = only.to_vec();
+        while let Some(name) = open.pop() {
+            let Some(service) = self.services.get(&name) else {
+                if !only.contains(&name) {
+                    continue;
+                }
+                let all: Vec<_> = self.services.keys().map(|service| service.as_str()).collect();
+                let hint = format!("its services are: {}", all.join(", "));
+                return Err(Refusal::new(format!("the file has no service `{name}`"), hint));
+            };
+            if chosen.insert(name) {
+                open.extend(service.depends_on.keys().cloned());
+            }
+        }
+        Ok(chosen)
+    }
+
     /// What instances of services, and then runs of jobs, are made from; and how its image is made.
     pub fn templates(&self) -> impl Iterator<Item = (&ServiceName, &Template, Option<&Build>)> {
         let services = self.services.iter().map(|(name, one)| (name, &one.template, one.build.as_ref()));

@@ -1,5 +1,6 @@
 //! Services' power, as `naru power` shows it.
 
+use crate::moment;
 use crate::paint::{self, Tone};
 use crate::table::Table;
 use naru_model::{PowerState, PowerView, StackView, Time, Want};
@@ -10,6 +11,19 @@ pub trait Clock {
     fn moment(&self, at: Time) -> String;
     /// The day that something falls on, `Fri 27 Nov`, and the minute of it.
     fn day(&self, at: Time) -> (String, u32);
+}
+
+/// The reader's own zone, and now.
+pub struct Local(pub Time);
+
+impl Clock for Local {
+    fn moment(&self, at: Time) -> String {
+        moment::near(at, self.0)
+    }
+
+    fn day(&self, at: Time) -> (String, u32) {
+        moment::day(at)
+    }
 }
 
 /// One row for each service of these stacks that may be asleep. A stack's name is shown where there are several.

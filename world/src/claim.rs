@@ -1,7 +1,6 @@
-//! What a stack asks of its host, of which there is one each; and what belongs together in it.
+//! What a stack asks of its host, of which there is one each.
 
-use crate::{Connection, Protocol, Refusal, Run, Service, ServiceName, Stack};
-use std::collections::BTreeSet;
+use naru_model::{Connection, Protocol, Run, Service, ServiceName, Stack};
 
 /// A port of the host that a stack wants at an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,58 +13,33 @@ pub struct PortClaim {
     pub port: (u16, &'static str),
 }
 
-impl Stack {
-    /// The ports of the host that it wants, published by the edge or without it.
-    pub fn port_claims(&self) -> Vec<PortClaim> {
-        let mut all = Vec::new();
-        for (name, service) in &self.services {
-            let whose = || format!("service `{name}`");
-            let own = host_ports(service).into_iter();
-            all.extend(own.map(|(host_ip, port)| PortClaim { whose: whose(), host_ip, port }));
-            let fixed = service.ports.iter().filter_map(|port| Some((port, port.published?)));
-            all.extend(fixed.map(|(port, number)| PortClaim {
-                whose: whose(),
-                host_ip: port.host_ip.clone(),
-                port: (number, transport(port.protocol)),
-            }));
-        }
-        all.extend(self.listeners.iter().map(|listener| PortClaim {
-            whose: format!("listener `{}`", listener.name),
-            host_ip: listener.host_ip.clone(),
-            port: (listener.port, transport(listener.protocol)),
+/// The ports of the host that it wants, published by the edge or without it.
+pub fn port_claims(stack: &Stack) -> Vec<PortClaim> {
+    let mut all = Vec::new();
+    for (name, service) in &stack.services {
+        let whose = || format!("service `{name}`");
+        let own = host_ports(service).into_iter();
+        all.extend(own.map(|(host_ip, port)| PortClaim { whose: whose(), host_ip, port }));
+        let fixed = service.ports.iter().filter_map(|port| Some((port, port.published?)));
+        all.extend(fixed.map(|(port, number)| PortClaim {
+            whose: whose(),
+            host_ip: port.host_ip.clone(),
+            port: (number, transport(port.protocol)),
         }));
-        all
     }
+    all.extend(stack.listeners.iter().map(|listener| PortClaim {
+        whose: format!("listener `{}`", listener.name),
+        host_ip: listener.host_ip.clone(),
+        port: (listener.port, transport(listener.protocol)),
+    }));
+    all
+}
 
-    /// The names that services give their containers.
-    pub fn container_names(&self) -> impl Iterator<Item = (String, &ServiceName)> {
-        self.services.iter().filter_map(|(service, definition)| {
-            Some((definition.template.run.container()?.name.clone()?, service))
-        })
-    }
-
-    /// The services named, and what they depend on.
-    ///
-    /// # Errors
-    /// One that is named is not there.
-    pub fn with_dependencies(&self, only: &[ServiceName]) -> Result<BTreeSet<ServiceName>, Refusal> {
-        let mut chosen = BTreeSet::new();
-        let mut open: Vec<ServiceName> = only.to_vec();
-        while let Some(name) = open.pop() {
-            let Some(service) = self.services.get(&name) else {
-                if !only.contains(&name) {
-                    continue;
-                }
-                let all: Vec<_> = self.services.keys().map(|service| service.as_str()).collect();
-                let hint = format!("its services are: {}", all.join(", "));
-                return Err(Refusal::new(format!("the file has no service `{name}`"), hint));
-            };
-            if chosen.insert(name) {
-                open.extend(service.depends_on.keys().cloned());
-            }
-        }
-        Ok(chosen)
-    }
+/// The names that services give their containers.
+pub fn container_names(stack: &Stack) -> impl Iterator<Item = (String, &ServiceName)> {
+    stack.services.iter().filter_map(|(service, definition)| {
+        Some((definition.template.run.container()?.name.clone()?, service))
+    })
 }
 
 /// Ports of the host that the service's instances take without the edge: address, number and transport.

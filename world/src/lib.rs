@@ -3,11 +3,13 @@
 //!
 //! Nothing is chosen here, but for what nobody ordered ([`incident`]): that is told, not decided.
 
+pub mod claim;
 pub mod draft;
 pub mod estimate;
 pub mod incident;
 pub mod names;
 pub mod observe;
+mod one_off;
 pub mod want;
 mod world;
 

@@ -4,7 +4,7 @@
 //! decision's writes in one guarded transaction, and then applies here. Observations are the newest report
 //! of each agent and edge; they are soft: lost when the server restarts, and reported again.
 
-use crate::names;
+use crate::{names, one_off};
 use naru_model::{
     AgentReport, Desired, DesiredInstance, EdgeId, EdgeReport, Generation, Images, InstanceId,
     InstanceRecord, InstanceStatus, Job, NodeId, OneOff, Operation, OperationId, Release, ReleaseNo,
@@ -265,6 +265,6 @@ pub fn definition<'a>(
 ) -> Option<Cow<'a, Job>> {
     match one_off {
         None => release.stack.jobs.get(name).map(Cow::Borrowed),
-        Some(one) => release.stack.services.get(name).map(|service| Cow::Owned(one.job(service))),
+        Some(one) => release.stack.services.get(name).map(|service| Cow::Owned(one_off::job(one, service))),
     }
 }

@@ -1,6 +1,7 @@
 //! New releases: a deploy's contents, their checks and their addresses; and rollbacks.
 
 use super::{Admission, Answer, check_count, unchanged};
+use crate::claim::{container_names, port_claims};
 use crate::images::{Settled, settle};
 use crate::share::check_sole;
 use crate::{World, Write};
@@ -167,9 +168,9 @@ impl Admission<'_> {
             let Some(target) = &other.target else { continue };
             let Some(release) = self.world.release(&other.name, target.release) else { continue };
             let whose = |(name, service)| (name, format!("service `{service}` of stack `{}`", other.name));
-            taken.extend(release.stack.container_names().map(whose));
+            taken.extend(container_names(&release.stack).map(whose));
         }
-        for (name, service) in stack.container_names() {
+        for (name, service) in container_names(stack) {
             let whose = format!("service `{service}`");
             if let Some(other) = taken.insert(name.clone(), whose) {
                 let error = format!("`container_name: {name}` of service `{service}` is {other}'s too");
@@ -185,12 +186,12 @@ impl Admission<'_> {
         for other in self.world.stacks.values().filter(|other| other.name != *self.name()) {
             let Some(target) = &other.target else { continue };
             let Some(release) = self.world.release(&other.name, target.release) else { continue };
-            for one in release.stack.port_claims() {
+            for one in port_claims(&release.stack) {
                 let whose = format!("{} of stack `{}`", one.whose, other.name);
                 taken.entry(one.port).or_default().push((one.host_ip, whose));
             }
         }
-        for one in stack.port_claims() {
+        for one in port_claims(stack) {
             let there = taken.entry(one.port).or_default();
             if let Some((_, other)) = there.iter().find(|(ip, _)| ips_overlap(ip, &one.host_ip)) {
                 let error = format!("{} publishes port {}, which {other} publishes", one.whose, one.port.0);

@@ -1,6 +1,6 @@
 //! Points in time, as people read and write them.
 
-pub use naru_show::moment::{ago, day, near, stamp, whole};
+pub use naru_show::moment::{ago, stamp, whole};
 
 use super::fail::Fail;
 use jiff::tz::TimeZone;

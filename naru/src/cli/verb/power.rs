@@ -4,7 +4,7 @@ use super::change::{PlainArgs, order, services};
 use crate::cli::args::ProjectArgs;
 use crate::cli::fail::{Code, Fail};
 use crate::cli::follow::Until;
-use crate::cli::moment;
+use crate::cli::moment::now;
 use crate::cli::order::OrderArgs;
 use crate::cli::session::Session;
 use clap::Args;
@@ -136,23 +136,10 @@ impl Power {
                 .printer
                 .note("no service here is ever asleep: `x-naru.power` in the file says when one is");
         } else if self.all || !self.services.is_empty() {
-            session.printer.data(&power::power_whole(&stacks, &Here))?;
+            session.printer.data(&power::power_whole(&stacks, &power::Local(now())))?;
         } else {
-            session.printer.data(&power::power(&stacks, &Here))?;
+            session.printer.data(&power::power(&stacks, &power::Local(now())))?;
         }
         Ok(Code::Done)
-    }
-}
-
-/// The reader's own zone.
-struct Here;
-
-impl power::Clock for Here {
-    fn moment(&self, at: naru_model::Time) -> String {
-        moment::near(at, moment::now())
-    }
-
-    fn day(&self, at: naru_model::Time) -> (String, u32) {
-        moment::day(at)
     }
 }
