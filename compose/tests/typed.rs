@@ -197,14 +197,13 @@ fn env_files_are_read_and_counted_in_the_digest() {
 #[test]
 fn what_has_no_effect_is_named_once_or_refused() {
     let text = "services:\n  web:\n    image: web:1\n    cap_add: [A, B]\n    links: [db]\n    networks: [back]\n    \
-                x-naru: { process: { command: ./web }, power: { off: Sun }, scale: { min: 1 } }\n    \
+                x-naru: { process: { command: ./web }, scale: { min: 1 } }\n    \
                 volumes: [./a:/a]\n  db:\n    image: db\n    build: .\nnetworks: { back: }\n";
     let loaded = load(text, Unsupported::Warn).unwrap_or_else(|errors| panic!("{errors}"));
     let want = [
         "4: not supported yet: services.web.cap_add, ignored",
         "5: not supported yet: services.web.links, ignored",
         "6: services.web.networks has no effect on a process, ignored",
-        "7: not supported yet: services.web.x-naru.power, ignored",
         "7: not supported yet: services.web.x-naru.scale, ignored",
         "8: services.web.volumes has no effect on a process, ignored",
     ];

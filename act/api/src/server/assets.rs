@@ -16,6 +16,7 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 pub(super) struct OfAssets {
     /// `known` (also if it is missing), or `looked`: after a look at every cloud, which takes seconds.
+    #[param(inline)]
     show: Option<ShowAssets>,
 }
 
