@@ -11,12 +11,14 @@ use super::{Finding, Tree};
 /// crate: what it answers by itself knows nothing of it.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("who", &["model"]),
+    ("rights", &["model", "who"]),
     ("schedule", &["model"]),
     ("yaml", &[]),
     ("compose", &["model", "yaml", "routing", "meaning"]),
     ("routing", &["model", "yaml", "traffic"]),
     ("meaning", &["model", "yaml", "routing", "schedule"]),
-    ("world", &["model"]),
+    ("world", &["model", "who"]),
     ("decide", &["model", "schedule", "world"]),
     ("supervise", &["model"]),
     ("wire", &["model"]),
@@ -39,9 +41,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("act/acme", &["model"]),
     ("act/ec2", &["model"]),
     ("assets", &["model", "yaml"]),
-    ("act/api", &["model"]),
+    ("act/api", &["model", "who"]),
     ("act/home", &["model"]),
     ("cloud", &["model", "yaml", "assets", "show", "act/api", "act/ec2", "act/home", "act/store"]),
+    ("act/identity", &["model"]),
+    ("act/audit", &["model", "who"]),
     ("chain", &["model", "act/edge", "act/api", "act/home"]),
     ("sim", &["model", "decide", "supervise", "sim/stacks"]),
     ("sim/stacks", &["model"]),
@@ -50,6 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "roles",
         &[
             "model",
+            "who",
             "compose",
             "decide",
             "supervise",
@@ -69,7 +74,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("live", &["show"]),
     ("naru", EVERYTHING_BELOW),
     ("shop", &["demo"]),
-    ("bench", &["model", "act/store", "act/edge", "act/api", "demo", "shop"]),
+    ("bench", &["model", "who", "rights", "act/store", "act/edge", "act/api", "demo", "shop"]),
     ("xtask", &["model", "compose", "decide", "sim"]),
     // A workspace of its own.
     ("fuzz", &["model", "compose", "wire", "traffic", "act/carry", "act/edge", "act/http2"]),
@@ -78,6 +83,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// What the binary wires together, and what its end-to-end tests run.
 const EVERYTHING_BELOW: &[&str] = &[
     "model",
+    "who",
+    "rights",
     "schedule",
     "yaml",
     "routing",
@@ -106,6 +113,8 @@ const EVERYTHING_BELOW: &[&str] = &[
     "act/ec2",
     "assets",
     "cloud",
+    "act/identity",
+    "act/audit",
     "chain",
     "demo",
     "roles",
@@ -115,15 +124,29 @@ const EVERYTHING_BELOW: &[&str] = &[
 ];
 
 /// The crates whose sources have no clock, chance, input or output, threads, or order that varies.
-const PURE: &[&str] =
-    &["model", "schedule", "decide", "supervise", "assets", "wire", "traffic", "world", "sim", "sim/stacks"];
+const PURE: &[&str] = &[
+    "model",
+    "who",
+    "rights",
+    "schedule",
+    "decide",
+    "supervise",
+    "assets",
+    "wire",
+    "traffic",
+    "world",
+    "sim",
+    "sim/stacks",
+];
 
 /// Libraries that pure crates may use: plain data and its forms, nothing that runs.
 const PURE_LIBRARIES: &[&str] = &[
+    "cedar-policy",
     "croner",
     "httparse",
     "jiff",
     "memchr",
+    "miette",
     "naru-sim-stacks",
     "naru-world",
     "serde",

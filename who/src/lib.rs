@@ -1,0 +1,16 @@
+//! The nouns of people: who there is, what a right is about and what was granted, and what is written down of it.
+//! **Pure**: plain data, as the model's nouns.
+
+mod audit;
+mod people;
+mod right;
+
+pub use audit::{AuditEntry, AuditEvent, AuditOutcome, AuditQuery, AuditState};
+pub use people::{
+    GrantRecord, People, PeopleChanged, PeopleOrder, PeopleView, PersonWrite, SignIn, TokenOrigin,
+    TokenRecord, TokenView, UserRecord, UserView,
+};
+pub use right::{
+    Granted, Grantee, Resource, Right, RightQuestion, Role, Scope, Standing, Unreadable, Verdict, Who,
+    is_person_name, is_plain_name,
+};
