@@ -12,6 +12,7 @@ pub mod handover;
 pub mod kills;
 pub mod load;
 pub mod report;
+pub mod rights;
 pub mod roles;
 pub mod stage;
 pub mod up;

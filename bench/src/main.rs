@@ -9,6 +9,7 @@ use naru_bench::edge::{self, Beside};
 use naru_bench::handover::{self, Handover};
 use naru_bench::kills::Kills;
 use naru_bench::report::Report;
+use naru_bench::rights;
 use naru_bench::up::Up;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -77,6 +78,8 @@ enum What {
     /// The program in the images of `compose`
     #[command(hide = true)]
     ShopTier { role: compose::Role },
+    /// What a decision about a right costs
+    Rights,
     /// Times of `naru up`, and what the processes weigh
     Up {
         /// How often each is measured
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
             Ok(reports.into_iter().map(shown).collect())
         }),
         What::ShopTier { role } => compose::tier(role).map(|()| vec![]),
+        What::Rights => Ok(vec![shown(rights::run())]),
         what => together().and_then(|runtime| {
             let exe = naru(args.naru)?;
             runtime.block_on(measure(&exe, what))
@@ -149,7 +153,7 @@ async fn measure(exe: &Path, what: What) -> io::Result<Vec<Report>> {
         }
         What::Up { rounds } => reports.push(shown(Up { rounds }.run(exe).await?)),
         What::Edge(_) | What::EdgeRoutes(_) | What::EdgeSlow(_) | What::EdgeProcess { .. } => {}
-        What::Compose(_) | What::ShopTier { .. } => {}
+        What::Compose(_) | What::ShopTier { .. } | What::Rights => {}
     }
     Ok(reports)
 }

@@ -348,6 +348,7 @@ pub(crate) fn said(write: &Write) -> String {
             format!("table {}: {}", table.generation, all.join("; "))
         }
         Write::Edge(edge) => format!("edge {} serves", edge.edge),
+        Write::Person(person) => format!("{person:?}"),
         Write::Run(run) => {
             let tries: Vec<_> = run.tries.iter().map(|one| one.instance.as_str()).collect();
             format!("{} run {} of {} {:?} [{}]", run.stack, run.number, run.job, run.state, tries.join(" "))

@@ -10,6 +10,7 @@ use naru_model::{
     InstanceRecord, InstanceStatus, Job, NodeId, OneOff, Operation, OperationId, Release, ReleaseNo,
     RouteTable, RunRecord, Service, ServiceName, StackName, StackRecord, TargetPort, Template,
 };
+use naru_who::{People, PersonWrite};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub struct World {
     pub runs: BTreeMap<RunKey, RunRecord>,
     /// The table in force.
     pub routes: RouteTable,
+    /// Who may do what; nothing here decides by it.
+    pub people: People,
     /// The edge that serves on each node, as far as was ever heard.
     pub edges: BTreeMap<NodeId, EdgeRecord>,
     /// The newest report of each node's agent.
@@ -78,6 +81,8 @@ pub enum Write {
     Routes(RouteTable),
     /// Another edge serves on a node.
     Edge(EdgeRecord),
+    /// A user, a token or a grant.
+    Person(PersonWrite),
 }
 
 impl World {
@@ -101,6 +106,7 @@ impl World {
             Write::ForgetRun(key) => drop(self.runs.remove(&key)),
             Write::Routes(table) => self.routes = table,
             Write::Edge(edge) => self.edge_serves(edge),
+            Write::Person(person) => self.people.apply(person),
         }
     }
 

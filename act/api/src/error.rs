@@ -3,7 +3,6 @@
 use naru_model::Refusal;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 
 /// A request that was not carried out: on what ground, what is wrong, and what to do.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -27,6 +26,8 @@ impl Refused {
 pub enum Ground {
     /// The request is not what the route takes (400).
     Malformed,
+    /// Nobody has shown who they are (401).
+    Unknown,
     /// The peer may not (403).
     Forbidden,
     /// There is no such thing (404).
@@ -39,19 +40,23 @@ pub enum Ground {
     TooLarge,
     /// It can be read, and makes no sense (422).
     Invalid,
+    /// Too often (429).
+    TooMany,
     /// Not at present: the server's store or another part of it is in the way (503).
     Unavailable,
 }
 
 impl Ground {
-    const ALL: [Ground; 8] = [
+    const ALL: [Ground; 10] = [
         Ground::Malformed,
+        Ground::Unknown,
         Ground::Forbidden,
         Ground::NotFound,
         Ground::NoSuchMethod,
         Ground::Conflict,
         Ground::TooLarge,
         Ground::Invalid,
+        Ground::TooMany,
         Ground::Unavailable,
     ];
 
@@ -59,12 +64,14 @@ impl Ground {
     pub fn status(self) -> u16 {
         match self {
             Ground::Malformed => 400,
+            Ground::Unknown => 401,
             Ground::Forbidden => 403,
             Ground::NotFound => 404,
             Ground::NoSuchMethod => 405,
             Ground::Conflict => 409,
             Ground::TooLarge => 413,
             Ground::Invalid => 422,
+            Ground::TooMany => 429,
             Ground::Unavailable => 503,
         }
     }
@@ -78,11 +85,11 @@ impl Ground {
 /// Why a client has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nothing answers at the socket.
-    #[error("no server answers at {}: {source}; `naru serve` starts one", socket.display())]
+    /// Nothing answers at the socket, or address.
+    #[error("no server answers at {at}: {source}; `naru serve` starts one")]
     NoServer {
         /// Where.
-        socket: PathBuf,
+        at: String,
         /// What the system said.
         source: io::Error,
     },

@@ -1,9 +1,11 @@
-//! The API: one for the CLI, the console, agents, edges and CI, in JSON over a Unix socket.
+//! The API: one for the CLI, the console, agents, edges and CI, in JSON over a Unix socket, or TLS.
 //!
-//! Three parts that know each other only through this crate's types:
+//! Four parts that know each other only through this crate's types:
 //! - [`Core`] is what the API asks of the server: plain questions and orders, no word of HTTP.
-//! - [`serve`] puts a core on a socket: who may come in (the owner and root, told by the kernel), what a
-//!   request may weigh, and that every answer that is not the wanted one is a `Refusal`.
+//! - [`Authority`] decides who is who, and who may what. Between the routes and the core stands a guard that asks it
+//!   about each question and each order.
+//! - [`serve`] puts a core on a socket: who may come in (the owner and root, told by the kernel; elsewhere whoever has a
+//!   token), what a request may weigh, and that every answer that is not the wanted one is a `Refusal`.
 //! - [`Client`] is the other end, typed. [`Follow`] is what roles use: it reconnects by itself for ever,
 //!   since losing the server is no event for them.
 //!
@@ -12,6 +14,7 @@
 //! What changes is told as whole values by server-sent events. A reader that is slow gets the newest
 //! value, never a backlog: nothing here holds an unbounded queue.
 
+mod authority;
 mod client;
 mod core;
 mod error;
@@ -19,7 +22,8 @@ mod message;
 pub mod metrics;
 mod server;
 
-pub use client::{Client, Events, Follow, Lines};
+pub use authority::Authority;
+pub use client::{Client, Events, Fingerprint, Follow, Lines, Remote, fingerprint};
 pub use core::{Answer, Core, Duplex, EventStream, ImageStream, LogStream};
 pub use error::{ClientError, Ground, Refused};
 pub use message::{
@@ -27,4 +31,4 @@ pub use message::{
     LogQuery, LogSource, PlanRequest, PruneAct, PruneOrder, ReachOrder, RunOrder, ShowAssets, ShutdownOrder,
     Snapshot, Status, Taken, TerminalOrder, WatchEvent, WatchQuery,
 };
-pub use server::{BODY_MAX, CONNECTIONS_MAX, CONTENT_MAX, openapi, serve};
+pub use server::{BODY_MAX, CONNECTIONS_MAX, CONTENT_MAX, Door, openapi, serve};

@@ -1,6 +1,8 @@
 //! The API's contract, over a real socket, with a core that only remembers.
 
 mod recall;
+#[path = "contract/rights.rs"]
+mod rights;
 
 use naru_api::{
     Client, ClientError, EventKind, EventQuery, ExecOrder, Ground, ImageEvent, ImageOrder, LogQuery,
@@ -189,7 +191,7 @@ async fn every_documented_route_answers_and_every_other_is_refused_with_words() 
             assert!(!body.contains("there is no route") && status != 405, "{verb} {path}: {status} {body}");
         }
     }
-    assert_eq!(routes, 27);
+    assert_eq!(routes, 33);
     for (method, path, want) in
         [("GET", "/v1/nothing", 404), ("GET", "/", 404), ("DELETE", "/v1/stacks", 405)]
     {

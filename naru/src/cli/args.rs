@@ -16,6 +16,9 @@ use std::path::PathBuf;
 pub struct Cli {
     #[command(flatten)]
     pub project: ProjectArgs,
+    /// A server elsewhere that `naru login` has signed in to, instead of the one of NARU_HOME
+    #[arg(long, global = true, value_name = "URL", help_heading = "Server")]
+    pub server: Option<String>,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(subcommand)]
@@ -165,11 +168,13 @@ pub enum Verb {
     /// Print the JSON schema of `x-naru`
     Schema,
     /// Run server, agent and edge in the foreground
-    Serve,
+    Serve(naru_people::Serve),
     /// Replace server, agent and edge by those of this binary; no work in progress ends, but sessions of `exec` and `run`
     Upgrade(verb::upgrade::Upgrade),
     /// End the server, agent and edge that run in the background
     Shutdown(verb::shutdown::Shutdown),
+    #[command(flatten)]
+    People(naru_people::Verb),
     /// Print a completion script for a shell
     Completions(verb::completions::Completions),
     /// Print the version

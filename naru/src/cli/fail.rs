@@ -7,7 +7,9 @@ use clap::CommandFactory;
 use naru_api::ClientError;
 use naru_chain::admin::LookError;
 use naru_model::Refusal;
+use naru_people::Problem;
 use naru_roles::keeper::StartError;
+use naru_show::moment::NoMoment;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -119,8 +121,13 @@ impl From<ClientError> for Fail {
                 let Refusal { error, hint } = refused.refusal;
                 Fail { error, help: hint, code: Code::Refused }
             }
-            ClientError::NoServer { socket, .. } => Fail {
-                error: format!("no server is running (nobody answers at {})", socket.display()),
+            ClientError::NoServer { at, source } if at.starts_with("https://") => Fail {
+                error: format!("the server at {at} does not answer: {source}"),
+                help: None,
+                code: Code::NoServer,
+            },
+            ClientError::NoServer { at, .. } => Fail {
+                error: format!("no server is running (nobody answers at {at})"),
                 help: Some("`naru up` starts one, and so does `naru serve`".into()),
                 code: Code::NoServer,
             },
@@ -130,6 +137,31 @@ impl From<ClientError> for Fail {
                 ..Fail::new(unknown)
             },
         }
+    }
+}
+
+impl From<Problem> for Fail {
+    fn from(problem: Problem) -> Fail {
+        let told = |error, help: String, code| Fail {
+            error,
+            help: Some(help).filter(|help| !help.is_empty()),
+            code,
+        };
+        match problem {
+            Problem::Client(error) => error.into(),
+            Problem::Usage(error, help) => told(error, help, Code::Usage),
+            Problem::Failed(error, help) => told(error, help, Code::Failed),
+            Problem::No => Fail::silent(Code::Refused),
+            Problem::Bad => Fail::silent(Code::Failed),
+            Problem::Closed => Fail::silent(Code::Done),
+        }
+    }
+}
+
+impl From<NoMoment> for Fail {
+    fn from(NoMoment(text): NoMoment) -> Fail {
+        Fail::usage(format!("`{text}` is neither a duration nor a date"))
+            .help("write `10m`, `1h30m`, `2026-11-23` or `2026-11-23T09:41:02Z`")
     }
 }
 

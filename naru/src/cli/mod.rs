@@ -10,7 +10,6 @@ mod fail;
 mod follow;
 mod images;
 mod load;
-mod moment;
 mod order;
 mod printer;
 mod reference;
@@ -26,7 +25,7 @@ use naru_home::Home;
 use naru_roles::keeper::{self, Mode};
 #[cfg(test)]
 use naru_show::sample;
-use naru_show::{paint, table};
+use naru_show::{moment, paint, table};
 use printer::Printer;
 use session::Session;
 use settings::Settings;
@@ -40,7 +39,11 @@ pub fn main() -> ExitCode {
         Err(error) => return not_parsed(error),
     };
     let after = project(&cli.verb).cloned().unwrap_or_default();
-    let (code, printer) = match Settings::resolve(cli.project, after, cli.output) {
+    let (code, printer) = match Settings::resolve(cli.project, after, cli.output, cli.server) {
+        Ok(settings) if settings.server.is_some() && is_of_this_machine(&cli.verb) => {
+            let error = "this is about this machine, and `--server` names another";
+            (Err(Fail::usage(error).help("type it there, or without `--server`")), Printer::new(&settings))
+        }
         Ok(settings) => {
             let session = Session { printer: Printer::new(&settings), settings };
             (run(cli.verb, &session), session.printer)
@@ -53,9 +56,28 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// Whether a verb has to do with what is here only.
+fn is_of_this_machine(verb: &Verb) -> bool {
+    matches!(
+        verb,
+        Verb::Serve(_)
+            | Verb::Upgrade(_)
+            | Verb::Shutdown(_)
+            | Verb::Top(_)
+            | Verb::Metrics(_)
+            | Verb::Demo(_)
+            | Verb::Import(_)
+    )
+}
+
 /// The keeper has a runtime of its own, and its own way to end.
-fn serve(session: &Session) -> Result<ExitCode, Fail> {
+fn serve(args: naru_people::Serve, session: &Session) -> Result<ExitCode, Fail> {
     let home = Home::open(session.settings.home()?).map_err(Fail::new)?;
+    if !keeper::is_renewed()
+        && let Some(said) = args.prepare(&home)?
+    {
+        session.printer.note(said);
+    }
     Ok(keeper::serve(&home, Mode::Foreground))
 }
 
@@ -120,7 +142,8 @@ fn run(verb: Verb, session: &Session) -> Result<ExitCode, Fail> {
         Verb::Schema => return at_once(session.printer.json(&naru_compose::schema()).map(|()| Code::Done)),
         Verb::Completions(completions) => return at_once(completions.run(session)),
         Verb::Reference => return at_once(session.printer.data(&reference::markdown()).map(|()| Code::Done)),
-        Verb::Serve => return serve(session),
+        Verb::People(verb) => Box::pin(session.people(verb)),
+        Verb::Serve(args) => return serve(args, session),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fail::new)?;
     let code = runtime.block_on(work);
@@ -174,7 +197,8 @@ fn project(verb: &Verb) -> Option<&ProjectArgs> {
         | Verb::Prune(_)
         | Verb::Schema
         | Verb::Demo(_)
-        | Verb::Serve
+        | Verb::Serve(_)
+        | Verb::People(_)
         | Verb::Upgrade(_)
         | Verb::Shutdown(_)
         | Verb::Completions(_)

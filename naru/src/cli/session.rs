@@ -7,7 +7,9 @@ use super::settings::Settings;
 use naru_api::Client;
 use naru_compose::{Loaded, Unsupported};
 use naru_model::StackName;
+use naru_people::{Around, Problem};
 use naru_roles::keeper;
+use std::path::{Path, PathBuf};
 
 /// One command at work.
 pub struct Session {
@@ -23,7 +25,10 @@ impl Session {
     /// # Errors
     /// NARU_HOME is of no use.
     pub fn client(&self) -> Result<Client, Fail> {
-        Ok(keeper::client(self.settings.home()?)?)
+        match &self.settings.server {
+            Some(url) => Ok(naru_people::remote::client(self.settings.home()?, url)?),
+            None => Ok(keeper::client(self.settings.home()?)?),
+        }
     }
 
     /// The server of this user, started if it does not run.
@@ -31,7 +36,18 @@ impl Session {
     /// # Errors
     /// It could not be started.
     pub async fn ensured(&self) -> Result<Client, Fail> {
-        Ok(keeper::ensure(self.settings.home()?).await?)
+        match self.settings.server {
+            Some(_) => self.client(),
+            None => Ok(keeper::ensure(self.settings.home()?).await?),
+        }
+    }
+
+    /// Does what a verb about people says.
+    ///
+    /// # Errors
+    /// It cannot be done.
+    pub async fn people(&self, verb: naru_people::Verb) -> Result<Code, Fail> {
+        Ok(verb.run(self).await.map(|()| Code::Done)?)
     }
 
     /// What the files say. Warnings are shown.
@@ -73,5 +89,28 @@ impl Session {
             names => format!("`-p NAME` or `-f FILE` says which; running: {}", names.join(", ")),
         };
         Err(Fail { code: Code::Usage, ..Fail::new("which stack? There is no Compose file here") }.help(help))
+    }
+}
+
+impl Around for Session {
+    fn client(&self) -> Result<Client, Problem> {
+        self.client().map_err(|fail| Problem::Failed(fail.error, fail.help.unwrap_or_default()))
+    }
+
+    fn home(&self) -> Result<PathBuf, Problem> {
+        let home = self.settings.home().map(Path::to_path_buf);
+        home.map_err(|fail| Problem::Failed(fail.error, fail.help.unwrap_or_default()))
+    }
+
+    fn data(&self, text: &str) -> Result<(), Problem> {
+        self.printer.data(text).map_err(|_| Problem::Closed)
+    }
+
+    fn result(&self, text: &str) {
+        self.printer.result(text);
+    }
+
+    fn note(&self, text: &str) {
+        self.printer.note(text);
     }
 }

@@ -17,6 +17,7 @@ pub struct Variable {
 }
 
 const HOME: &str = "NARU_HOME";
+const SERVER: &str = "NARU_SERVER";
 const FILE: &str = "COMPOSE_FILE";
 const SEPARATOR: &str = "COMPOSE_PATH_SEPARATOR";
 const NAME: &str = "COMPOSE_PROJECT_NAME";
@@ -29,11 +30,12 @@ const ZONE: &str = "NARU_ZONE";
 const WORK_URL: &str = "NARU_WORK_URL";
 
 /// All of them.
-pub const VARIABLES: [Variable; 11] = [
+pub const VARIABLES: [Variable; 12] = [
     Variable {
         name: HOME,
         meaning: "where state lives; default: `$XDG_STATE_HOME/naru`, `~/.local/state/naru`",
     },
+    Variable { name: SERVER, meaning: "a server elsewhere, where no `--server` is given" },
     Variable { name: FILE, meaning: "the Compose files, where no `-f` is given" },
     Variable { name: SEPARATOR, meaning: "what separates the files in `COMPOSE_FILE`; default `:`" },
     Variable { name: NAME, meaning: "the stack's name, where no `-p` is given" },
@@ -66,6 +68,8 @@ pub enum Colour {
 pub struct Settings {
     /// Where state lives; absolute. An instance, in which `naru work run` is typed, may have no such place.
     home: Option<PathBuf>,
+    /// The server elsewhere that is meant.
+    pub server: Option<String>,
     /// The folder that the command was typed in.
     pub folder: PathBuf,
     /// Which stack, and from which files.
@@ -129,7 +133,12 @@ impl Settings {
     ///
     /// # Errors
     /// There is no present folder.
-    pub fn resolve(before: ProjectArgs, after: ProjectArgs, output: OutputArgs) -> Result<Settings, Fail> {
+    pub fn resolve(
+        before: ProjectArgs,
+        after: ProjectArgs,
+        output: OutputArgs,
+        server: Option<String>,
+    ) -> Result<Settings, Fail> {
         // Variables that are not UTF-8 cannot be named in a Compose file.
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -142,6 +151,7 @@ impl Settings {
         let in_place = std::io::stderr().is_terminal() && !dumb;
         Ok(Settings {
             home: home(&environment, &folder),
+            server: server.or_else(|| environment.get(SERVER).filter(|url| !url.is_empty()).cloned()),
             project: with_env_files(before.merge(after), &environment),
             progress: match output.progress {
                 ProgressKind::Auto if in_place => ProgressKind::Tty,

@@ -13,5 +13,5 @@ mod start;
 
 pub use finish::{Ended, end, shutdown};
 pub use kept::{Mode, serve};
-pub use renew::{EdgeRenewed, Renewed, Scope, upgrade};
+pub use renew::{EdgeRenewed, Renewed, Scope, is_renewed, upgrade};
 pub use start::{StartError, client, ensure};

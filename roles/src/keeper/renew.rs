@@ -199,6 +199,11 @@ pub struct Renewal {
     to: OwnedFd,
 }
 
+/// Whether this process goes on from another image: what it was told when it began still holds.
+pub fn is_renewed() -> bool {
+    std::env::var_os(RENEWAL).is_some()
+}
+
 impl Renewal {
     /// Whether the image before left something to do.
     pub fn find() -> Option<Renewal> {

@@ -2,6 +2,7 @@
 
 use naru_decide::World;
 use naru_model::{Desired, NodeId, RouteTable};
+use naru_who::People;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -11,6 +12,7 @@ pub struct Books {
     desired: Arc<watch::Sender<Arc<Desired>>>,
     routes: Arc<watch::Sender<Arc<RouteTable>>>,
     changes: Arc<watch::Sender<u64>>,
+    people: Arc<watch::Sender<Arc<People>>>,
     fault: Arc<watch::Sender<Option<String>>>,
 }
 
@@ -21,6 +23,7 @@ impl Books {
             desired: Arc::new(watch::Sender::new(Arc::new(world.desired(node)))),
             routes: Arc::new(watch::Sender::new(Arc::new(world.routes.clone()))),
             changes: Arc::new(watch::Sender::new(0)),
+            people: Arc::new(watch::Sender::new(Arc::new(world.people.clone()))),
             fault: Arc::new(watch::Sender::new(None)),
         }
     }
@@ -28,6 +31,9 @@ impl Books {
     /// The world may have changed.
     pub fn publish(&self, world: &World, node: &NodeId) {
         if self.desired.borrow().generation != world.generation {
+            if **self.people.borrow() != world.people {
+                self.people.send_replace(Arc::new(world.people.clone()));
+            }
             self.desired.send_replace(Arc::new(world.desired(node)));
         }
         if self.routes.borrow().generation != world.routes.generation {
@@ -54,6 +60,11 @@ impl Books {
     /// The table in force.
     pub fn routes(&self) -> watch::Receiver<Arc<RouteTable>> {
         self.routes.subscribe()
+    }
+
+    /// Everybody, with their rights.
+    pub fn people(&self) -> watch::Receiver<Arc<People>> {
+        self.people.subscribe()
     }
 
     /// Grows with each change of the world, and each report.

@@ -2,9 +2,7 @@
 
 use super::contents::{self, Contents};
 use super::desk::{Handle, Message};
-use super::events::{self, Chronicle};
 use super::images::Shelf;
-use super::logs;
 use crate::{door, keeper};
 use hyper::body::Bytes;
 use naru_api::{
@@ -12,6 +10,7 @@ use naru_api::{
     PlanRequest, PruneAct, PruneOrder, ReachOrder, Refused, ShowAssets, ShutdownOrder, Snapshot, Status,
     Taken,
 };
+use naru_chronicle::{Chronicle, events, logs};
 use naru_decide::{Sweep, World, garbage, plan, view};
 use naru_home::Home;
 use naru_model::{

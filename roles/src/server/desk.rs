@@ -9,10 +9,13 @@ use super::ledger::{CommitError, Committed, Ledger, LoadError};
 use super::ports;
 use naru_api::{Ground, Refused, Taken};
 use naru_decide::{Context, Decision, World, Write, admit, reconcile, view};
+use naru_gate::Judge;
 use naru_home::{Home, wall};
 use naru_model::{Admitted, AgentReport, Demand, EdgeReport, InProgress, NodeId, Span, Time, WorkView};
 use naru_store::{Store, TxnError};
+use naru_who::PeopleChanged;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
@@ -41,6 +44,8 @@ pub enum Message {
     Read(Look),
     /// Change it.
     Demand(Box<Demand>, oneshot::Sender<Result<Admitted, Refused>>),
+    /// Change who may do what.
+    People(Judge, oneshot::Sender<Result<PeopleChanged, Refused>>),
     /// An agent's report.
     Agent(AgentReport, oneshot::Sender<Taken>),
     /// An edge's report.
@@ -174,6 +179,12 @@ impl<S: Store> Desk<S> {
                 let _ = answer.send(outcome);
                 return Touched::Yes;
             }
+            Message::People(judge, answer) => {
+                let outcome = self.people(judge).await;
+                // It holds from now on, whatever else waits.
+                self.books.publish(&self.world, &self.node);
+                let _ = answer.send(outcome);
+            }
             Message::Agent(report, answer) => {
                 self.taken.push((answer, Taken { seq: report.seq, gone: vec![] }));
                 self.world.hear_agent(report);
@@ -215,11 +226,25 @@ impl<S: Store> Desk<S> {
         let context = Context { now: self.now, free_ports, node: self.node.clone() };
         let judged = admit(&self.world, demand, &context);
         let (admitted, writes) = judged.map_err(|refusal| Refused { ground: Ground::Conflict, refusal })?;
+        self.write(writes).await.map(|()| admitted)
+    }
+
+    async fn people(&mut self, judge: Judge) -> Result<PeopleChanged, Refused> {
+        if let Err(error) = self.resolve().await {
+            return Err(unavailable(&error.to_string()));
+        }
+        let people = Arc::new(self.world.people.clone());
+        let (changed, writes) = judge(&people, self.now)?;
+        self.write(writes.into_iter().map(Write::Person).collect()).await.map(|()| changed)
+    }
+
+    /// Stores what somebody has ordered.
+    async fn write(&mut self, writes: Vec<Write>) -> Result<(), Refused> {
         if writes.is_empty() {
-            return Ok(admitted);
+            return Ok(());
         }
         match self.store(writes).await {
-            Ok(Stored::Yes) => Ok(admitted),
+            Ok(Stored::Yes) => Ok(()),
             Ok(Stored::Outrun) => {
                 let error = "another server changed the records at the same moment; nothing was ordered";
                 Err(Refused::new(Ground::Conflict, error, "order it again"))

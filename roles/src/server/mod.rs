@@ -9,11 +9,10 @@ mod books;
 mod contents;
 mod core;
 mod desk;
-mod events;
 mod images;
 mod ledger;
-mod logs;
 mod observer;
+mod people;
 mod ports;
 mod reach;
 mod records;
@@ -22,6 +21,8 @@ mod tests;
 
 use desk::Desk;
 use ledger::Ledger;
+use naru_api::Door;
+use naru_gate::Gate;
 use naru_home::{EndSignals, Failure, Home, wall};
 use naru_model::NodeId;
 use naru_store::{Epoch, Options, Sqlite};
@@ -30,6 +31,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use tokio::net::UnixListener;
+use tokio::sync::watch;
 
 /// Serves until a signal says to end.
 ///
@@ -42,13 +44,21 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     let listener = listen(home)?;
     let (desk, handle) = Desk::new(ledger, world, node, home);
     let deciding = tokio::spawn(desk.run());
-    let chronicle = events::Chronicle::open(home)?;
+    let chronicle = naru_chronicle::Chronicle::open(home)?;
+    let people = people::Kept::new(handle.clone());
     let (assets, orders) = naru_cloud::channel();
     let driving =
         tokio::spawn(naru_cloud::run(home.clone(), store.clone(), desk::work_here(&handle), orders));
     let api = Arc::new(core::Api::new(handle, assets, home.clone(), chronicle.clone()));
     let observing = tokio::spawn(observer::observe(api.clone(), chronicle));
-    naru_api::serve(listener, api, signals.next()).await;
+    let gate = Arc::new(Gate::open(home, people));
+    let (ending, ended) = watch::channel(());
+    let end = async {
+        signals.next().await;
+        drop(ending);
+    };
+    let network = naru_gate::network::serve(home.clone(), api.clone(), gate.clone(), ended);
+    tokio::join!(naru_api::serve(Door::Socket(listener), api, gate, end), network);
     observing.abort();
     driving.abort();
     deciding.abort();

@@ -4,8 +4,8 @@
 //! changed while no server ran.
 
 use super::core::Api;
-use super::events::Chronicle;
 use naru_api::{Event, EventKind};
+use naru_chronicle::Chronicle;
 use naru_decide::World;
 use naru_model::{
     Duty, InstanceId, InstanceRecord, InstanceStatus, Operation, OperationId, Phase, ServiceName, StackName,

@@ -6,7 +6,7 @@
 //! | `server/format` | the number of this layout |
 //! | `server/journal` | a change that is too large for one transaction, and is being copied to its place |
 //! | `asset/PROVIDER/MACHINE` | what is wanted of an asset, kept by a task of its own |
-//! | `stack/NAME`, `release/STACK/N`, `instance/ID`, `operation/N`, `run/STACK/JOB/N`, `routes`, `edge/NODE` | the record, JSON |
+//! | `stack/NAME`, `release/STACK/N`, `instance/ID`, `operation/N`, `run/STACK/JOB/N`, `routes`, `edge/NODE`, `user/NAME`, `token/ID`, `grant/N`, `next-grant` | the record, JSON |
 //!
 //! A value of more than [`PART`] bytes is kept in parts: `KEY`, `KEY/~1`, `KEY/~2`, … in order.
 
@@ -15,6 +15,7 @@ use naru_model::{
     InstanceRecord, Operation, OperationId, Release, ReleaseNo, RouteTable, RunRecord, StackName, StackRecord,
 };
 use naru_store::{InvalidKey, Item, Key};
+use naru_who::{GrantRecord, PersonWrite, TokenRecord, UserRecord};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -77,6 +78,19 @@ pub fn encode(write: &Write) -> Result<Change, RecordError> {
         Write::ForgetRun(key) => gone(run_key(key)),
         Write::Routes(table) => put("routes".into(), table),
         Write::Edge(edge) => put(format!("edge/{}", edge.node), edge),
+        Write::Person(person) => encode_person(person),
+    }
+}
+
+fn encode_person(write: &PersonWrite) -> Result<Change, RecordError> {
+    match write {
+        PersonWrite::User(user) => put(format!("user/{}", user.name), user),
+        PersonWrite::ForgetUser(name) => gone(format!("user/{name}")),
+        PersonWrite::Token(token) => put(format!("token/{}", token.id), token),
+        PersonWrite::ForgetToken(id) => gone(format!("token/{id}")),
+        PersonWrite::Grant(grant) => put(format!("grant/{}", grant.id), grant),
+        PersonWrite::ForgetGrant(id) => gone(format!("grant/{id}")),
+        PersonWrite::NextGrant(next) => put("next-grant".into(), next),
     }
 }
 
@@ -86,6 +100,7 @@ pub fn encode(write: &Write) -> Result<Change, RecordError> {
 /// It makes no sense.
 pub fn decode(world: &mut World, key: &str, value: &[u8]) -> Result<(), RecordError> {
     let (kind, rest) = key.split_once('/').unwrap_or((key, ""));
+    let mut person = |write| world.people.apply(write);
     match kind {
         // Assets have a task of their own that reads theirs.
         "server" | "asset" => return Ok(()),
@@ -99,6 +114,10 @@ pub fn decode(world: &mut World, key: &str, value: &[u8]) -> Result<(), RecordEr
         "run" => world.apply(Write::Run(read::<Box<RunRecord>>(key, value)?)),
         "routes" => world.apply(Write::Routes(read::<RouteTable>(key, value)?)),
         "edge" => world.apply(Write::Edge(read::<EdgeRecord>(key, value)?)),
+        "user" => person(PersonWrite::User(read::<Box<UserRecord>>(key, value)?)),
+        "token" => person(PersonWrite::Token(read::<Box<TokenRecord>>(key, value)?)),
+        "grant" => person(PersonWrite::Grant(read::<Box<GrantRecord>>(key, value)?)),
+        "next-grant" => person(PersonWrite::NextGrant(read(key, value)?)),
         _ => return Err(RecordError::Damaged { key: key.into(), detail: "an unknown kind".into() }),
     }
     Ok(())

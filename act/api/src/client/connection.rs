@@ -1,19 +1,22 @@
 //! One kept-alive connection for questions; streams get one each.
 
 use super::path::Target;
+use super::remote::Remote;
 use crate::server::PROTOCOL;
-use crate::{ClientError, Ground, Refused};
+use crate::{ClientError, Duplex, Ground, Refused};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use naru_model::Refusal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -29,18 +32,54 @@ const LOOK_AGAIN: Duration = Duration::from_millis(4);
 
 type Sender = SendRequest<Full<Bytes>>;
 
+/// Where a server is.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Socket(PathBuf),
+    Network(Remote),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Socket(socket) => socket.display().fmt(f),
+            Place::Network(remote) => write!(f, "{remote:?}"),
+        }
+    }
+}
+
 pub(super) struct Connection {
-    socket: PathBuf,
+    place: Place,
     idle: Mutex<Option<Sender>>,
 }
 
 impl Connection {
-    pub(super) fn new(socket: PathBuf) -> Connection {
-        Connection { socket, idle: Mutex::new(None) }
+    pub(super) fn new(place: Place) -> Connection {
+        Connection { place, idle: Mutex::new(None) }
     }
 
-    pub(super) fn socket(&self) -> &Path {
-        &self.socket
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The head of a request, with what its sender shows.
+    fn head(&self, method: Method, target: &Target) -> Result<hyper::http::request::Builder, ClientError> {
+        let mut head = Request::builder()
+            .method(method)
+            .uri(target.as_str())
+            .header("host", "naru")
+            .header("content-type", "application/json");
+        if let Place::Network(Remote { token: Some(token), .. }) = &self.place {
+            let mut shown = HeaderValue::from_str(&format!("Bearer {token}"))
+                .map_err(|_| ClientError::Protocol("the token has letters that no token has".into()))?;
+            shown.set_sensitive(true);
+            head = head.header(AUTHORIZATION, shown);
+        }
+        Ok(head)
+    }
+
+    fn no_server(&self, source: io::Error) -> ClientError {
+        ClientError::NoServer { at: self.place.to_string(), source }
     }
 
     /// Sends a request and returns the head of an answer that is a success. The connection is free for the
@@ -52,13 +91,8 @@ impl Connection {
         body: Bytes,
     ) -> Result<Response<Incoming>, ClientError> {
         let request = || {
-            Request::builder()
-                .method(method.clone())
-                .uri(target.as_str())
-                .header("host", "naru")
-                .header("content-type", "application/json")
-                .body(Full::new(body.clone()))
-                .map_err(ClientError::protocol)
+            let head = self.head(method.clone(), target)?;
+            head.body(Full::new(body.clone())).map_err(ClientError::protocol)
         };
         let kept = self.idle.lock().expect("no code panics with the lock held").take();
         if let Some(mut kept) = kept
@@ -85,13 +119,11 @@ impl Connection {
         target: &Target,
         body: Bytes,
     ) -> Result<TokioIo<Upgraded>, ClientError> {
-        let no_server = |source| ClientError::NoServer { socket: self.socket.clone(), source };
-        let stream = self.reach().await.map_err(no_server)?;
+        let stream = self.reach().await.map_err(|source| self.no_server(source))?;
         let (mut sender, driver) = handshake(TokioIo::new(stream)).await.map_err(ClientError::protocol)?;
         tokio::spawn(driver.with_upgrades());
-        let request = Request::post(target.as_str())
-            .header("host", "naru")
-            .header("content-type", "application/json")
+        let request = self
+            .head(Method::POST, target)?
             .header("connection", "upgrade")
             .header("upgrade", PROTOCOL)
             .body(Full::new(body))
@@ -104,8 +136,7 @@ impl Connection {
     }
 
     async fn connect(&self) -> Result<Sender, ClientError> {
-        let no_server = |source| ClientError::NoServer { socket: self.socket.clone(), source };
-        let stream = self.reach().await.map_err(no_server)?;
+        let stream = self.reach().await.map_err(|source| self.no_server(source))?;
         let (sender, driver) = handshake(TokioIo::new(stream)).await.map_err(ClientError::protocol)?;
         tokio::spawn(async move {
             if let Err(error) = driver.await {
@@ -116,10 +147,16 @@ impl Connection {
     }
 
     /// A server that ends takes its socket away; one that was killed leaves it, and comes back in a moment.
-    async fn reach(&self) -> io::Result<UnixStream> {
+    async fn reach(&self) -> io::Result<Box<dyn Duplex>> {
         let until = Instant::now() + RESTART_WITHIN;
         loop {
-            match UnixStream::connect(&self.socket).await {
+            let reached: io::Result<Box<dyn Duplex>> = match &self.place {
+                Place::Socket(socket) => {
+                    UnixStream::connect(socket).await.map(|stream| Box::new(stream) as _)
+                }
+                Place::Network(remote) => remote.connect().await.map(|stream| Box::new(stream) as _),
+            };
+            match reached {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && Instant::now() < until => {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }

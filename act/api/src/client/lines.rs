@@ -63,7 +63,7 @@ impl RawLines {
         body: Bytes,
     ) -> Result<RawLines, ClientError> {
         // A connection of its own: the shared one would be busy for as long as the stream lasts.
-        let own = Connection::new(connection.socket().to_path_buf());
+        let own = Connection::new(connection.place().clone());
         let answer = own.request(method, target, body).await?;
         Ok(RawLines { body: answer.into_body(), chunk: Bytes::new(), line: Vec::new() })
     }

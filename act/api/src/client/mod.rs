@@ -4,25 +4,31 @@ mod connection;
 mod events;
 mod lines;
 mod path;
+mod remote;
 
 pub use events::{Events, Follow};
 pub use lines::Lines;
+pub use remote::{Fingerprint, Remote, fingerprint};
 
 use crate::{
     ClientError, Duplex, Event, EventQuery, ImageEvent, ImageOrder, LogLine, LogQuery, PlanRequest,
     PruneOrder, ReachOrder, ShowAssets, ShutdownOrder, Status, Taken, WatchEvent, WatchQuery,
 };
-use connection::Connection;
+use connection::{Connection, Place};
 use hyper::Method;
 use naru_model::{
     Admitted, AgentReport, AssetOrder, AssetView, AssetsView, ContentId, Demand, Desired, EdgeReport,
     ImageFate, InstanceView, JobView, NodeId, Operation, OperationId, Plan, Release, RouteTable, RunRecord,
     ServiceName, StackName, StackView, WorkView,
 };
+use naru_who::{
+    AuditEvent, AuditQuery, AuditState, PeopleChanged, PeopleOrder, PeopleView, RightQuestion, SignIn,
+    Verdict,
+};
 use path::Target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,12 +45,17 @@ pub struct Client {
 impl Client {
     /// For the server at this socket.
     pub fn new(socket: impl Into<PathBuf>) -> Client {
-        Client { connection: Arc::new(Connection::new(socket.into())) }
+        Client { connection: Arc::new(Connection::new(Place::Socket(socket.into()))) }
     }
 
-    /// The socket.
-    pub fn socket(&self) -> &Path {
-        self.connection.socket()
+    /// For a server on the network.
+    pub fn remote(remote: Remote) -> Client {
+        Client { connection: Arc::new(Connection::new(Place::Network(remote))) }
+    }
+
+    /// Whether it is on the network.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.connection.place(), Place::Network(_))
     }
 
     /// How the server is.
@@ -259,6 +270,61 @@ impl Client {
     /// As every question.
     pub async fn want_asset(&self, order: &AssetOrder) -> Result<AssetView, ClientError> {
         self.tell(Target::new("/v1/assets"), order).await
+    }
+
+    /// A token for whoever knows a password.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn sign_in(&self, as_whom: &SignIn) -> Result<PeopleChanged, ClientError> {
+        self.tell(Target::new("/v1/sign-in"), as_whom).await
+    }
+
+    /// Users, tokens and grants.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn people(&self) -> Result<PeopleView, ClientError> {
+        self.ask(Target::new("/v1/people")).await
+    }
+
+    /// Changes them.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn change_people(&self, order: &PeopleOrder) -> Result<PeopleChanged, ClientError> {
+        self.tell(Target::new("/v1/people"), order).await
+    }
+
+    /// Whether somebody may do something, and why.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn can(&self, question: &RightQuestion) -> Result<Verdict, ClientError> {
+        self.tell(Target::new("/v1/can"), question).await
+    }
+
+    /// What was done, and what was refused.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, ClientError> {
+        let target = Target::new("/v1/audit")
+            .with("who", query.who.as_ref())
+            .with("action", query.action.as_ref())
+            .with("on", query.on.as_ref())
+            .with("outcome", query.outcome.map(|outcome| outcome.word()))
+            .with("since", query.since)
+            .with("limit", query.limit);
+        self.ask(target).await
+    }
+
+    /// Whether the audit is whole.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn audit_state(&self) -> Result<AuditState, ClientError> {
+        self.ask(Target::new("/v1/audit/state")).await
     }
 
     /// What a node's agent is to have, whenever it changes, for ever.

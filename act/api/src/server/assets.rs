@@ -1,13 +1,12 @@
 //! Routes about assets: what there is, and one order.
 
 use super::extract::{Json, Params};
-use super::peer::Peer;
 use super::router::Shared;
 use crate::{Refused, ShowAssets};
 use axum::Extension;
-use axum::extract::State;
 use axum::http::StatusCode;
 use naru_model::{AssetOrder, AssetView, AssetsView, Refusal};
+use naru_who::Who;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -24,7 +23,7 @@ pub(super) struct OfAssets {
 #[utoipa::path(get, path = "/v1/assets", params(OfAssets),
     responses((status = 200, body = AssetsView), (status = "default", body = Refusal)))]
 pub(super) async fn assets(
-    State(core): Shared,
+    Shared(core): Shared,
     Params(of): Params<OfAssets>,
 ) -> Result<axum::Json<AssetsView>, Refused> {
     core.assets(of.show.unwrap_or_default()).await.map(axum::Json)
@@ -36,9 +35,9 @@ pub(super) async fn assets(
         (status = 409, body = Refusal, description = "Not in the present state; nothing was changed."),
         (status = "default", body = Refusal)))]
 pub(super) async fn want_asset(
-    State(core): Shared,
-    Extension(peer): Extension<Peer>,
+    Shared(core): Shared,
+    Extension(who): Extension<Who>,
     Json(order): Json<AssetOrder>,
 ) -> Result<(StatusCode, axum::Json<AssetView>), Refused> {
-    Ok((StatusCode::ACCEPTED, axum::Json(core.want_asset(order, peer.name).await?)))
+    Ok((StatusCode::ACCEPTED, axum::Json(core.want_asset(order, who.name).await?)))
 }

@@ -6,7 +6,6 @@ use super::logs::ndjson;
 use super::router::Shared;
 use crate::{ImageEvent, ImageOrder, PruneOrder, Refused};
 use axum::Extension;
-use axum::extract::State;
 use axum::response::IntoResponse;
 use naru_model::{ImageFate, Refusal};
 
@@ -16,7 +15,7 @@ use naru_model::{ImageFate, Refusal};
     responses((status = 200, body = ImageEvent, content_type = "application/x-ndjson"),
         (status = "default", body = Refusal)))]
 pub(super) async fn images(
-    State(core): Shared,
+    Shared(core): Shared,
     Extension(closing): Extension<Closing>,
     Json(order): Json<ImageOrder>,
 ) -> Result<impl IntoResponse, Refused> {
@@ -27,7 +26,7 @@ pub(super) async fn images(
 #[utoipa::path(post, path = "/v1/prune", request_body = PruneOrder,
     responses((status = 200, body = Vec<ImageFate>), (status = "default", body = Refusal)))]
 pub(super) async fn prune(
-    State(core): Shared,
+    Shared(core): Shared,
     Json(order): Json<PruneOrder>,
 ) -> Result<axum::Json<Vec<ImageFate>>, Refused> {
     core.prune(order).await.map(axum::Json)

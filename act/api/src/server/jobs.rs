@@ -5,7 +5,6 @@ use super::questions::OfStack;
 use super::router::Shared;
 use crate::Refused;
 use axum::Json;
-use axum::extract::State;
 use naru_model::{JobView, Refusal, RunRecord, ServiceName, StackName};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -25,13 +24,13 @@ pub(super) struct OfJob {
 /// Jobs: when they are due next, and what became of due times. An order `run` or `cancel` is a demand, as every order.
 #[utoipa::path(get, path = "/v1/jobs", params(OfStack),
     responses((status = 200, body = Vec<JobView>), (status = "default", body = Refusal)))]
-pub(super) async fn jobs(State(core): Shared, Params(of): Params<OfStack>) -> Answered<Vec<JobView>> {
+pub(super) async fn jobs(Shared(core): Shared, Params(of): Params<OfStack>) -> Answered<Vec<JobView>> {
     core.jobs(of.stack).await.map(Json)
 }
 
 /// Runs of jobs that are kept, newest first.
 #[utoipa::path(get, path = "/v1/runs", params(OfJob),
     responses((status = 200, body = Vec<RunRecord>), (status = "default", body = Refusal)))]
-pub(super) async fn runs(State(core): Shared, Params(of): Params<OfJob>) -> Answered<Vec<RunRecord>> {
+pub(super) async fn runs(Shared(core): Shared, Params(of): Params<OfJob>) -> Answered<Vec<RunRecord>> {
     core.runs(of.stack, of.job).await.map(Json)
 }

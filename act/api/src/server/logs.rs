@@ -6,7 +6,6 @@ use super::router::Shared;
 use crate::{Event, EventQuery, LogLine, LogQuery, Refused};
 use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
 use axum::response::IntoResponse;
 use futures_util::{Stream, StreamExt};
 use naru_model::Refusal;
@@ -18,7 +17,7 @@ use std::convert::Infallible;
     responses((status = 200, body = LogLine, content_type = "application/x-ndjson"),
         (status = "default", body = Refusal)))]
 pub(super) async fn logs(
-    State(core): Shared,
+    Shared(core): Shared,
     Extension(closing): Extension<Closing>,
     Params(query): Params<LogQuery>,
 ) -> Result<impl IntoResponse, Refused> {
@@ -30,7 +29,7 @@ pub(super) async fn logs(
     responses((status = 200, body = Event, content_type = "application/x-ndjson"),
         (status = "default", body = Refusal)))]
 pub(super) async fn events(
-    State(core): Shared,
+    Shared(core): Shared,
     Extension(closing): Extension<Closing>,
     Params(query): Params<EventQuery>,
 ) -> Result<impl IntoResponse, Refused> {

@@ -5,27 +5,18 @@ use std::ffi::CStr;
 use std::ptr;
 use tokio::net::UnixStream;
 
-/// The user at the other end of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Peer {
-    /// The user's name, or `uid N` where the system has none.
-    pub(super) name: String,
-}
-
-impl Peer {
-    /// Asks the kernel; `owner` and root may come in.
-    pub(super) fn of(stream: &UnixStream, owner: u32) -> Result<Peer, Refused> {
-        let hint = "use the NARU_HOME of your own user";
-        let uid = stream
-            .peer_cred()
-            .map_err(|error| Refused::new(Ground::Forbidden, format!("no peer credentials: {error}"), hint))?
-            .uid();
-        if uid != owner && uid != 0 {
-            let error = format!("this server belongs to {}, not to {}", user_name(owner), user_name(uid));
-            return Err(Refused::new(Ground::Forbidden, error, hint));
-        }
-        Ok(Peer { name: user_name(uid) })
+/// The name of the user at the other end, or `uid N` where the system has none. `owner` and root may come in.
+pub(super) fn name_of(stream: &UnixStream, owner: u32) -> Result<String, Refused> {
+    let hint = "use the NARU_HOME of your own user";
+    let uid = stream
+        .peer_cred()
+        .map_err(|error| Refused::new(Ground::Forbidden, format!("no peer credentials: {error}"), hint))?
+        .uid();
+    if uid != owner && uid != 0 {
+        let error = format!("this server belongs to {}, not to {}", user_name(owner), user_name(uid));
+        return Err(Refused::new(Ground::Forbidden, error, hint));
     }
+    Ok(user_name(uid))
 }
 
 /// The user of this process.

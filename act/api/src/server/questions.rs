@@ -4,7 +4,6 @@ use super::extract::{Named, Params};
 use super::router::Shared;
 use super::{Closing, events};
 use crate::{Refused, Status, WatchQuery};
-use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use naru_model::{
@@ -42,21 +41,21 @@ impl OfOperations {
 /// How the server is.
 #[utoipa::path(get, path = "/v1/status",
     responses((status = 200, body = Status), (status = "default", body = Refusal)))]
-pub(super) async fn status(State(core): Shared) -> Answered<Status> {
+pub(super) async fn status(Shared(core): Shared) -> Answered<Status> {
     core.status().await.map(Json)
 }
 
 /// How the server is, once an agent and an edge of its node have reported.
 #[utoipa::path(get, path = "/v1/ready",
     responses((status = 200, body = Status), (status = "default", body = Refusal)))]
-pub(super) async fn ready(State(core): Shared) -> Answered<Status> {
+pub(super) async fn ready(Shared(core): Shared) -> Answered<Status> {
     core.ready().await.map(Json)
 }
 
 /// All stacks.
 #[utoipa::path(get, path = "/v1/stacks",
     responses((status = 200, body = Vec<StackView>), (status = "default", body = Refusal)))]
-pub(super) async fn stacks(State(core): Shared) -> Answered<Vec<StackView>> {
+pub(super) async fn stacks(Shared(core): Shared) -> Answered<Vec<StackView>> {
     core.stacks().await.map(Json)
 }
 
@@ -64,7 +63,7 @@ pub(super) async fn stacks(State(core): Shared) -> Answered<Vec<StackView>> {
 #[utoipa::path(get, path = "/v1/instances", params(OfStack),
     responses((status = 200, body = Vec<InstanceView>), (status = "default", body = Refusal)))]
 pub(super) async fn instances(
-    State(core): Shared,
+    Shared(core): Shared,
     Params(of): Params<OfStack>,
 ) -> Answered<Vec<InstanceView>> {
     core.instances(of.stack).await.map(Json)
@@ -74,7 +73,7 @@ pub(super) async fn instances(
 #[utoipa::path(get, path = "/v1/operations", params(OfOperations),
     responses((status = 200, body = Vec<Operation>), (status = "default", body = Refusal)))]
 pub(super) async fn operations(
-    State(core): Shared,
+    Shared(core): Shared,
     Params(of): Params<OfOperations>,
 ) -> Answered<Vec<Operation>> {
     let limit = of.limit.unwrap_or(OfOperations::DEFAULT).min(OfOperations::MAX);
@@ -84,28 +83,28 @@ pub(super) async fn operations(
 /// One operation with its receipt.
 #[utoipa::path(get, path = "/v1/operations/{id}", params(("id" = u64, Path, description = "Its number.")),
     responses((status = 200, body = Operation), (status = "default", body = Refusal)))]
-pub(super) async fn operation(State(core): Shared, Named(id): Named<u64>) -> Answered<Operation> {
+pub(super) async fn operation(Shared(core): Shared, Named(id): Named<u64>) -> Answered<Operation> {
     core.operation(OperationId(id)).await.map(Json)
 }
 
 /// Releases with their contents, newest first.
 #[utoipa::path(get, path = "/v1/releases", params(OfStack),
     responses((status = 200, body = Vec<Release>), (status = "default", body = Refusal)))]
-pub(super) async fn releases(State(core): Shared, Params(of): Params<OfStack>) -> Answered<Vec<Release>> {
+pub(super) async fn releases(Shared(core): Shared, Params(of): Params<OfStack>) -> Answered<Vec<Release>> {
     core.releases(of.stack).await.map(Json)
 }
 
 /// Work in progress.
 #[utoipa::path(get, path = "/v1/work", params(OfStack),
     responses((status = 200, body = Vec<WorkView>), (status = "default", body = Refusal)))]
-pub(super) async fn work(State(core): Shared, Params(of): Params<OfStack>) -> Answered<Vec<WorkView>> {
+pub(super) async fn work(Shared(core): Shared, Params(of): Params<OfStack>) -> Answered<Vec<WorkView>> {
     core.work(of.stack).await.map(Json)
 }
 
 /// The route table in force.
 #[utoipa::path(get, path = "/v1/routes",
     responses((status = 200, body = RouteTable), (status = "default", body = Refusal)))]
-pub(super) async fn route_table(State(core): Shared) -> Answered<RouteTable> {
+pub(super) async fn route_table(Shared(core): Shared) -> Answered<RouteTable> {
     core.routes().await.map(Json)
 }
 
@@ -115,7 +114,7 @@ pub(super) async fn route_table(State(core): Shared) -> Answered<RouteTable> {
     responses((status = 200, body = String, content_type = "text/event-stream"),
         (status = "default", body = Refusal)))]
 pub(super) async fn watch(
-    State(core): Shared,
+    Shared(core): Shared,
     Extension(closing): Extension<Closing>,
     Params(query): Params<WatchQuery>,
 ) -> impl IntoResponse {

@@ -2,17 +2,16 @@
 
 use super::Closing;
 use super::extract::Json;
-use super::peer::Peer;
 use super::router::Shared;
 use crate::{Duplex, Ground, ReachOrder, Refused};
 use axum::Extension;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CONNECTION, UPGRADE};
 use axum::response::IntoResponse;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use naru_model::Refusal;
+use naru_who::Who;
 use tokio::io::{AsyncWriteExt, BufReader, copy_buf, split};
 
 /// What an upgraded connection is called.
@@ -28,8 +27,8 @@ const BUFFER: usize = 16 << 10;
         (status = 404, body = Refusal, description = "There is no such instance."),
         (status = "default", body = Refusal)))]
 pub(super) async fn reach(
-    State(core): Shared,
-    Extension(peer): Extension<Peer>,
+    Shared(core): Shared,
+    Extension(who): Extension<Who>,
     Extension(closing): Extension<Closing>,
     upgrade: Option<Extension<OnUpgrade>>,
     Json(order): Json<ReachOrder>,
@@ -42,7 +41,7 @@ pub(super) async fn reach(
             "send `connection: upgrade`, `upgrade: naru-reach`",
         ));
     };
-    let far = core.reach(order, peer.name).await?;
+    let far = core.reach(order, who.name).await?;
     tokio::spawn(async move {
         let carried = async {
             match upgrade.await {

@@ -5,7 +5,6 @@ use super::router::Shared;
 use super::{Closing, events};
 use crate::{Ground, Refused, Taken};
 use axum::Extension;
-use axum::extract::State;
 use axum::response::IntoResponse;
 use naru_model::{AgentReport, Desired, EdgeReport, NodeId, Refusal, RouteTable};
 
@@ -14,7 +13,7 @@ use naru_model::{AgentReport, Desired, EdgeReport, NodeId, Refusal, RouteTable};
     responses((status = 200, body = Desired, content_type = "text/event-stream"),
         (status = "default", body = Refusal)))]
 pub(super) async fn desired(
-    State(core): Shared,
+    Shared(core): Shared,
     Extension(closing): Extension<Closing>,
     Named(node): Named<NodeId>,
 ) -> Result<impl IntoResponse, Refused> {
@@ -27,7 +26,7 @@ pub(super) async fn desired(
     responses((status = 200, body = RouteTable, content_type = "text/event-stream"),
         (status = "default", body = Refusal)))]
 pub(super) async fn node_routes(
-    State(core): Shared,
+    Shared(core): Shared,
     Extension(closing): Extension<Closing>,
     Named(node): Named<NodeId>,
 ) -> Result<impl IntoResponse, Refused> {
@@ -39,7 +38,7 @@ pub(super) async fn node_routes(
     params(("node" = NodeId, Path, description = "The node.")),
     responses((status = 200, body = Taken), (status = "default", body = Refusal)))]
 pub(super) async fn agent_report(
-    State(core): Shared,
+    Shared(core): Shared,
     Named(node): Named<NodeId>,
     Json(report): Json<AgentReport>,
 ) -> Result<axum::Json<Taken>, Refused> {
@@ -52,7 +51,7 @@ pub(super) async fn agent_report(
     params(("node" = NodeId, Path, description = "The node.")),
     responses((status = 200, body = Taken), (status = "default", body = Refusal)))]
 pub(super) async fn edge_report(
-    State(core): Shared,
+    Shared(core): Shared,
     Named(node): Named<NodeId>,
     Json(report): Json<EdgeReport>,
 ) -> Result<axum::Json<Taken>, Refused> {

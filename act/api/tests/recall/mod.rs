@@ -1,8 +1,12 @@
 //! A core that remembers what it was given and answers with that.
 
-use futures_util::FutureExt;
+mod authority;
+
+pub use authority::Ruler;
+
+use futures_util::{FutureExt, StreamExt};
 use naru_api::{
-    Answer, Core, Duplex, Event, EventKind, EventQuery, EventStream, Ground, ImageEvent, ImageOrder,
+    Answer, Core, Door, Duplex, Event, EventKind, EventQuery, EventStream, Ground, ImageEvent, ImageOrder,
     ImageStream, LogLine, LogQuery, LogSource, LogStream, PlanRequest, PruneOrder, ReachOrder, Refused,
     ShowAssets, ShutdownOrder, Snapshot, Status, Taken,
 };
@@ -15,8 +19,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tokio::io::AsyncWriteExt;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 /// What it remembers.
 pub struct Recall {
@@ -31,6 +39,7 @@ pub struct Recall {
 #[derive(Clone)]
 pub struct Served {
     pub core: Arc<Recall>,
+    pub ruler: Arc<Ruler>,
     socket: PathBuf,
     _dir: Arc<tempfile::TempDir>,
     task: Arc<tokio::task::JoinHandle<()>>,
@@ -45,8 +54,24 @@ impl Served {
     fn at(socket: PathBuf, dir: Arc<tempfile::TempDir>) -> Served {
         let listener = UnixListener::bind(&socket).unwrap();
         let core = Arc::new(Recall::new());
-        let task = tokio::spawn(naru_api::serve(listener, core.clone(), std::future::pending()));
-        Served { core, socket, _dir: dir, task: Arc::new(task) }
+        let ruler = Arc::new(Ruler::new());
+        let door = Door::Socket(listener);
+        let task = tokio::spawn(naru_api::serve(door, core.clone(), ruler.clone(), std::future::pending()));
+        Served { core, ruler, socket, _dir: dir, task: Arc::new(task) }
+    }
+
+    /// Serves the same on the network, too: its address, and its certificate.
+    pub async fn on_network(&self) -> (std::net::SocketAddr, Vec<u8>) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let config = builder.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let door = Door::Network(listener, TlsAcceptor::from(Arc::new(config)));
+        tokio::spawn(naru_api::serve(door, self.core.clone(), self.ruler.clone(), std::future::pending()));
+        (address, made.cert.der().to_vec())
     }
 
     /// Ends this one as a kill does: its socket's file is left.
@@ -117,7 +142,7 @@ fn here(node: &NodeId) -> Result<(), Refused> {
     known.then_some(()).ok_or_else(|| Refused::new(Ground::NotFound, "no such node", "name another"))
 }
 
-fn now<T: Send + 'static>(answer: Result<T, Refused>) -> Answer<'static, T> {
+pub fn now<T: Send + 'static>(answer: Result<T, Refused>) -> Answer<'static, T> {
     std::future::ready(answer).boxed()
 }
 
@@ -228,7 +253,11 @@ impl Core for Recall {
             line: format!("line {n}\twith \"quotes\""),
         });
         let lines: Vec<_> = lines.collect();
-        now(Ok(Box::pin(futures_util::stream::iter(lines)) as LogStream))
+        let lines = futures_util::stream::iter(lines);
+        if query.follow {
+            return now(Ok(Box::pin(lines.chain(futures_util::stream::pending())) as LogStream));
+        }
+        now(Ok(Box::pin(lines) as LogStream))
     }
 
     fn events(&self, query: EventQuery) -> Answer<'_, EventStream> {

@@ -6,7 +6,8 @@ use crate::cli::paint::{self, Tone};
 use crate::cli::session::Session;
 use crate::cli::table::{Table, foreign};
 use clap::Args;
-use naru_model::{Balance, HashKey, Listener, Policy, RuleAction, StackName, StickyTo};
+use naru_model::{Listener, RuleAction, StackName};
+use naru_show::way;
 use naru_traffic::{Ask, Considered, Fields, Why, explain, normal};
 use serde::Serialize;
 use std::net::IpAddr;
@@ -182,31 +183,6 @@ fn found<'a>(listener: &'a Listener, considered: &'a [Considered]) -> Found<'a> 
         instances: backends.map(|one| one.instance.as_str()).collect(),
         chosen: to.map(|(_, policy)| way(policy)),
     }
-}
-
-/// How an instance is chosen, in words.
-fn way(policy: &Policy) -> String {
-    let mut way = match &policy.balance {
-        Balance::LeastLoaded => "by load".to_string(),
-        Balance::RoundRobin => "in turn".to_string(),
-        Balance::Hash(HashKey::Source) => "by the client's address".to_string(),
-        Balance::Hash(HashKey::Flow) => "by the client's address and port".to_string(),
-        Balance::Hash(HashKey::Path) => "by the path".to_string(),
-        Balance::Hash(HashKey::Header(name)) => format!("by the header {name}"),
-        Balance::Hash(HashKey::Cookie(name)) => format!("by the cookie {name}"),
-    };
-    way += match policy.sticky.as_ref().map(|sticky| sticky.to) {
-        Some(StickyTo::Session) => "; a client stays on its instance",
-        Some(StickyTo::Version) => "; a client stays on its release",
-        None => "",
-    };
-    if policy.zone.is_some() {
-        way += "; those of the edge's zone first";
-    }
-    if let Some(most) = policy.max_in_progress {
-        way += &format!("; none with {most} in progress");
-    }
-    way
 }
 
 fn render(found: &Found<'_>) -> String {

@@ -3,9 +3,9 @@
 use super::{deploy, edge, store, store_of};
 use crate::server::core::Api;
 use crate::server::desk::Desk;
-use crate::server::events::Chronicle;
 use crate::server::ledger::Ledger;
 use naru_api::{Core, Ground, LogQuery, ShutdownOrder};
+use naru_chronicle::Chronicle;
 use naru_home::Home;
 use naru_model::{
     AgentReport, Change, Container, ContentFile, ContentId, ContentKind, Demand, EdgeReport, Generation,

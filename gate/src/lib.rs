@@ -1,0 +1,16 @@
+//! The server's gate: who comes in, what they may, and what is written down of it.
+//!
+//! [`Gate`] brings together what is kept of people (the server's [`Records`]), the judgement (`rights`), passwords and
+//! tokens (`act/identity`), the administrator's policies on disk, and the audit. The API asks it as its
+//! [`Authority`](naru_api::Authority). [`listen`] is what it takes to be reached from the network.
+
+mod gate;
+pub mod listen;
+pub mod network;
+mod policies;
+mod records;
+mod sign_in;
+
+pub use gate::Gate;
+pub use policies::{FOLDER as POLICIES, read_folder};
+pub use records::{Judge, Records};

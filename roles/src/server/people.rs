@@ -1,0 +1,44 @@
+//! Who may do what, as the desk keeps it.
+
+use super::desk::{Handle, Message};
+use naru_api::{Answer, Ground, Refused};
+use naru_gate::{Judge, Records};
+use naru_who::{People, PeopleChanged};
+use std::sync::Arc;
+use tokio::sync::{oneshot, watch};
+
+/// The desk's records of people, for the gate.
+pub struct Kept {
+    desk: Handle,
+    people: watch::Receiver<Arc<People>>,
+}
+
+impl Kept {
+    /// Those of this desk.
+    pub fn new(desk: Handle) -> Kept {
+        let people = desk.books.people();
+        Kept { desk, people }
+    }
+}
+
+impl Records for Kept {
+    fn people(&self) -> Arc<People> {
+        self.people.borrow().clone()
+    }
+
+    fn changes(&self) -> watch::Receiver<Arc<People>> {
+        self.desk.books.people()
+    }
+
+    fn change(&self, judge: Judge) -> Answer<'_, PeopleChanged> {
+        let no_answer = || {
+            Refused::new(Ground::Unavailable, "the server cannot answer at present", "try again in a moment")
+        };
+        Box::pin(async move {
+            let (sender, answer) = oneshot::channel();
+            let sent = self.desk.messages.send(Message::People(judge, sender)).await;
+            sent.map_err(|_| no_answer())?;
+            answer.await.map_err(|_| no_answer())?
+        })
+    }
+}
