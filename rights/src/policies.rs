@@ -103,7 +103,8 @@ impl Policies {
         if all.is_empty() {
             // A policy that can never apply, or whose letters look like others, is a mistake as well.
             all.extend(found.validation_warnings().map(|warning| fault(file, text, warning)));
-        } else if all.iter().any(|fault| !follows(fault)) {
+        }
+        if !all.iter().all(follows) {
             all.retain(|fault| !follows(fault));
         }
         // The same is found once for each action that the policy may be about.
