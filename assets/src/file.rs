@@ -14,7 +14,8 @@
 //! Tags are not optional: only what somebody marked for it is ever shown, started or stopped.
 
 use naru_model::AssetName;
-use naru_yaml::{Errors, Node, Pos, Report, Value, nearest, parse};
+use naru_yaml::shape::{is_map, known_keys, text};
+use naru_yaml::{Errors, Node, Report, Value, parse};
 use std::collections::BTreeMap;
 
 /// The file's name in NARU_HOME.
@@ -236,43 +237,6 @@ fn is_machine(name: &str) -> bool {
 fn is_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !name.is_empty() && name.len() <= 40 && name.chars().all(fits) && !name.starts_with('-')
-}
-
-fn known_keys(report: &mut Report, node: &Node, known: &[&str]) {
-    for (key, value) in node.entries() {
-        if !known.contains(&key.as_str()) && !key.starts_with("x-") {
-            let near = nearest(key, known.iter().copied());
-            let advice = near.unwrap_or_else(|| format!("the keys here are: {}", known.join(", ")));
-            report.error_advised(value.key, format!("{key} is not a key that Naru knows"), advice);
-        }
-    }
-}
-
-fn is_map(report: &mut Report, node: &Node, what: &str) -> bool {
-    let is = node.map().is_some();
-    if !is {
-        wrong(
-            report,
-            node.pos,
-            format!("{what} must be a mapping, not {}", node.shown()),
-            "write key: value",
-        );
-    }
-    is
-}
-
-fn text(report: &mut Report, node: &Node, key: &str) -> Option<String> {
-    let node = node.get(key)?;
-    let text = node.scalar().filter(|text| !text.is_empty() && !text.contains(|c: char| c.is_control()));
-    if text.is_none() {
-        let what = format!("{key} must be a text of one line, not {}", node.shown());
-        wrong(report, node.pos, what, "write a text");
-    }
-    text
-}
-
-fn wrong(report: &mut Report, pos: Pos, what: String, advice: &str) {
-    report.error_advised(pos, what, advice);
 }
 
 #[cfg(test)]

@@ -81,6 +81,7 @@ fn people() -> People {
             password: None,
             made: NOW,
             by,
+            origin: naru_who::Origin::Local,
         })));
         if n % 5 == 0 {
             let on = format!("service/stack{}/service1", n % 100);

@@ -4,6 +4,7 @@ use crate::policies::Folder;
 use crate::records::{Judge, Records};
 use naru_api::{Answer, Authority, Ground, Refused};
 use naru_audit::Audit;
+use naru_directory::Watched;
 use naru_home::{Home, wall};
 use naru_identity::Attempts;
 use naru_rights::{Declined, Made, Policies, Rights, admit};
@@ -25,6 +26,9 @@ pub struct Gate<R> {
     rights: Mutex<Option<Arc<Rights>>>,
     policies: Mutex<Folder>,
     pub(crate) attempts: Mutex<Attempts>,
+    pub(crate) directory: Mutex<Watched>,
+    /// Passwords that are passed on to the directory, which counts them itself.
+    pub(crate) passed_on: Mutex<Attempts>,
     pub(crate) hashing: Semaphore,
     audit: Arc<Mutex<Result<Audit, String>>>,
     audit_dir: PathBuf,
@@ -48,6 +52,8 @@ impl<R: Records> Gate<R> {
             rights: Mutex::new(None),
             policies: Mutex::new(Folder::new(home.dir())),
             attempts: Mutex::default(),
+            directory: Mutex::new(Watched::new(home.dir())),
+            passed_on: Mutex::default(),
             hashing: Semaphore::new(HASHING_MAX),
             audit: Arc::new(Mutex::new(audit)),
             audit_dir,

@@ -11,7 +11,6 @@ use naru_who::{
     Who, is_person_name,
 };
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 /// A working day.
 const LASTS: Span = Span::mins(12 * 60);
@@ -29,7 +28,7 @@ pub(crate) fn mint() -> Result<Minted, Refused> {
     })
 }
 
-fn too_many(TooMany { wait }: TooMany) -> Refused {
+pub(crate) fn too_many(TooMany { wait }: TooMany) -> Refused {
     let error = format!("too many failed; again in {wait}");
     Refused::new(
         Ground::TooMany,
@@ -54,8 +53,10 @@ impl<R: Records> Gate<R> {
         if let Some((token, secret)) = found
             && fits(secret, &token.hash)
             && now < token.until
-            && people.users.contains_key(&token.user)
+            && let Some(user) = people.users.get(&token.user)
         {
+            naru_rights::directory::holds(user, now)
+                .map_err(|lapsed| crate::by_directory::lapsed(&lapsed, user))?;
             let standing = Standing::User { token: Some(token.id.clone()) };
             return Ok(Who { name: token.user.clone(), standing, from: from.to_string() });
         }
@@ -75,6 +76,9 @@ impl<R: Records> Gate<R> {
         let name = if is_person_name(&user) { user } else { String::new() };
         let begun = locked(&self.attempts).begin(from.ip(), &name, wall());
         begun.map_err(too_many)?;
+        if let Some(directory) = self.directory_for(&name)? {
+            return self.by_directory(&directory, &name, &password, from).await;
+        }
         let known = self.records.people().users.get(&name).and_then(|user| user.password.clone());
         let (tried, hash) = (password, known.clone());
         let turn = self.hashing.acquire().await;
@@ -90,12 +94,17 @@ impl<R: Records> Gate<R> {
         self.write_down(entry).await?;
         let minted = mint()?;
         let (id, hash) = (minted.id, minted.hash);
-        let judge: Judge = Box::new(move |people, now| signed_in(people, &name, known, (id, hash), now));
+        let judge: Judge = Box::new(move |people, now| {
+            if people.users.get(&name).is_none_or(|user| user.password != known) {
+                return Err(Refused::new(Ground::Unknown, "name or password is wrong", "try again"));
+            }
+            Ok(signed_in(people, &name, (id, hash), now))
+        });
         let changed = self.records.change(judge).await?;
         Ok(PeopleChanged { token: Some(minted.token), ..changed })
     }
 
-    async fn failed(&self, name: &str, action: &str, from: SocketAddr, why: &str) {
+    pub(crate) async fn failed(&self, name: &str, action: &str, from: SocketAddr, why: &str) {
         let entry = entry(name, action, from, AuditOutcome::Refused, why);
         if let Err(error) = self.write_down(entry).await {
             tracing::error!(%error, "a failed sign-in is not in the audit");
@@ -103,7 +112,13 @@ impl<R: Records> Gate<R> {
     }
 }
 
-fn entry(name: &str, action: &str, from: SocketAddr, outcome: AuditOutcome, text: &str) -> AuditEntry {
+pub(crate) fn entry(
+    name: &str,
+    action: &str,
+    from: SocketAddr,
+    outcome: AuditOutcome,
+    text: &str,
+) -> AuditEntry {
     AuditEntry {
         time: wall(),
         who: name.into(),
@@ -116,17 +131,13 @@ fn entry(name: &str, action: &str, from: SocketAddr, outcome: AuditOutcome, text
     }
 }
 
-/// The token is made, unless the password was changed at the same moment.
-fn signed_in(
-    people: &Arc<People>,
+/// A token by sign-in, in place of those that are over, and of the oldest where there are too many.
+pub(crate) fn signed_in(
+    people: &People,
     name: &str,
-    known: Option<String>,
     (id, hash): (String, String),
     now: Time,
-) -> Result<(PeopleChanged, Vec<PersonWrite>), Refused> {
-    if people.users.get(name).is_none_or(|user| user.password != known) {
-        return Err(Refused::new(Ground::Unknown, "name or password is wrong", "try again"));
-    }
+) -> (PeopleChanged, Vec<PersonWrite>) {
     let own =
         people.tokens.values().filter(|token| token.user == name && token.origin == TokenOrigin::SignIn);
     let (ended, mut open): (Vec<_>, Vec<_>) = own.partition(|token| token.until <= now);
@@ -146,5 +157,5 @@ fn signed_in(
         until,
     };
     writes.push(PersonWrite::Token(Box::new(token)));
-    Ok((PeopleChanged { token: None, id: Some(id), until: Some(until) }, writes))
+    (PeopleChanged { token: None, id: Some(id), until: Some(until) }, writes)
 }

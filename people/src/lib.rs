@@ -4,6 +4,7 @@
 
 mod ask;
 mod audit;
+mod directory;
 mod grant;
 mod policy;
 pub mod remote;
@@ -83,6 +84,8 @@ pub enum Verb {
     Can(grant::Can),
     /// The administrator's own policies: `policies/*.cedar` in NARU_HOME
     Policy(policy::PolicyArgs),
+    /// The directory (LDAP, Active Directory) that people may come in by
+    Directory(directory::DirectoryArgs),
     /// Who did what, and who was refused what
     Audit(audit::Audit),
     /// Sign in to a server elsewhere, for `--server`
@@ -103,6 +106,7 @@ impl Verb {
             Verb::Grant(grant) => grant.run(around).await,
             Verb::Can(can) => can.run(around).await,
             Verb::Policy(policy) => policy.run(around).await,
+            Verb::Directory(directory) => directory.run(around).await,
             Verb::Audit(audit) => audit.run(around).await,
             Verb::Login(login) => login.run(around).await,
             Verb::Logout(logout) => logout.run(around).await,

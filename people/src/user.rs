@@ -3,7 +3,7 @@
 use crate::{Around, Problem, ask, json, span};
 use clap::{Args, Subcommand};
 use naru_show::table::Table;
-use naru_who::{PeopleOrder, PeopleView};
+use naru_who::{Origin, PeopleOrder, PeopleView, UserView};
 
 /// What `naru user` takes.
 #[derive(Args, Debug)]
@@ -103,10 +103,19 @@ fn list(people: &PeopleView, as_json: bool, around: &impl Around) -> Result<(), 
         table.row([
             user.name.clone(),
             groups.join(", "),
-            if user.password { "by password" } else { "by token" }.into(),
+            signs_in(user).into(),
             span::date(user.made),
             user.by.clone(),
         ]);
     }
     around.data(&table.render())
+}
+
+fn signs_in(user: &UserView) -> &'static str {
+    match &user.origin {
+        Origin::Directory { gone: Some(_), .. } => "gone from the directory",
+        Origin::Directory { .. } => "by the directory",
+        Origin::Local if user.password => "by password",
+        Origin::Local => "by token",
+    }
 }

@@ -4,10 +4,11 @@
 //! token and a grant are all ways to give; each is held against the rights of whoever orders it.
 
 use crate::Rights;
+use crate::directory;
 use crate::schema::applies;
 use naru_model::{Refusal, Span, Time};
 use naru_who::{
-    GrantRecord, Grantee, PeopleChanged, PeopleOrder, PersonWrite, Resource, Right, Scope, Standing,
+    GrantRecord, Grantee, Origin, PeopleChanged, PeopleOrder, PersonWrite, Resource, Right, Scope, Standing,
     TokenOrigin, TokenRecord, UserRecord, Who, is_person_name,
 };
 use std::collections::BTreeSet;
@@ -121,7 +122,8 @@ impl Ask<'_> {
         self.gives_groups(groups)?;
         password.map_or(Ok(()), check_password)?;
         let (password, by) = (self.made.password.clone(), self.who.name.clone());
-        let user = UserRecord { name: name.into(), groups: groups.clone(), password, made: self.now, by };
+        let (name, groups, made, origin) = (name.into(), groups.clone(), self.now, Origin::Local);
+        let user = UserRecord { name, groups, password, made, by, origin };
         done(vec![PersonWrite::User(Box::new(user))])
     }
 
@@ -143,6 +145,7 @@ impl Ask<'_> {
     fn set_groups(&self, name: &str, groups: &BTreeSet<String>) -> Admitted {
         self.manages(&Resource::All)?;
         let user = self.user(name)?;
+        kept_here(&user, "groups")?;
         self.gives_groups(&groups.difference(&user.groups).cloned().collect())?;
         done(vec![PersonWrite::User(Box::new(UserRecord { groups: groups.clone(), ..user }))])
     }
@@ -157,6 +160,7 @@ impl Ask<'_> {
             self.covers_all(&self.rights.names(name))?;
         }
         let user = self.user(name)?;
+        kept_here(&user, "password")?;
         check_password(password)?;
         let Some(hash) = self.made.password.clone() else {
             return Err(no_sense("the password was not hashed", "order it again"));
@@ -176,7 +180,9 @@ impl Ask<'_> {
             }
             self.signed_in("makes a token")?;
         }
-        self.user(user)?;
+        directory::is_there(&self.user(user)?).map_err(|lapsed| {
+            no_sense(lapsed.sentence(user), "who is back there signs in, and then has tokens")
+        })?;
         if lasts == Span::ZERO || lasts > TOKEN_LASTS_MAX {
             return Err(no_sense("a token lasts at least a moment, and 366 days at most", "`--for 90d`"));
         }
@@ -349,6 +355,20 @@ impl Ask<'_> {
     fn ended_tokens(&self) -> impl Iterator<Item = PersonWrite> + '_ {
         let all = self.rights.people().tokens.values();
         all.filter(|token| token.until <= self.now).map(|token| PersonWrite::ForgetToken(token.id.clone()))
+    }
+}
+
+/// What the directory says of somebody is changed there.
+fn kept_here(user: &UserRecord, what: &str) -> Result<(), Declined> {
+    match user.origin {
+        Origin::Local => Ok(()),
+        Origin::Directory { .. } => {
+            let error = format!("{} comes from the directory, and so does the {what}", user.name);
+            Err(no_sense(
+                error,
+                "change it there; groups follow at the next look (`refresh` of directory.yaml)",
+            ))
+        }
     }
 }
 

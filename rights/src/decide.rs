@@ -1,5 +1,6 @@
 //! The decision: a question, the grants that come into it, and what Cedar says.
 
+use crate::directory;
 use crate::policies::Policies;
 use crate::schema;
 use cedar_policy::{
@@ -87,6 +88,11 @@ impl Rights {
         let Some(user) = self.people.users.get(&who.name) else {
             return no(None, format!("there is no user {}", who.name));
         };
+        // Whoever only asks does not want to know when the directory was asked last.
+        let held = if token.is_some() { directory::holds(user, now) } else { directory::is_there(user) };
+        if let Err(lapsed) = held {
+            return no(None, lapsed.sentence(&user.name));
+        }
         let scope = match token {
             None => None,
             Some(id) => match self.people.tokens.get(id).filter(|token| token.user == user.name) {
@@ -112,7 +118,7 @@ impl Rights {
     /// passes is decided for what it is about.
     pub fn anywhere(&self, who: &Who, rights: &[Right], now: Time) -> bool {
         let Standing::User { token } = &who.standing else { return true };
-        if !self.people.users.contains_key(&who.name) {
+        if self.people.users.get(&who.name).is_none_or(|user| directory::holds(user, now).is_err()) {
             return false;
         }
         let scope = match token.as_ref().map(|id| self.people.tokens.get(id)) {

@@ -14,6 +14,7 @@
 
 mod admit;
 mod decide;
+pub mod directory;
 mod policies;
 pub mod schema;
 

@@ -33,6 +33,7 @@ fn write(line: &str) -> Option<PersonWrite> {
             password: None,
             made: NOW,
             by: "owner".into(),
+            origin: naru_who::Origin::Local,
         })),
         ["grant", id, who, granted, on, ref times @ ..] => PersonWrite::Grant(Box::new(GrantRecord {
             id: id.parse().unwrap(),

@@ -2,10 +2,12 @@
 //! **Pure**: plain data, as the model's nouns.
 
 mod audit;
+mod origin;
 mod people;
 mod right;
 
 pub use audit::{AuditEntry, AuditEvent, AuditOutcome, AuditQuery, AuditState};
+pub use origin::{DirectoryPerson, Origin};
 pub use people::{
     GrantRecord, People, PeopleChanged, PeopleOrder, PeopleView, PersonWrite, SignIn, TokenOrigin,
     TokenRecord, TokenView, UserRecord, UserView,

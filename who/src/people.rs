@@ -1,5 +1,6 @@
 //! People: users, their tokens, and what was granted to them, as records; and orders to change them.
 
+use crate::origin::Origin;
 use crate::right::{Granted, Grantee, Resource, Scope};
 use naru_model::{Span, Time};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ pub struct UserRecord {
     pub made: Time,
     /// By whom.
     pub by: String,
+    /// Where it comes from.
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 /// A token: whoever shows it is its user.
@@ -302,6 +306,9 @@ pub struct UserView {
     pub made: Time,
     /// By whom.
     pub by: String,
+    /// Where it comes from.
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 /// A token, without anything that is secret.
@@ -331,6 +338,7 @@ impl From<&UserRecord> for UserView {
             password: user.password.is_some(),
             made: user.made,
             by: user.by.clone(),
+            origin: user.origin.clone(),
         }
     }
 }

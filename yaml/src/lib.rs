@@ -7,6 +7,7 @@ mod diagnostic;
 mod emit;
 mod parse;
 mod scalar;
+pub mod shape;
 mod tree;
 pub mod units;
 pub mod unix_path;

@@ -7,6 +7,6 @@ mod limit;
 mod password;
 mod token;
 
-pub use limit::{Attempts, TooMany};
+pub use limit::{Attempts, Limits, TooMany};
 pub use password::{HashError, hash_password, is_password};
 pub use token::{Minted, fits, mint, parts};

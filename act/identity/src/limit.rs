@@ -4,17 +4,25 @@ use naru_model::{Span, Time};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Failures that are forgotten one by one, each after this long.
-const FORGOTTEN_AFTER: Span = Span::secs(30);
+/// How many failures in a row there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From one address; a person who has forgotten a password needs fewer.
+    pub by_address: u32,
+    /// For one user from one address.
+    pub by_pair: u32,
+    /// For one user from everywhere: many machines that guess one password. High where there is no other reason, since
+    /// it can be used to keep the user out.
+    pub by_user: u32,
+    /// Failures are forgotten one by one, each after this long.
+    pub forgotten_after: Span,
+}
 
-/// From one address so many failures in a row; a person who has forgotten a password needs fewer.
-const BY_ADDRESS: u32 = 10;
-
-/// For one user from one address.
-const BY_PAIR: u32 = 5;
-
-/// For one user from everywhere: many machines that guess one password. High, since it can be used to keep the user out.
-const BY_USER: u32 = 100;
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { by_address: 10, by_pair: 5, by_user: 100, forgotten_after: Span::secs(30) }
+    }
+}
 
 /// Who tries is remembered for as many; the oldest go first.
 const REMEMBERED_MAX: usize = 20_000;
@@ -29,6 +37,7 @@ pub struct TooMany {
 /// Failed attempts that are not forgotten yet.
 #[derive(Debug, Default)]
 pub struct Attempts {
+    limits: Limits,
     buckets: BTreeMap<Key, Bucket>,
 }
 
@@ -40,11 +49,11 @@ enum Key {
 }
 
 impl Key {
-    fn most(&self) -> u32 {
+    fn most(&self, limits: Limits) -> u32 {
         match self {
-            Key::Address(_) => BY_ADDRESS,
-            Key::Pair(..) => BY_PAIR,
-            Key::User(_) => BY_USER,
+            Key::Address(_) => limits.by_address,
+            Key::Pair(..) => limits.by_pair,
+            Key::User(_) => limits.by_user,
         }
     }
 }
@@ -57,14 +66,19 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn at(self, now: Time) -> Bucket {
-        let forgotten = now.since(self.since).0 / FORGOTTEN_AFTER.0;
+    fn at(self, now: Time, after: Span) -> Bucket {
+        let forgotten = now.since(self.since).0 / after.0.max(1);
         let failures = self.failures.saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX));
-        Bucket { failures, since: self.since + FORGOTTEN_AFTER.times(forgotten) }
+        Bucket { failures, since: self.since + after.times(forgotten) }
     }
 }
 
 impl Attempts {
+    /// Other limits from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Counts an attempt as failed, until [`Attempts::succeeded`] takes it back; so that many at once count as well.
     ///
     /// # Errors
@@ -73,8 +87,8 @@ impl Attempts {
         let keys = keys(address, user);
         for key in &keys {
             let bucket = self.bucket(key, now);
-            if bucket.failures >= key.most() {
-                let next = bucket.since + FORGOTTEN_AFTER;
+            if bucket.failures >= key.most(self.limits) {
+                let next = bucket.since + self.limits.forgotten_after;
                 return Err(TooMany { wait: next.since(now).max(Span::secs(1)) });
             }
         }
@@ -101,15 +115,25 @@ impl Attempts {
         }
     }
 
+    /// An attempt that was none after all: nobody has looked at the password.
+    pub fn taken_back(&mut self, address: IpAddr, user: &str, now: Time) {
+        for key in keys(address, user) {
+            let bucket = self.bucket(&key, now);
+            self.buckets.insert(key, Bucket { failures: bucket.failures.saturating_sub(1), ..bucket });
+        }
+    }
+
     fn bucket(&self, key: &Key, now: Time) -> Bucket {
-        self.buckets.get(key).map_or(Bucket { failures: 0, since: now }, |bucket| bucket.at(now))
+        let after = self.limits.forgotten_after;
+        self.buckets.get(key).map_or(Bucket { failures: 0, since: now }, |bucket| bucket.at(now, after))
     }
 
     fn make_room(&mut self, now: Time) {
         if self.buckets.len() < REMEMBERED_MAX {
             return;
         }
-        self.buckets.retain(|_, bucket| bucket.at(now).failures > 0);
+        let after = self.limits.forgotten_after;
+        self.buckets.retain(|_, bucket| bucket.at(now, after).failures > 0);
         while self.buckets.len() >= REMEMBERED_MAX {
             let oldest =
                 self.buckets.iter().min_by_key(|(_, bucket)| bucket.since).map(|(key, _)| key.clone());
@@ -137,7 +161,7 @@ fn class(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::{Attempts, BY_ADDRESS, BY_PAIR};
+    use super::{Attempts, Limits};
     use naru_model::{Span, Time};
     use std::net::IpAddr;
 
@@ -150,7 +174,7 @@ mod tests {
     #[test]
     fn guessing_ends_and_goes_on_later() {
         let mut attempts = Attempts::default();
-        for _ in 0..BY_PAIR {
+        for _ in 0..Limits::default().by_pair {
             attempts.begin(ip("192.0.2.1"), "kim", NOW).unwrap();
         }
         let refused = attempts.begin(ip("192.0.2.1"), "kim", NOW).unwrap_err();
@@ -164,11 +188,26 @@ mod tests {
     #[test]
     fn an_address_does_not_try_one_user_after_another() {
         let mut attempts = Attempts::default();
-        for n in 0..BY_ADDRESS {
+        for n in 0..Limits::default().by_address {
             attempts.begin(ip(&format!("2001:db8::{n}")), &format!("user{n}"), NOW).unwrap();
         }
         attempts.begin(ip("2001:db8::ffff"), "another", NOW).unwrap_err();
         attempts.begin(ip("2001:db8:0:1::1"), "another", NOW).unwrap();
+    }
+
+    #[test]
+    fn other_limits_are_by_user_from_everywhere_and_what_was_none_is_not_counted() {
+        let mut attempts = Attempts::default();
+        let (most, forgotten_after) = (3, Span::mins(10));
+        attempts.set_limits(Limits { by_address: u32::MAX, by_pair: most, by_user: most, forgotten_after });
+        for n in 0..most {
+            attempts.begin(ip(&format!("192.0.2.{n}")), "kim", NOW).unwrap();
+            attempts.begin(ip("192.0.2.77"), "lee", NOW).unwrap();
+            attempts.taken_back(ip("192.0.2.77"), "lee", NOW);
+        }
+        let refused = attempts.begin(ip("192.0.2.9"), "kim", NOW).unwrap_err();
+        assert_eq!(refused.wait, forgotten_after);
+        attempts.begin(ip("192.0.2.77"), "lee", NOW).unwrap();
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod assets;
 mod containers;
+mod directory;
 #[path = "../../../act/docker/tests/engine/mod.rs"]
 mod engine;
 mod example;
@@ -19,6 +20,8 @@ mod one_off;
 mod power;
 mod published;
 mod reach;
+#[path = "../../../act/directory/tests/slapd/mod.rs"]
+mod slapd;
 mod stays;
 mod taken;
 mod zone;

@@ -52,6 +52,8 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     let api = Arc::new(core::Api::new(handle, assets, home.clone(), chronicle.clone()));
     let observing = tokio::spawn(observer::observe(api.clone(), chronicle));
     let gate = Arc::new(Gate::open(home, people));
+    let keeping = gate.clone();
+    let looking_up = tokio::spawn(async move { keeping.keep_fresh().await });
     let (ending, ended) = watch::channel(());
     let end = async {
         signals.next().await;
@@ -60,6 +62,7 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     let network = naru_gate::network::serve(home.clone(), api.clone(), gate.clone(), ended);
     tokio::join!(naru_api::serve(Door::Socket(listener), api, gate, end), network);
     observing.abort();
+    looking_up.abort();
     driving.abort();
     deciding.abort();
     // Aborted: there is nothing more to hear of it.
