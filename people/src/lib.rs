@@ -6,6 +6,7 @@ mod ask;
 mod audit;
 mod directory;
 mod grant;
+mod notify;
 mod policy;
 pub mod remote;
 mod serve;
@@ -88,6 +89,8 @@ pub enum Verb {
     Directory(directory::DirectoryArgs),
     /// Who did what, and who was refused what
     Audit(audit::Audit),
+    /// Who is told of what happens, and whether it arrives
+    Notify(notify::NotifyArgs),
     /// Sign in to a server elsewhere, for `--server`
     Login(remote::Login),
     /// Forget a server that was signed in to, and end the token there
@@ -108,6 +111,7 @@ impl Verb {
             Verb::Policy(policy) => policy.run(around).await,
             Verb::Directory(directory) => directory.run(around).await,
             Verb::Audit(audit) => audit.run(around).await,
+            Verb::Notify(notify) => notify.run(around).await,
             Verb::Login(login) => login.run(around).await,
             Verb::Logout(logout) => logout.run(around).await,
         }

@@ -337,6 +337,8 @@ pub enum EventKind {
     Copy,
     /// Somebody ran a one-off of a service.
     Run,
+    /// A wake of a service ends in a few minutes.
+    WakeEnds,
     /// An operation was admitted.
     OperationBegan,
     /// What it wants serves.
@@ -355,6 +357,8 @@ pub enum EventKind {
     InstanceFailed,
     /// It is on its way out.
     InstanceRetires,
+    /// Its work outlasts `postpone_max`.
+    InstanceOverdue,
     /// It was told to take no new work.
     InstanceQuiet,
     /// It was told to end.
@@ -374,6 +378,7 @@ impl EventKind {
             EventKind::Exec => "exec",
             EventKind::Copy => "copy",
             EventKind::Run => "run",
+            EventKind::WakeEnds => "wake-ends",
             EventKind::OperationBegan => "operation-began",
             EventKind::OperationServes => "operation-serves",
             EventKind::OperationEnded => "operation-ended",
@@ -383,6 +388,7 @@ impl EventKind {
             EventKind::InstanceUnready => "instance-unready",
             EventKind::InstanceFailed => "instance-failed",
             EventKind::InstanceRetires => "instance-retires",
+            EventKind::InstanceOverdue => "instance-overdue",
             EventKind::InstanceQuiet => "instance-quiet",
             EventKind::InstanceStops => "instance-stops",
             EventKind::InstanceExited => "instance-exited",

@@ -81,11 +81,7 @@ fn top(report: &mut Report, root: &Node) -> Option<Config> {
     known_keys(report, root, &KEYS);
     let servers = servers(report, root);
     let (bind, service) = (template(report, root), service(report, root));
-    if bind.is_none() && service.is_none() && root.get("bind").is_none() && root.get("service").is_none() {
-        let advice =
-            "write service: { dn: …, password_file: … }, or bind: uid={name},ou=people,dc=example,dc=com";
-        report.error_advised(root.pos, "nothing says how somebody is found".to_string(), advice);
-    }
+    missing(report, root);
     let day = HOUR * 24;
     let refresh = duration(report, root, "refresh", HOUR / 4, SECOND..=day);
     let stale_max = duration(report, root, "stale_max", HOUR * 8, SECOND..=day * 30);
@@ -109,6 +105,20 @@ fn top(report: &mut Report, root: &Node) -> Option<Config> {
     })
 }
 
+/// What has to be there. All of it at once: it has one place, the file.
+fn missing(report: &mut Report, root: &Node) {
+    let has = |key| root.get(key).is_some_and(|node| !node.is_null());
+    let mut all: Vec<&str> = ["servers", "people"].into_iter().filter(|key| !has(key)).collect();
+    if !has("service") && !has("bind") {
+        all.push("service (or bind: how somebody is found)");
+    }
+    if !all.is_empty() {
+        let advice = "servers: [ldaps://HOST]; people: { base: …, filter: \"(uid={name})\", name: uid }; \
+                      service: { dn: …, password_file: … }";
+        report.error_advised(root.pos, format!("missing: {}", all.join(", ")), advice);
+    }
+}
+
 fn timeouts(report: &mut Report, root: &Node) -> Timeouts {
     let nothing = Node::new(naru_yaml::Value::Null, root.pos);
     let node = map(report, root, "timeouts").unwrap_or(&nothing);
@@ -126,10 +136,7 @@ fn timeouts(report: &mut Report, root: &Node) -> Timeouts {
 
 fn servers(report: &mut Report, root: &Node) -> Vec<Server> {
     let advice = "write servers: [ldaps://HOST, ldap://HOST]: the second begins TLS by StartTLS";
-    let Some(node) = root.get("servers") else {
-        report.error_advised(root.pos, "servers is missing".to_string(), advice);
-        return vec![];
-    };
+    let Some(node) = root.get("servers").filter(|node| !node.is_null()) else { return vec![] };
     let nodes = node.list().unwrap_or(std::slice::from_ref(node));
     if nodes.is_empty() || nodes.len() > SERVERS_MAX {
         report.error_advised(node.pos, format!("servers must be 1 to {SERVERS_MAX}"), advice);
@@ -216,9 +223,6 @@ fn people(report: &mut Report, root: &Node) -> People {
     let advice =
         "write people: { base: \"ou=people,dc=example,dc=com\", filter: \"(uid={name})\", name: uid }";
     let Some(node) = map(report, root, "people") else {
-        if root.get("people").is_none_or(Node::is_null) {
-            report.error_advised(root.pos, "people is missing".to_string(), advice);
-        }
         return People { base: String::new(), filter: String::new(), name: String::new() };
     };
     known_keys(report, node, &["base", "filter", "name"]);
@@ -381,10 +385,7 @@ timeouts: { tls: 1500ms }
             assert!(said.contains(part), "{part}\n{said}");
         }
         let said = wrong("servers: ldaps://ldap.example.com\n");
-        assert!(
-            said.contains("people is missing") && said.contains("nothing says how somebody is found"),
-            "{said}"
-        );
+        assert!(said.contains("1:1: error: missing: people, service (or bind"), "{said}");
         assert!(wrong("").contains("names no directory"));
         let said = wrong("people: { base: dc=x, filter: \"(uid={name}\" }\n");
         assert!(said.contains("is no filter of LDAP"), "{said}");

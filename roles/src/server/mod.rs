@@ -54,6 +54,7 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     let gate = Arc::new(Gate::open(home, people));
     let keeping = gate.clone();
     let looking_up = tokio::spawn(async move { keeping.keep_fresh().await });
+    let telling = tokio::spawn(naru_chronicle::notifier::run(home.clone()));
     let (ending, ended) = watch::channel(());
     let end = async {
         signals.next().await;
@@ -63,6 +64,7 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     tokio::join!(naru_api::serve(Door::Socket(listener), api, gate, end), network);
     observing.abort();
     looking_up.abort();
+    telling.abort();
     driving.abort();
     deciding.abort();
     // Aborted: there is nothing more to hear of it.

@@ -8,21 +8,31 @@ use naru_api::{Event, EventKind};
 use naru_chronicle::Chronicle;
 use naru_decide::World;
 use naru_model::{
-    Duty, InstanceId, InstanceRecord, InstanceStatus, Operation, OperationId, Phase, ServiceName, StackName,
-    Time,
+    Duty, InstanceId, InstanceRecord, InstanceStatus, Operation, OperationId, Phase, ServiceName, Span,
+    StackName, Time,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Ten looks a second: more often than anybody reads, and a loaded edge reports more often than that.
 const PACE: Duration = Duration::from_millis(100);
 
+/// Without a change, a look so often.
+const LOOK_AGAIN: Duration = Duration::from_secs(20);
+
+/// A wake that ends so soon is told.
+const ENDS_SOON: Span = Span::mins(10);
+
 /// Tells events, for as long as the desk works.
 pub async fn observe(api: Arc<Api>, chronicle: Chronicle) {
     let mut changes = api.changed();
     let mut before = api.read(Seen::of).await.ok();
-    while changes.changed().await.is_ok() {
+    loop {
+        // What comes by time alone, such as the end of a wake, is no change.
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK_AGAIN, changes.changed()).await {
+            return;
+        }
         let Ok(now) = api.read(Seen::of).await else { continue };
         if let Some(before) = &before {
             now.since(before).iter().for_each(|event| chronicle.tell(event));
@@ -60,6 +70,8 @@ struct Course {
     cut_over: bool,
     outcome: Option<String>,
     ended: bool,
+    /// Instances whose work has outlasted `postpone_max`.
+    overdue: BTreeSet<InstanceId>,
 }
 
 /// One look at the world.
@@ -68,6 +80,8 @@ struct Seen {
     at: Time,
     instances: BTreeMap<InstanceId, Instance>,
     operations: BTreeMap<OperationId, Course>,
+    /// Wakes that end soon, and when.
+    wakes: BTreeMap<(StackName, ServiceName, String), Time>,
 }
 
 impl Seen {
@@ -84,6 +98,7 @@ impl Seen {
             at,
             instances: world.instances.iter().map(instance).collect(),
             operations: recent.map(operation).collect(),
+            wakes: wakes(world, at),
         }
     }
 
@@ -106,6 +121,9 @@ impl Seen {
         for (id, was) in before.instances.iter().filter(|(id, _)| !self.instances.contains_key(*id)) {
             events.push(self.of_instance(id, was, EventKind::InstanceGone, "gone, and accounted for".into()));
         }
+        events.extend(
+            self.wakes.iter().filter(|(of, _)| !before.wakes.contains_key(of)).map(|wake| self.of_wake(wake)),
+        );
         events
     }
 
@@ -122,6 +140,13 @@ impl Seen {
         }
     }
 
+    fn of_wake(&self, ((stack, service, owner), until): (&(StackName, ServiceName, String), &Time)) -> Event {
+        let text = format!("the wake of {service} by {owner} ends {}: `naru extend {service}`", until.utc());
+        let (stack, service, actor) = (stack.clone(), Some(service.clone()), Some(owner.clone()));
+        let (time, kind, instance, operation) = (self.at, EventKind::WakeEnds, None, None);
+        Event { time, kind, stack, service, instance, operation, actor, text }
+    }
+
     fn of_instance(&self, id: &InstanceId, one: &Instance, kind: EventKind, text: String) -> Event {
         Event {
             time: self.at,
@@ -134,6 +159,21 @@ impl Seen {
             text,
         }
     }
+}
+
+/// Wakes that end soon. One that was prolonged ends soon another time, and is told again then.
+fn wakes(world: &World, at: Time) -> BTreeMap<(StackName, ServiceName, String), Time> {
+    let mut found = BTreeMap::new();
+    for stack in world.stacks.values() {
+        for (service, record) in &stack.services {
+            for wake in
+                record.power.wakes.iter().filter(|wake| at < wake.until && wake.until <= at + ENDS_SOON)
+            {
+                found.insert((stack.name.clone(), service.clone(), wake.owner.clone()), wake.until);
+            }
+        }
+    }
+    found
 }
 
 /// Operations that are looked at: more than are open at a time.
@@ -151,6 +191,13 @@ impl Course {
             cut_over: one.cut_over.is_some(),
             outcome: one.outcome.map(|outcome| outcome.to_string()),
             ended: one.ended.is_some(),
+            overdue: one
+                .receipt
+                .instances
+                .iter()
+                .filter(|(_, line)| line.alarmed.is_some())
+                .map(|(id, _)| id.clone())
+                .collect(),
         }
     }
 
@@ -161,6 +208,12 @@ impl Course {
         }
         if self.cut_over && !was.is_some_and(|was| was.cut_over) {
             told.push((EventKind::OperationServes, format!("{}: serves", self.what)));
+        }
+        for instance in &self.overdue {
+            if !was.is_some_and(|was| was.overdue.contains(instance)) {
+                let text = format!("{}: work of {instance} goes on past postpone_max", self.what);
+                told.push((EventKind::InstanceOverdue, text));
+            }
         }
         if self.ended && !was.is_some_and(|was| was.ended) {
             let outcome = self.outcome.as_deref().unwrap_or("ended");
@@ -292,6 +345,7 @@ mod tests {
             cut_over,
             outcome: ended.then(|| "succeeded".into()),
             ended,
+            overdue: Default::default(),
         };
         let at = |course: Course| {
             let operations = [(naru_model::OperationId(7), course)].into();
