@@ -70,6 +70,7 @@ fn people() -> People {
             until: None,
             by: "owner".into(),
             reason: None,
+            request: None,
         }))
     };
     for n in 0..USERS {

@@ -6,6 +6,7 @@ pub mod logs;
 mod notices;
 pub mod notifier;
 mod outbox;
+pub mod requests;
 
 pub use events::Chronicle;
 pub use outbox::{Outbox, Post};

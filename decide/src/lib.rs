@@ -25,7 +25,7 @@ mod share;
 mod stay;
 pub mod view;
 
-pub use admit::{Context, admit};
+pub use admit::{Context, admit, end_wakes};
 pub use garbage::{Sweep, garbage};
 pub use images::{ImageStep, ImageWay, image_steps};
 pub use naru_world::{Decision, EdgeRecord, Heard, RunKey, World, Write};

@@ -10,7 +10,8 @@ use naru_identity::Attempts;
 use naru_rights::{Declined, Made, Policies, Rights, admit};
 use naru_who::{
     AuditEntry, AuditEvent, AuditOutcome, AuditQuery, AuditState, People, PeopleChanged, PeopleOrder,
-    PeopleView, Resource, Right, RightQuestion, SignIn, Standing, TokenView, UserView, Verdict, Who,
+    PeopleView, RequestOrder, RequestView, Resource, Right, RightQuestion, SignIn, Standing, TokenView,
+    UserView, Verdict, Who,
 };
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -73,7 +74,7 @@ impl<R: Records> Gate<R> {
         known.insert(Arc::new(Rights::new(people, policies))).clone()
     }
 
-    fn policies(&self) -> Arc<Policies> {
+    pub(crate) fn policies(&self) -> Arc<Policies> {
         locked(&self.policies).newest()
     }
 
@@ -171,10 +172,11 @@ impl<R: Records> Gate<R> {
     }
 }
 
-fn declined_as(declined: Declined) -> Refused {
+pub(crate) fn declined_as(declined: Declined) -> Refused {
     match declined {
         Declined::NotAllowed(refusal) => Refused { ground: Ground::Forbidden, refusal },
         Declined::Senseless(refusal) => Refused { ground: Ground::Invalid, refusal },
+        Declined::Late(refusal) => Refused { ground: Ground::Conflict, refusal },
     }
 }
 
@@ -218,6 +220,18 @@ impl<R: Records> Authority for Gate<R> {
 
     fn change_people(&self, who: &Who, order: PeopleOrder) -> Answer<'_, PeopleChanged> {
         Box::pin(self.ordered(who.clone(), order))
+    }
+
+    fn begin(&self, who: &Who, right: Right, on: &Resource) -> Answer<'_, bool> {
+        Box::pin(self.begun(who.clone(), right, on.clone()))
+    }
+
+    fn requests(&self, who: &Who) -> Vec<RequestView> {
+        naru_rights::desk::seen(&self.rights(), who, wall())
+    }
+
+    fn order_request(&self, who: &Who, order: RequestOrder) -> Answer<'_, RequestView> {
+        Box::pin(self.asked(who.clone(), order))
     }
 
     fn can(&self, who: &Who, question: RightQuestion) -> Answer<'_, Verdict> {

@@ -5,6 +5,7 @@
 //! [`Authority`](naru_api::Authority). [`listen`] is what it takes to be reached from the network.
 
 mod by_directory;
+mod desk;
 mod gate;
 pub mod listen;
 pub mod network;
@@ -13,5 +14,6 @@ mod records;
 mod sign_in;
 
 pub use gate::Gate;
+pub use naru_rights::desk::{Deed, Ruled};
 pub use policies::{FOLDER as POLICIES, read_folder};
-pub use records::{Judge, Records};
+pub use records::{DeskJudge, Judge, Records};

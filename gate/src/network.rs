@@ -1,7 +1,7 @@
 //! The API on the network, if the home says so.
 
 use crate::listen;
-use naru_api::{Authority, Core, Door, serve as serve_api};
+use naru_api::{Authority, Core, Door, Pages, serve as serve_api};
 use naru_home::{Failure, Home};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,12 @@ use tokio_rustls::TlsAcceptor;
 /// An address that is taken may be given up; a server that is replaced has it a moment longer.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Serves until the server ends. What is in the way holds nothing else up.
+/// Serves the API, and these pages beside it, until the server ends. What is in the way holds nothing else up.
 pub async fn serve(
     home: Home,
     core: Arc<dyn Core>,
     authority: Arc<dyn Authority>,
+    pages: Pages,
     mut ended: watch::Receiver<()>,
 ) {
     let open = async {
@@ -36,7 +37,7 @@ pub async fn serve(
     };
     if let Some((listener, tls)) = door {
         let end = async move { drop(ended.changed().await) };
-        serve_api(Door::Network(listener, tls), core, authority, end).await;
+        serve_api(Door::Network(listener, tls, Some(pages)), core, authority, end).await;
     }
 }
 

@@ -1,17 +1,19 @@
 //! The gate over records in memory: passwords, tokens, guesses, revocation, policies and the audit on disk.
 
 use naru_api::{Answer, Authority, Ground};
-use naru_gate::{Gate, Judge, Records};
+use naru_gate::{Deed, DeskJudge, Gate, Judge, Records};
 use naru_home::{Home, wall};
-use naru_model::Span;
+use naru_model::{Change, Demand, Span};
 use naru_who::{
-    AuditOutcome, AuditQuery, People, PeopleChanged, PeopleOrder, Right, RightQuestion, SignIn, Standing, Who,
+    Asked, AuditOutcome, AuditQuery, DeskRequest, People, PeopleChanged, PeopleOrder, PersonWrite,
+    RequestOrder, RequestState, Right, RightQuestion, SignIn, Standing, Who,
 };
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
-struct Kept(watch::Sender<Arc<People>>);
+/// The people, and what the desk had done.
+struct Kept(watch::Sender<Arc<People>>, Arc<Mutex<Vec<Demand>>>);
 
 impl Records for Kept {
     fn people(&self) -> Arc<People> {
@@ -32,6 +34,27 @@ impl Records for Kept {
             Ok(changed)
         })
     }
+
+    fn rule(&self, judge: DeskJudge) -> Answer<'_, DeskRequest> {
+        let mut people = (**self.0.borrow()).clone();
+        let judged = judge(&Arc::new(people.clone()), wall());
+        Box::pin(async move {
+            let ruled = judged?;
+            if let Deed::Demand(demand) = &ruled.deed {
+                self.1.lock().unwrap().push(demand.as_ref().clone());
+            }
+            ruled.writes.into_iter().for_each(|write| people.apply(write));
+            people.apply(PersonWrite::Request(Box::new(ruled.request.clone())));
+            self.0.send_replace(Arc::new(people));
+            Ok(ruled.request)
+        })
+    }
+}
+
+impl Kept {
+    fn of(people: Arc<People>) -> Kept {
+        Kept(watch::Sender::new(people), Arc::default())
+    }
 }
 
 struct Place {
@@ -43,7 +66,7 @@ struct Place {
 const PASSWORD: &str = "correct horse battery";
 
 fn open(home: &Home) -> Gate<Kept> {
-    Gate::open(home, Kept(watch::Sender::new(Arc::default())))
+    Gate::open(home, Kept::of(Arc::default()))
 }
 
 impl Place {
@@ -196,14 +219,14 @@ async fn policies_hold_beside_grants_and_what_cannot_be_read_lets_nobody_in() {
     )
     .unwrap();
     let people = place.gate_people();
-    let again = Gate::open(&place.home, Kept(watch::Sender::new(people.clone())));
+    let again = Gate::open(&place.home, Kept::of(people.clone()));
     assert!(
         !again.decide(&kim, Right::Deploy, &"stack/shop".parse().unwrap()).allowed,
         "it begins without policies"
     );
     let only = "@id(\"still\") forbid(principal, action == Naru::Action::\"deploy\", resource);";
     std::fs::write(folder.join("own.cedar"), only).unwrap();
-    let again = Gate::open(&place.home, Kept(watch::Sender::new(people)));
+    let again = Gate::open(&place.home, Kept::of(people));
     let question =
         |action| RightQuestion { user: "kim".into(), action, on: "stack/shop".parse().unwrap(), at: None };
     let owner = Who::owner("root", "unix socket");
@@ -226,11 +249,79 @@ async fn with_an_audit_that_is_not_whole_only_the_owner_gets_on() {
     let file = place.home.path("audit/audit.jsonl");
     let altered = std::fs::read_to_string(&file).unwrap().replace("add user kim", "add user eve");
     std::fs::write(&file, altered).unwrap();
-    let again = Gate::open(&place.home, Kept(watch::Sender::new(people)));
+    let again = Gate::open(&place.home, Kept::of(people));
     let fault = again.audit_state().await.unwrap().fault.unwrap();
     assert!(fault.contains("it was changed"), "{fault}");
     let remove = || PeopleOrder::RemoveUser { name: "lee".into() };
     let kim = Who { name: "kim".into(), standing: Standing::User { token: None }, from: "test".into() };
     assert_eq!(again.change_people(&kim, remove()).await.unwrap_err().ground, Ground::Unavailable);
     again.change_people(&Who::owner("root", "unix socket"), remove()).await.unwrap();
+}
+
+fn user(name: &str) -> Who {
+    Who { name: name.into(), standing: Standing::User { token: None }, from: "test".into() }
+}
+
+#[tokio::test]
+async fn what_is_approved_is_done_once_and_written_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::open(dir.path()).unwrap();
+    let kept = Kept::of(Arc::default());
+    let demands = kept.1.clone();
+    let place = Place { gate: Gate::open(&home, kept), home, _dir: dir };
+    for name in ["kim", "lee"] {
+        let order = PeopleOrder::AddUser { name: name.into(), groups: [].into(), password: None };
+        place.order(order).await;
+    }
+    place.grant("lee", "admin", "stack/shop").await;
+    let change = Box::new(Change::Wake { services: vec!["engine".into()], within: Span::mins(240) });
+    let make =
+        RequestOrder::Make { asked: Asked::Deed { stack: "shop".into(), change }, reason: "a demo".into() };
+    let made = place.gate.order_request(&user("kim"), make).await.unwrap().request;
+    let approve = || RequestOrder::Approve { id: made.id, lasts: Some(Span::mins(60)), reason: None };
+    let own = place.gate.order_request(&user("kim"), approve()).await.unwrap_err();
+    assert_eq!(own.ground, Ground::Forbidden);
+    let done = place.gate.order_request(&user("lee"), approve()).await.unwrap().request;
+    assert_eq!(done.state, RequestState::Done);
+    let again = place.gate.order_request(&user("lee"), approve()).await.unwrap_err();
+    assert_eq!((again.ground, again.refusal.error.contains("approved by lee")), (Ground::Conflict, true));
+    let demands = demands.lock().unwrap().clone();
+    let said = "a demo (request 1, approved by lee)";
+    assert_eq!(demands.len(), 1);
+    assert_eq!((demands[0].actor.as_str(), demands[0].message.as_deref()), ("kim", Some(said)));
+    assert!(matches!(demands[0].change, Change::Wake { within, .. } if within == Span::mins(60)));
+    let events = place.gate.audit(AuditQuery { since: None, ..AuditQuery::default() }).await.unwrap();
+    let told: Vec<String> = events
+        .iter()
+        .skip(3)
+        .map(|one| format!("{} {} {}", one.entry.who, one.entry.action, one.entry.outcome.word()))
+        .collect();
+    let want = [
+        "kim request allowed",
+        "kim approve refused",
+        "lee approve allowed",
+        "kim wake allowed",
+        "lee approve refused",
+    ];
+    assert_eq!(told, want);
+}
+
+#[tokio::test]
+async fn a_right_that_was_approved_begins_when_it_is_used() {
+    let place = Place::start().await;
+    place.grant("lee", "admin", "all").await;
+    let asked = Asked::Right { right: Right::Exec, on: "shop".parse().unwrap(), lasts: Span::mins(60) };
+    let make = RequestOrder::Make { asked, reason: "a look".into() };
+    let id = place.gate.order_request(&user("kim"), make).await.unwrap().request.id;
+    let on = "instance/shop.api.1.1".parse().unwrap();
+    assert!(!place.gate.begin(&user("kim"), Right::Exec, &on).await.unwrap(), "nobody has approved it");
+    let approve = RequestOrder::Approve { id, lasts: None, reason: None };
+    place.gate.order_request(&user("lee"), approve).await.unwrap();
+    assert!(!place.may(&user("kim"), Right::Exec, "instance/shop.api.1.1"));
+    assert!(place.gate.begin(&user("kim"), Right::Exec, &on).await.unwrap());
+    assert!(place.may(&user("kim"), Right::Exec, "instance/shop.api.1.1"));
+    let revoke = RequestOrder::Revoke { id, reason: None };
+    place.gate.order_request(&user("lee"), revoke).await.unwrap();
+    assert!(!place.may(&user("kim"), Right::Exec, "instance/shop.api.1.1"), "at once");
+    assert!(!place.gate.begin(&user("kim"), Right::Exec, &on).await.unwrap());
 }

@@ -40,6 +40,16 @@ fn line() -> io::Result<String> {
     Ok(text.trim_end_matches(['\n', '\r']).to_string())
 }
 
+/// What somebody answers; where nobody can be asked, there is no answer.
+pub fn line_at_terminal(question: &str) -> Option<String> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return None;
+    }
+    eprint!("{question}: ");
+    let _ = io::stderr().flush();
+    line().ok().map(|line| line.trim().to_string())
+}
+
 /// Whether somebody says yes; where nobody can be asked, there is no answer.
 pub fn yes(question: &str) -> Option<bool> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {

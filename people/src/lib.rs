@@ -4,6 +4,7 @@
 
 mod ask;
 mod audit;
+mod desk;
 mod directory;
 mod grant;
 mod notify;
@@ -14,6 +15,7 @@ mod span;
 mod token;
 mod user;
 
+pub use desk::offer;
 pub use serve::Serve;
 
 use clap::Subcommand;
@@ -91,6 +93,18 @@ pub enum Verb {
     Audit(audit::Audit),
     /// Who is told of what happens, and whether it arrives
     Notify(notify::NotifyArgs),
+    /// Ask for what one may not do, with a reason
+    Request(desk::RequestArgs),
+    /// List requests: one's own, and those that one may decide about
+    Requests(desk::Requests),
+    /// Approve a request: what was asked for is done
+    Approve(desk::Approve),
+    /// Deny a request
+    Deny(desk::Deny),
+    /// Take one's own request back
+    Withdraw(desk::Withdraw),
+    /// Take back what was approved: a right ends, and so does a wake
+    Revoke(desk::Revoke),
     /// Sign in to a server elsewhere, for `--server`
     Login(remote::Login),
     /// Forget a server that was signed in to, and end the token there
@@ -112,6 +126,12 @@ impl Verb {
             Verb::Directory(directory) => directory.run(around).await,
             Verb::Audit(audit) => audit.run(around).await,
             Verb::Notify(notify) => notify.run(around).await,
+            Verb::Request(request) => request.run(around).await,
+            Verb::Requests(requests) => requests.run(around).await,
+            Verb::Approve(approve) => approve.run(around).await,
+            Verb::Deny(deny) => deny.run(around).await,
+            Verb::Withdraw(withdraw) => withdraw.run(around).await,
+            Verb::Revoke(revoke) => revoke.run(around).await,
             Verb::Login(login) => login.run(around).await,
             Verb::Logout(logout) => logout.run(around).await,
         }

@@ -4,12 +4,13 @@
 //! token and a grant are all ways to give; each is held against the rights of whoever orders it.
 
 use crate::Rights;
+use crate::asking::check_words;
 use crate::directory;
 use crate::schema::applies;
 use naru_model::{Refusal, Span, Time};
 use naru_who::{
-    GrantRecord, Grantee, Origin, PeopleChanged, PeopleOrder, PersonWrite, Resource, Right, Scope, Standing,
-    TokenOrigin, TokenRecord, UserRecord, Who, is_person_name,
+    DeskRequest, GrantRecord, Grantee, Origin, PeopleChanged, PeopleOrder, PersonWrite, RequestState,
+    Resource, Right, Scope, Standing, TokenOrigin, TokenRecord, UserRecord, Who, is_person_name,
 };
 use std::collections::BTreeSet;
 
@@ -18,7 +19,6 @@ const USERS_MAX: usize = 10_000;
 const GRANTS_MAX: usize = 50_000;
 const TOKENS_MAX: usize = 100;
 const GROUPS_MAX: usize = 100;
-const WORDS_MAX: usize = 1_000;
 
 /// Shorter ones are guessed.
 const PASSWORD_MIN: usize = 10;
@@ -43,13 +43,15 @@ pub enum Declined {
     NotAllowed(Refusal),
     /// It makes no sense.
     Senseless(Refusal),
+    /// It came too late: something else was decided already.
+    Late(Refusal),
 }
 
-fn no_right(error: impl Into<String>, hint: impl Into<String>) -> Declined {
+pub(crate) fn no_right(error: impl Into<String>, hint: impl Into<String>) -> Declined {
     Declined::NotAllowed(Refusal::new(error, hint))
 }
 
-fn no_sense(error: impl Into<String>, hint: impl Into<String>) -> Declined {
+pub(crate) fn no_sense(error: impl Into<String>, hint: impl Into<String>) -> Declined {
     Declined::Senseless(Refusal::new(error, hint))
 }
 
@@ -86,7 +88,8 @@ pub fn admit(rights: &Rights, who: &Who, order: &PeopleOrder, made: &Made, now: 
             let until = lasts.map(|lasts| now + lasts);
             let (who, what, on) = (who.clone(), what.clone(), on.clone());
             let by = ask.who.name.clone();
-            ask.add_grant(GrantRecord { id: 0, who, what, on, from: now, until, by, reason: reason.clone() })
+            let reason = reason.clone();
+            ask.add_grant(GrantRecord { id: 0, who, what, on, from: now, until, by, reason, request: None })
         }
         PeopleOrder::RemoveGrant { id } => ask.remove_grant(*id),
     }
@@ -139,6 +142,9 @@ impl Ask<'_> {
         writes.extend(grants.map(|grant| PersonWrite::ForgetGrant(grant.id)));
         writes.push(PersonWrite::ForgetUser(name.into()));
         writes.push(PersonWrite::NextGrant(people.next_grant));
+        let asked = people.requests.values().filter(|request| request.by == name);
+        writes.extend(asked.map(|request| PersonWrite::ForgetRequest(request.id)));
+        writes.push(PersonWrite::NextRequest(people.next_request));
         done(writes)
     }
 
@@ -262,7 +268,12 @@ impl Ask<'_> {
             return Err(no_sense(format!("there is no grant {id}"), "`naru grant ls` lists grants"));
         };
         self.manages(&grant.on)?;
-        done(vec![PersonWrite::ForgetGrant(id), PersonWrite::NextGrant(people.next_grant)])
+        let mut writes = vec![PersonWrite::ForgetGrant(id), PersonWrite::NextGrant(people.next_grant)];
+        if let Some(request) = grant.request.and_then(|id| people.requests.get(&id)) {
+            let state = RequestState::Revoked;
+            writes.push(PersonWrite::Request(Box::new(DeskRequest { state, ..request.clone() })));
+        }
+        done(writes)
     }
 
     fn user(&self, name: &str) -> Result<UserRecord, Declined> {
@@ -327,7 +338,8 @@ impl Ask<'_> {
         for right in grant.what.actions().filter(|right| applies(*right, &grant.on)) {
             for (at, when) in [(self.now, "now"), (end, "for as long")] {
                 // A token's own end is no end of its user's rights.
-                let verdict = self.rights.decide(&self.person(), right, &grant.on, at);
+                // What one was lent, one does not pass on.
+                let verdict = self.rights.decide_own(&self.person(), right, &grant.on, at);
                 if !verdict.allowed {
                     let error = format!(
                         "{} may not {right} on {} {when}, and so gives it to nobody",
@@ -374,11 +386,4 @@ fn kept_here(user: &UserRecord, what: &str) -> Result<(), Declined> {
 
 fn done(writes: Vec<PersonWrite>) -> Admitted {
     Ok((PeopleChanged { token: None, id: None, until: None }, writes))
-}
-
-fn check_words(words: &str) -> Result<(), Declined> {
-    if words.len() <= WORDS_MAX && !words.chars().any(char::is_control) {
-        return Ok(());
-    }
-    Err(no_sense(format!("a reason or note is one line of at most {WORDS_MAX} bytes"), "say it shorter"))
 }

@@ -1,6 +1,7 @@
 //! The decision: a question, the grants that come into it, and what Cedar says.
 
 use crate::directory;
+use crate::expression::{long, record, text, texts, verbs};
 use crate::policies::Policies;
 use crate::schema;
 use cedar_policy::{
@@ -8,7 +9,10 @@ use cedar_policy::{
     Response, RestrictedExpression,
 };
 use naru_model::Time;
-use naru_who::{GrantRecord, Granted, Grantee, People, Resource, Right, Standing, Verdict, Who};
+use naru_who::{
+    DeskRequest, GrantRecord, Granted, Grantee, People, Rank, RequestState, Resource, Right, Standing,
+    Verdict, Who,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -44,6 +48,14 @@ struct Asked<'a> {
     scope: Option<&'a naru_who::Scope>,
 }
 
+/// By which grants a question is decided.
+#[derive(Clone, Copy)]
+enum Basis<'a> {
+    All,
+    Own,
+    Only(&'a GrantRecord),
+}
+
 /// What Cedar says.
 enum Outcome {
     Permitted(Vec<String>),
@@ -77,6 +89,34 @@ impl Rights {
 
     /// Whether somebody may, at this moment.
     pub fn decide(&self, who: &Who, right: Right, on: &Resource, now: Time) -> Verdict {
+        self.by(Basis::All, who, right, on, now)
+    }
+
+    /// Whether somebody may by what is their own: without what was approved for them at the service desk.
+    pub fn decide_own(&self, who: &Who, right: Right, on: &Resource, now: Time) -> Verdict {
+        self.by(Basis::Own, who, right, on, now)
+    }
+
+    /// Whether somebody might if this were granted, and nothing else.
+    pub(crate) fn decide_with(&self, who: &Who, grant: &GrantRecord, right: Right, on: &Resource) -> Verdict {
+        self.by(Basis::Only(grant), who, right, on, grant.from)
+    }
+
+    /// Whether what somebody approves holds: they may do it themselves, by what is their own, and approve.
+    pub(crate) fn may_approve(&self, name: &str, right: Right, on: &Resource, now: Time) -> bool {
+        let standing = Standing::User { token: None };
+        let who = Who { name: name.into(), standing, from: String::new() };
+        [Right::Approve, right].into_iter().all(|right| self.decide_own(&who, right, on, now).allowed)
+    }
+
+    /// Whether a grant counts that was approved at the service desk: only as long as whoever approved it might.
+    fn stands(&self, grant: &GrantRecord, right: Right, on: &Resource, now: Time) -> bool {
+        let Some(id) = grant.request else { return true };
+        let approval = self.people.requests.get(&id).and_then(|request| request.approval());
+        approval.is_some_and(|one| one.of == Rank::Owner || self.may_approve(&one.by, right, on, now))
+    }
+
+    fn by(&self, basis: Basis<'_>, who: &Who, right: Right, on: &Resource, now: Time) -> Verdict {
         let Standing::User { token } = &who.standing else { return owner(&who.name) };
         let Some(chain) = on.chain() else { return no(None, "no right is about such a name") };
         if !schema::applies(right, on) {
@@ -103,7 +143,12 @@ impl Rights {
         let names = self.names(&user.name);
         let within: Vec<String> = chain.iter().map(ToString::to_string).collect();
         let holds = |grant: &&GrantRecord| fits(grant, right, &within, now);
-        let candidates: Vec<&GrantRecord> = self.grants_of(&names).filter(holds).collect();
+        let fitting = self.grants_of(&names).filter(holds);
+        let candidates: Vec<&GrantRecord> = match basis {
+            Basis::All => fitting.filter(|grant| self.stands(grant, right, on, now)).collect(),
+            Basis::Own => fitting.filter(|grant| grant.request.is_none()).collect(),
+            Basis::Only(grant) => vec![grant],
+        };
         match self.ask(&names, right, &chain, scope, now) {
             Ok(asked) => self.judge(&asked, &candidates).unwrap_or_else(|| {
                 let near = self.near(&names, right, &within, now);
@@ -131,8 +176,25 @@ impl Rights {
             let in_scope = scope.is_none_or(|scope| scope.what.allows(*right));
             let granted =
                 || self.grants_of(&names).any(|grant| grant.what.allows(*right) && lasts(grant, now));
+            // What was approved becomes a grant with its first use.
+            let granted = || granted() || self.approved(&who.name, *right, now).next().is_some();
             in_scope && *right != Right::Report && (self.policies.permits || granted())
         })
+    }
+
+    /// Rights that were approved for a user, and not used yet.
+    pub(crate) fn approved<'a>(
+        &'a self,
+        user: &'a str,
+        right: Right,
+        now: Time,
+    ) -> impl Iterator<Item = &'a DeskRequest> {
+        let waits = move |request: &&DeskRequest| {
+            request.by == user
+                && request.state_at(now) == RequestState::Approved
+                && request.asked.takes().0 == right
+        };
+        self.people.requests.values().filter(waits)
     }
 
     /// The user and its groups, as grants name them.
@@ -246,28 +308,6 @@ fn lasts(grant: &GrantRecord, now: Time) -> bool {
 /// What the fixed policies ask of a grant, so that Cedar is asked only about those that may do.
 fn fits(grant: &GrantRecord, right: Right, within: &[String], now: Time) -> bool {
     grant.what.allows(right) && lasts(grant, now) && within.contains(&grant.on.to_string())
-}
-
-/// Cedar's numbers are signed.
-fn long(time: Time) -> RestrictedExpression {
-    RestrictedExpression::new_long(i64::try_from(time.0).unwrap_or(i64::MAX))
-}
-
-fn text(text: impl Into<String>) -> RestrictedExpression {
-    RestrictedExpression::new_string(text.into())
-}
-
-fn texts(all: impl IntoIterator<Item = String>) -> RestrictedExpression {
-    RestrictedExpression::new_set(all.into_iter().map(RestrictedExpression::new_string))
-}
-
-fn verbs(of: &Granted) -> RestrictedExpression {
-    texts(of.actions().map(|right| right.word().to_string()))
-}
-
-fn record(fields: Vec<(&str, RestrictedExpression)>) -> Result<RestrictedExpression, String> {
-    let fields = fields.into_iter().map(|(name, value)| (name.to_string(), value));
-    RestrictedExpression::new_record(fields).map_err(|error| error.to_string())
 }
 
 fn context(asked: &Asked<'_>, grant: Option<&GrantRecord>) -> Result<Context, String> {

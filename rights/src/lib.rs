@@ -10,11 +10,14 @@
 //! allow.
 //!
 //! [`Rights::decide`] answers a question; [`admit`] says what a change of people makes of the records, and refuses
-//! whatever would give somebody more than the one who orders it has.
+//! whatever would give somebody more than the one who orders it has. [`desk`] is the same for requests at the service desk.
 
 mod admit;
+mod asking;
 mod decide;
+pub mod desk;
 pub mod directory;
+mod expression;
 mod policies;
 pub mod schema;
 

@@ -2,11 +2,17 @@
 //! **Pure**: plain data, as the model's nouns.
 
 mod audit;
+mod demand;
+mod desk;
+mod order;
 mod origin;
 mod people;
 mod right;
 
 pub use audit::{AuditEntry, AuditEvent, AuditOutcome, AuditQuery, AuditState};
+pub use demand::taken_by;
+pub use desk::{Asked, Decision, DeskRequest, Outcome, Rank, RequestState, Ruling, how_to_ask, typed};
+pub use order::{RequestAct, RequestOrder, RequestView};
 pub use origin::{DirectoryPerson, Origin};
 pub use people::{
     GrantRecord, People, PeopleChanged, PeopleOrder, PeopleView, PersonWrite, SignIn, TokenOrigin,

@@ -1,5 +1,6 @@
 //! People: users, their tokens, and what was granted to them, as records; and orders to change them.
 
+use crate::desk::DeskRequest;
 use crate::origin::Origin;
 use crate::right::{Granted, Grantee, Resource, Scope};
 use naru_model::{Span, Time};
@@ -81,6 +82,9 @@ pub struct GrantRecord {
     /// Why.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The request that it was approved for: it holds only as long as whoever approved that may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<u64>,
 }
 
 impl GrantRecord {
@@ -101,6 +105,10 @@ pub struct People {
     pub grants: BTreeMap<u64, GrantRecord>,
     /// The number that the next grant gets, at least.
     pub next_grant: u64,
+    /// Requests at the service desk, by number.
+    pub requests: BTreeMap<u64, DeskRequest>,
+    /// The number that the next request gets, at least.
+    pub next_request: u64,
     /// Grows with each change.
     pub revision: u64,
 }
@@ -122,6 +130,12 @@ pub enum PersonWrite {
     ForgetGrant(u64),
     /// The number that the next grant gets: one that was taken back does not come again.
     NextGrant(u64),
+    /// A request as it is to be.
+    Request(Box<DeskRequest>),
+    /// A request that is not kept any longer.
+    ForgetRequest(u64),
+    /// The number that the next request gets.
+    NextRequest(u64),
 }
 
 impl People {
@@ -139,6 +153,12 @@ impl People {
             }
             PersonWrite::ForgetGrant(id) => drop(self.grants.remove(&id)),
             PersonWrite::NextGrant(next) => self.next_grant = self.next_grant.max(next),
+            PersonWrite::Request(request) => {
+                self.next_request = self.next_request.max(request.id + 1);
+                self.requests.insert(request.id, *request);
+            }
+            PersonWrite::ForgetRequest(id) => drop(self.requests.remove(&id)),
+            PersonWrite::NextRequest(next) => self.next_request = self.next_request.max(next),
         }
     }
 }

@@ -100,12 +100,35 @@ words! {
         Extend = "extend",
         /// End server, agent and edge.
         Shutdown = "shutdown",
+        /// Decide about requests for what one may do oneself.
+        Approve = "approve",
         /// See and change users, tokens and grants.
         ManagePeople = "manage-people",
         /// Read the audit.
         ReadAudit = "read-audit",
         /// Speak for a node: only the owner's own processes do.
         Report = "report",
+    }
+}
+
+impl Right {
+    /// Whether it makes sense to have it for a time, by a request. What is done once is asked for as such; and to decide
+    /// about others is never lent.
+    pub fn is_lent(self) -> bool {
+        use Right::*;
+        matches!(
+            self,
+            Read | ReadLogs
+                | ReadReleases
+                | Plan
+                | Deploy
+                | Images
+                | Cancel
+                | Cut
+                | Exec
+                | ExecPrivileged
+                | Copy
+        )
     }
 }
 
@@ -134,9 +157,8 @@ impl Role {
             Wake | Extend => Role::Waker,
             ReadLogs | Scale | Start | Stop | Restart | Pause | Resume | Run | Sleep => Role::Operator,
             ReadReleases | Plan | Deploy | Rollback | Down | Promote | Abort | Images => Role::Deployer,
-            Cancel | Cut | Exec | ExecPrivileged | Copy | Prune | Shutdown | ManagePeople | ReadAudit => {
-                Role::Admin
-            }
+            Cancel | Cut | Exec | ExecPrivileged | Copy | Prune | Shutdown | Approve | ManagePeople
+            | ReadAudit => Role::Admin,
             Report => return None,
         })
     }
@@ -259,6 +281,15 @@ impl Resource {
             Resource::Instance(_) => "instance",
             Resource::Node(_) => "node",
             Resource::Asset(_) => "asset",
+        }
+    }
+
+    /// The stack that it is, or is within.
+    pub fn stack(&self) -> Option<StackName> {
+        match self {
+            Resource::Stack(stack) | Resource::Service(stack, _) => Some(stack.clone()),
+            Resource::Instance(id) => parts_of(id).map(|(stack, _)| stack),
+            Resource::All | Resource::Node(_) | Resource::Asset(_) => None,
         }
     }
 

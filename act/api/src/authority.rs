@@ -2,8 +2,8 @@
 
 use crate::Answer;
 use naru_who::{
-    AuditEntry, AuditEvent, AuditQuery, AuditState, People, PeopleChanged, PeopleOrder, PeopleView, Resource,
-    Right, RightQuestion, SignIn, Verdict, Who,
+    AuditEntry, AuditEvent, AuditQuery, AuditState, People, PeopleChanged, PeopleOrder, PeopleView,
+    RequestOrder, RequestView, Resource, Right, RightQuestion, SignIn, Verdict, Who,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +28,12 @@ pub trait Authority: Send + Sync + 'static {
     fn people(&self, who: &Who) -> PeopleView;
     /// Changes them.
     fn change_people(&self, who: &Who, order: PeopleOrder) -> Answer<'_, PeopleChanged>;
+    /// Begins a right that was approved for somebody, if there is one that this would be the first use of. Answers whether.
+    fn begin(&self, who: &Who, right: Right, on: &Resource) -> Answer<'_, bool>;
+    /// Requests at the service desk, as far as somebody may see them; newest first.
+    fn requests(&self, who: &Who) -> Vec<RequestView>;
+    /// Makes one, or decides about it.
+    fn order_request(&self, who: &Who, order: RequestOrder) -> Answer<'_, RequestView>;
     /// Whether a user may, and by what; for whoever may ask that.
     fn can(&self, who: &Who, question: RightQuestion) -> Answer<'_, Verdict>;
     /// What was written down.

@@ -23,6 +23,7 @@ pub mod metrics;
 mod server;
 
 pub use authority::Authority;
+pub use axum::Router as Pages;
 pub use client::{Client, Events, Fingerprint, Follow, Lines, Remote, fingerprint};
 pub use core::{Answer, Core, Duplex, EventStream, ImageStream, LogStream};
 pub use error::{ClientError, Ground, Refused};
@@ -31,4 +32,4 @@ pub use message::{
     LogQuery, LogSource, PlanRequest, PruneAct, PruneOrder, ReachOrder, RunOrder, ShowAssets, ShutdownOrder,
     Snapshot, Status, Taken, TerminalOrder, WatchEvent, WatchQuery,
 };
-pub use server::{BODY_MAX, CONNECTIONS_MAX, CONTENT_MAX, Door, openapi, serve};
+pub use server::{BODY_MAX, CONNECTIONS_MAX, CONTENT_MAX, Door, Origin, guarded, openapi, serve};

@@ -339,6 +339,18 @@ pub enum EventKind {
     Run,
     /// A wake of a service ends in a few minutes.
     WakeEnds,
+    /// Somebody asked at the service desk for what they may not do.
+    RequestMade,
+    /// That was approved.
+    RequestApproved,
+    /// The right that was approved is used: its time begins.
+    RequestUsed,
+    /// That was denied.
+    RequestDenied,
+    /// Whoever asked took it back.
+    RequestWithdrawn,
+    /// What was approved was taken back.
+    RequestRevoked,
     /// An operation was admitted.
     OperationBegan,
     /// What it wants serves.
@@ -379,6 +391,12 @@ impl EventKind {
             EventKind::Copy => "copy",
             EventKind::Run => "run",
             EventKind::WakeEnds => "wake-ends",
+            EventKind::RequestMade => "request-made",
+            EventKind::RequestApproved => "request-approved",
+            EventKind::RequestUsed => "request-used",
+            EventKind::RequestDenied => "request-denied",
+            EventKind::RequestWithdrawn => "request-withdrawn",
+            EventKind::RequestRevoked => "request-revoked",
             EventKind::OperationBegan => "operation-began",
             EventKind::OperationServes => "operation-serves",
             EventKind::OperationEnded => "operation-ended",

@@ -191,7 +191,7 @@ async fn every_documented_route_answers_and_every_other_is_refused_with_words() 
             assert!(!body.contains("there is no route") && status != 405, "{verb} {path}: {status} {body}");
         }
     }
-    assert_eq!(routes, 33);
+    assert_eq!(routes, 36);
     for (method, path, want) in
         [("GET", "/v1/nothing", 404), ("GET", "/", 404), ("DELETE", "/v1/stacks", 405)]
     {

@@ -9,6 +9,8 @@ mod job;
 mod power;
 mod steer;
 
+pub use power::end_wakes;
+
 use crate::want::MOST_REPLICAS;
 use crate::{World, Write};
 use naru_model::{

@@ -1,14 +1,25 @@
 //! A person's word on whether services are on: `wake`, `extend`, `sleep`.
 
 use super::{Admission, Answer, unchanged};
-use crate::Write;
 use crate::draft::Draft;
 use crate::power::{judge, sleepers};
+use crate::{World, Write};
 use naru_model::{
     Admitted, Duty, NodeId, Operation, OperationKind, OperationOutcome, OperationPhase, Power, Refusal,
-    ServiceName, Sleep, Span, StackRecord, Target, Time, Wake, Want,
+    ServiceName, Sleep, Span, StackName, StackRecord, Target, Time, Wake, Want,
 };
 use std::collections::BTreeMap;
+
+/// Takes somebody's wakes back. What nobody else wants on falls asleep, as it does when a wake ends by itself.
+pub fn end_wakes(world: &World, stack: &StackName, named: &[ServiceName], owner: &str) -> Vec<Write> {
+    let Some(record) = world.stacks.get(stack) else { return vec![] };
+    let mut changed = record.clone();
+    let is_meant = |name: &ServiceName| named.is_empty() || named.contains(name);
+    for (_, service) in changed.services.iter_mut().filter(|(name, _)| is_meant(name)) {
+        service.power.wakes.retain(|wake| wake.owner != owner);
+    }
+    if changed == *record { vec![] } else { vec![Write::Stack(Box::new(changed))] }
+}
 
 impl<'a> Admission<'a> {
     pub(super) fn wake(&self, named: &[ServiceName], within: Span) -> Answer {

@@ -112,7 +112,10 @@ pub async fn send(session: &Session, client: &Client, order: Order) -> Result<Op
     let stack = order.stack.clone();
     let (actor, message) = (String::new(), order.args.message);
     let demand = Demand { stack: order.stack, change: order.change, ending, actor, message };
-    let admitted = client.demand(&demand).await?;
+    let admitted = match client.demand(&demand).await {
+        Ok(admitted) => admitted,
+        Err(error) => return Err(naru_people::offer(session, client, error, &demand).await.into()),
+    };
     admitted.notes.iter().for_each(|note| session.printer.note(note));
     let id = match admitted.operation {
         Some(id) => id,

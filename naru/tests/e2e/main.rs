@@ -4,6 +4,7 @@
 //! `NARU_HOME` and ports of its own, and ends all that it started.
 
 mod assets;
+mod browser;
 mod containers;
 mod directory;
 #[path = "../../../act/docker/tests/engine/mod.rs"]
@@ -17,6 +18,7 @@ mod jobs;
 mod moto;
 mod observed;
 mod one_off;
+mod page;
 mod power;
 mod published;
 mod reach;

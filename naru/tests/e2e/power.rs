@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// A service with this power, which listens on `address` as file `web`.
-fn write(folder: &Path, power: &str) {
+pub fn write(folder: &Path, power: &str) {
     let exe = crate::naru().display();
     let file = format!(
         "name: shop\nservices:\n  web:\n    image: x\n    \
@@ -31,7 +31,7 @@ fn json(folder: &Path, args: &[&str]) -> Value {
 }
 
 /// Where the service is reached from outside.
-fn address(folder: &Path) -> String {
+pub fn address(folder: &Path) -> String {
     let table = json(folder, &["routes", "--json"]);
     let mut listeners = table["listeners"].as_array().unwrap().iter();
     let published = listeners.find(|one| !one["name"].as_str().unwrap().contains("@internal")).unwrap();
@@ -43,7 +43,7 @@ fn power(folder: &Path) -> Value {
 }
 
 /// Waits until the service is so.
-fn until(folder: &Path, state: &str) -> Value {
+pub fn until(folder: &Path, state: &str) -> Value {
     let deadline = Instant::now() + LIMIT;
     loop {
         let power = power(folder);
@@ -56,7 +56,7 @@ fn until(folder: &Path, state: &str) -> Value {
 }
 
 /// The whole answer to a request with these fields.
-fn ask(address: &str, target: &str, fields: &str) -> String {
+pub fn ask(address: &str, target: &str, fields: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     write!(stream, "GET {target} HTTP/1.1\r\nHost: t\r\n{fields}Connection: close\r\n\r\n").unwrap();

@@ -8,12 +8,12 @@ use super::books::Books;
 use super::ledger::{CommitError, Committed, Ledger, LoadError};
 use super::ports;
 use naru_api::{Ground, Refused, Taken};
-use naru_decide::{Context, Decision, World, Write, admit, reconcile, view};
-use naru_gate::Judge;
+use naru_decide::{Context, Decision, World, Write, admit, end_wakes, reconcile, view};
+use naru_gate::{Deed, DeskJudge, Judge};
 use naru_home::{Home, wall};
 use naru_model::{Admitted, AgentReport, Demand, EdgeReport, InProgress, NodeId, Span, Time, WorkView};
 use naru_store::{Store, TxnError};
-use naru_who::PeopleChanged;
+use naru_who::{DeskRequest, PeopleChanged, PersonWrite};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,6 +46,8 @@ pub enum Message {
     Demand(Box<Demand>, oneshot::Sender<Result<Admitted, Refused>>),
     /// Change who may do what.
     People(Judge, oneshot::Sender<Result<PeopleChanged, Refused>>),
+    /// Something at the service desk.
+    Request(DeskJudge, oneshot::Sender<Result<DeskRequest, Refused>>),
     /// An agent's report.
     Agent(AgentReport, oneshot::Sender<Taken>),
     /// An edge's report.
@@ -185,6 +187,12 @@ impl<S: Store> Desk<S> {
                 self.books.publish(&self.world, &self.node);
                 let _ = answer.send(outcome);
             }
+            Message::Request(judge, answer) => {
+                let outcome = self.request(judge).await;
+                self.books.publish(&self.world, &self.node);
+                let _ = answer.send(outcome);
+                return Touched::Yes;
+            }
             Message::Agent(report, answer) => {
                 self.taken.push((answer, Taken { seq: report.seq, gone: vec![] }));
                 self.world.hear_agent(report);
@@ -213,20 +221,47 @@ impl<S: Store> Desk<S> {
 
     async fn demand(&mut self, demand: &Demand) -> Result<Admitted, Refused> {
         if self.doors == Doors::Closed {
-            return Err(Refused::new(
-                Ground::Unavailable,
-                "the server is ending",
-                "order it again in a moment",
-            ));
+            return Err(ending());
         }
         if let Err(error) = self.resolve().await {
             return Err(unavailable(&error.to_string()));
         }
+        let (admitted, writes) = self.admitted(demand)?;
+        self.write(writes).await.map(|()| admitted)
+    }
+
+    fn admitted(&self, demand: &Demand) -> Result<(Admitted, Vec<Write>), Refused> {
         let free_ports = ports::free_ports(&self.world, demand, self.first_port);
         let context = Context { now: self.now, free_ports, node: self.node.clone() };
         let judged = admit(&self.world, demand, &context);
-        let (admitted, writes) = judged.map_err(|refusal| Refused { ground: Ground::Conflict, refusal })?;
-        self.write(writes).await.map(|()| admitted)
+        judged.map_err(|refusal| Refused { ground: Ground::Conflict, refusal })
+    }
+
+    /// An approval and what is done by it are one transaction: a server that is killed has done both, or neither.
+    async fn request(&mut self, judge: DeskJudge) -> Result<DeskRequest, Refused> {
+        if let Err(error) = self.resolve().await {
+            return Err(unavailable(&error.to_string()));
+        }
+        let ruled = judge(&Arc::new(self.world.people.clone()), self.now)?;
+        let (mut request, mut writes) = (ruled.request, vec![]);
+        match ruled.deed {
+            Deed::Nothing => {}
+            Deed::Demand(_) if self.doors == Doors::Closed => return Err(ending()),
+            Deed::Demand(demand) => {
+                let (admitted, done) = self.admitted(&demand)?;
+                let outcome = request.outcome.get_or_insert_default();
+                (outcome.operation, outcome.notes) = (admitted.operation, admitted.notes);
+                writes = done;
+            }
+            Deed::EndWake { stack, services, owner } => {
+                writes = end_wakes(&self.world, &stack, &services, &owner);
+                let outcome = request.outcome.get_or_insert_default();
+                outcome.until = Some(self.now);
+            }
+        }
+        writes.extend(ruled.writes.into_iter().map(Write::Person));
+        writes.push(Write::Person(PersonWrite::Request(Box::new(request.clone()))));
+        self.write(writes).await.map(|()| request)
     }
 
     async fn people(&mut self, judge: Judge) -> Result<PeopleChanged, Refused> {
@@ -383,6 +418,10 @@ fn in_progress(work: Vec<WorkView>) -> InProgress {
         *place += one.count;
     }
     all
+}
+
+fn ending() -> Refused {
+    Refused::new(Ground::Unavailable, "the server is ending", "order it again in a moment")
 }
 
 fn unavailable(what: &str) -> Refused {

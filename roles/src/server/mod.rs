@@ -46,6 +46,7 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     let deciding = tokio::spawn(desk.run());
     let chronicle = naru_chronicle::Chronicle::open(home)?;
     let people = people::Kept::new(handle.clone());
+    let writing = tokio::spawn(naru_chronicle::requests::observe(handle.books.people(), chronicle.clone()));
     let (assets, orders) = naru_cloud::channel();
     let driving =
         tokio::spawn(naru_cloud::run(home.clone(), store.clone(), desk::work_here(&handle), orders));
@@ -60,11 +61,13 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
         signals.next().await;
         drop(ending);
     };
-    let network = naru_gate::network::serve(home.clone(), api.clone(), gate.clone(), ended);
+    let pages = naru_page::router(api.clone(), gate.clone());
+    let network = naru_gate::network::serve(home.clone(), api.clone(), gate.clone(), pages, ended);
     tokio::join!(naru_api::serve(Door::Socket(listener), api, gate, end), network);
     observing.abort();
     looking_up.abort();
     telling.abort();
+    writing.abort();
     driving.abort();
     deciding.abort();
     // Aborted: there is nothing more to hear of it.

@@ -2,8 +2,8 @@
 
 use super::desk::{Handle, Message};
 use naru_api::{Answer, Ground, Refused};
-use naru_gate::{Judge, Records};
-use naru_who::{People, PeopleChanged};
+use naru_gate::{DeskJudge, Judge, Records};
+use naru_who::{DeskRequest, People, PeopleChanged};
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
@@ -31,14 +31,24 @@ impl Records for Kept {
     }
 
     fn change(&self, judge: Judge) -> Answer<'_, PeopleChanged> {
+        Box::pin(self.ordered(|answer| Message::People(judge, answer)))
+    }
+
+    fn rule(&self, judge: DeskJudge) -> Answer<'_, DeskRequest> {
+        Box::pin(self.ordered(|answer| Message::Request(judge, answer)))
+    }
+}
+
+impl Kept {
+    async fn ordered<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, Refused>>) -> Message,
+    ) -> Result<T, Refused> {
         let no_answer = || {
             Refused::new(Ground::Unavailable, "the server cannot answer at present", "try again in a moment")
         };
-        Box::pin(async move {
-            let (sender, answer) = oneshot::channel();
-            let sent = self.desk.messages.send(Message::People(judge, sender)).await;
-            sent.map_err(|_| no_answer())?;
-            answer.await.map_err(|_| no_answer())?
-        })
+        let (sender, answer) = oneshot::channel();
+        self.desk.messages.send(message(sender)).await.map_err(|_| no_answer())?;
+        answer.await.map_err(|_| no_answer())?
     }
 }

@@ -6,7 +6,7 @@
 //! | `server/format` | the number of this layout |
 //! | `server/journal` | a change that is too large for one transaction, and is being copied to its place |
 //! | `asset/PROVIDER/MACHINE` | what is wanted of an asset, kept by a task of its own |
-//! | `stack/NAME`, `release/STACK/N`, `instance/ID`, `operation/N`, `run/STACK/JOB/N`, `routes`, `edge/NODE`, `user/NAME`, `token/ID`, `grant/N`, `next-grant` | the record, JSON |
+//! | `stack/NAME`, `release/STACK/N`, `instance/ID`, `operation/N`, `run/STACK/JOB/N`, `routes`, `edge/NODE`, `user/NAME`, `token/ID`, `grant/N`, `next-grant`, `request/N`, `next-request` | the record, JSON |
 //!
 //! A value of more than [`PART`] bytes is kept in parts: `KEY`, `KEY/~1`, `KEY/~2`, … in order.
 
@@ -15,7 +15,7 @@ use naru_model::{
     InstanceRecord, Operation, OperationId, Release, ReleaseNo, RouteTable, RunRecord, StackName, StackRecord,
 };
 use naru_store::{InvalidKey, Item, Key};
-use naru_who::{GrantRecord, PersonWrite, TokenRecord, UserRecord};
+use naru_who::{DeskRequest, GrantRecord, PersonWrite, TokenRecord, UserRecord};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -91,6 +91,9 @@ fn encode_person(write: &PersonWrite) -> Result<Change, RecordError> {
         PersonWrite::Grant(grant) => put(format!("grant/{}", grant.id), grant),
         PersonWrite::ForgetGrant(id) => gone(format!("grant/{id}")),
         PersonWrite::NextGrant(next) => put("next-grant".into(), next),
+        PersonWrite::Request(request) => put(format!("request/{}", request.id), request),
+        PersonWrite::ForgetRequest(id) => gone(format!("request/{id}")),
+        PersonWrite::NextRequest(next) => put("next-request".into(), next),
     }
 }
 
@@ -118,6 +121,8 @@ pub fn decode(world: &mut World, key: &str, value: &[u8]) -> Result<(), RecordEr
         "token" => person(PersonWrite::Token(read::<Box<TokenRecord>>(key, value)?)),
         "grant" => person(PersonWrite::Grant(read::<Box<GrantRecord>>(key, value)?)),
         "next-grant" => person(PersonWrite::NextGrant(read(key, value)?)),
+        "request" => person(PersonWrite::Request(read::<Box<DeskRequest>>(key, value)?)),
+        "next-request" => person(PersonWrite::NextRequest(read(key, value)?)),
         _ => return Err(RecordError::Damaged { key: key.into(), detail: "an unknown kind".into() }),
     }
     Ok(())

@@ -22,8 +22,8 @@ use naru_model::{
     ServiceName, StackName, StackView, WorkView,
 };
 use naru_who::{
-    AuditEvent, AuditQuery, AuditState, PeopleChanged, PeopleOrder, PeopleView, RightQuestion, SignIn,
-    Verdict,
+    AuditEvent, AuditQuery, AuditState, PeopleChanged, PeopleOrder, PeopleView, RequestOrder, RequestView,
+    RightQuestion, SignIn, Verdict,
 };
 use path::Target;
 use serde::Serialize;
@@ -302,6 +302,30 @@ impl Client {
     /// As every question.
     pub async fn can(&self, question: &RightQuestion) -> Result<Verdict, ClientError> {
         self.tell(Target::new("/v1/can"), question).await
+    }
+
+    /// Requests at the service desk: one's own, and those that one may decide about.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn requests(&self) -> Result<Vec<RequestView>, ClientError> {
+        self.ask(Target::new("/v1/requests")).await
+    }
+
+    /// One request.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn request(&self, id: u64) -> Result<RequestView, ClientError> {
+        self.ask(Target::below("/v1/requests", id, "")).await
+    }
+
+    /// Makes a request, or decides about one.
+    ///
+    /// # Errors
+    /// As every question.
+    pub async fn order_request(&self, order: &RequestOrder) -> Result<RequestView, ClientError> {
+        self.tell(Target::new("/v1/requests"), order).await
     }
 
     /// What was done, and what was refused.

@@ -17,9 +17,9 @@ pub(super) enum Entry {
     Network(SocketAddr),
 }
 
-/// From where somebody comes who signs in.
-#[derive(Clone, Copy)]
-pub(super) struct Origin(pub(super) SocketAddr);
+/// From where a request of the network comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin(pub SocketAddr);
 
 impl Entry {
     pub(super) fn of_socket(stream: &UnixStream, owner: u32) -> Entry {

@@ -16,7 +16,7 @@ use naru_model::{
     Ending, ImageFate, InstanceView, JobView, NodeId, Operation, OperationId, Plan, Release, RouteTable,
     RunRecord, ServiceName, StackName, StackView, Wanted, WorkView,
 };
-use naru_who::{AuditEntry, AuditOutcome, Resource, Right, Verdict, Who};
+use naru_who::{AuditEntry, AuditOutcome, Resource, Right, Verdict, Who, how_to_ask, taken_by};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,14 +32,32 @@ pub(super) struct Guard {
     pub(super) who: Who,
 }
 
+/// The core, as far as somebody may have to do with it: each question and each order is decided first.
+pub fn guarded(core: Arc<dyn Core>, authority: Arc<dyn Authority>, who: Who) -> Arc<dyn Core> {
+    Arc::new(Guard { core, authority, who })
+}
+
 impl Guard {
     /// Passes, or is refused and written down.
     async fn may(&self, right: Right, on: &Resource) -> Result<(), Refused> {
         if self.who.is_owner() {
             return Ok(());
         }
-        let verdict = self.authority.decide(&self.who, right, on);
+        let verdict = self.decided(right, on).await;
         if verdict.allowed { Ok(()) } else { Err(self.refuse(right, on, verdict).await) }
+    }
+
+    /// The verdict. What was approved at the service desk begins with its first use: that is now.
+    async fn decided(&self, right: Right, on: &Resource) -> Verdict {
+        let verdict = self.authority.decide(&self.who, right, on);
+        if verdict.allowed {
+            return verdict;
+        }
+        match self.authority.begin(&self.who, right, on).await {
+            Ok(true) => self.authority.decide(&self.who, right, on),
+            Ok(false) => verdict,
+            Err(refused) => Verdict { why: refused.refusal.error, ..verdict },
+        }
     }
 
     async fn refuse(&self, right: Right, on: &Resource, verdict: Verdict) -> Refused {
@@ -50,7 +68,7 @@ impl Guard {
     async fn does(&self, right: Right, on: &[Resource], text: String) -> Result<(), Refused> {
         let mut by = None;
         for on in on {
-            let verdict = self.authority.decide(&self.who, right, on);
+            let verdict = self.decided(right, on).await;
             if !verdict.allowed {
                 return Err(self.refuse(right, on, verdict).await);
             }
@@ -97,18 +115,24 @@ impl Guard {
         right: Right,
         asked: Option<StackName>,
         all: Vec<T>,
-        about: impl Fn(&T) -> Resource,
+        about: impl Fn(&T) -> Resource + Send,
     ) -> Result<Vec<T>, Refused> {
         let whole = asked.map_or(Resource::All, Resource::Stack);
         if self.sees(right, &whole) {
             return Ok(all);
         }
         let mut seen: BTreeMap<Resource, bool> = BTreeMap::new();
-        let mut keep = |one: &T| {
-            let on = about(one);
-            *seen.entry(on.clone()).or_insert_with(|| self.sees(right, &on))
-        };
-        let kept: Vec<T> = all.into_iter().filter(|one| keep(one)).collect();
+        let mut kept: Vec<T> = vec![];
+        for one in all {
+            let on = about(&one);
+            let known = seen.get(&on).copied();
+            let sees = match known {
+                Some(sees) => sees,
+                None => self.decided(right, &on).await.allowed,
+            };
+            seen.insert(on, sees);
+            kept.extend(sees.then_some(one));
+        }
         if kept.is_empty() && whole != Resource::All {
             self.may(right, &whole).await?;
         }
@@ -117,7 +141,7 @@ impl Guard {
 
     /// Which stack a change is about, in words and in what it holds.
     async fn orders(&self, demand: &Demand) -> Result<(), Refused> {
-        let (right, mut on) = order_of(demand);
+        let (right, mut on) = taken_by(&demand.stack, &demand.change);
         let said = Resource::Stack(demand.stack.clone());
         if let Change::Deploy { stack, .. } | Change::Import { stack, .. } = &demand.change
             && stack.name != demand.stack
@@ -134,35 +158,6 @@ impl Guard {
             text = format!("with cut; {text}");
         }
         self.does(right, &on, text).await
-    }
-}
-
-/// What a demand takes, and on what.
-fn order_of(demand: &Demand) -> (Right, Vec<Resource>) {
-    let stack = || vec![Resource::Stack(demand.stack.clone())];
-    let service = |name: &ServiceName| Resource::Service(demand.stack.clone(), name.clone());
-    let services = |names: &[ServiceName]| {
-        if names.is_empty() { stack() } else { names.iter().map(service).collect() }
-    };
-    match &demand.change {
-        Change::Deploy { .. } | Change::Import { .. } => (Right::Deploy, stack()),
-        Change::Rollback { .. } => (Right::Rollback, stack()),
-        Change::Scale { replicas } => (Right::Scale, services(&replicas.keys().cloned().collect::<Vec<_>>())),
-        Change::Stop { services: names } => (Right::Stop, services(names)),
-        Change::Start { services: names } => (Right::Start, services(names)),
-        Change::Restart { services: names } => (Right::Restart, services(names)),
-        Change::Down => (Right::Down, stack()),
-        Change::Run { job } => (Right::Run, vec![service(job)]),
-        // With a command of one's own, as one and with what one likes: no other than beside an instance.
-        Change::OneOff { service: of, .. } => (Right::Exec, vec![service(of)]),
-        Change::Cancel { job, .. } => (Right::Cancel, vec![service(job)]),
-        Change::Wake { services: names, .. } => (Right::Wake, services(names)),
-        Change::Extend { services: names, .. } => (Right::Extend, services(names)),
-        Change::Sleep { services: names } => (Right::Sleep, services(names)),
-        Change::Pause => (Right::Pause, stack()),
-        Change::Resume => (Right::Resume, stack()),
-        Change::Promote => (Right::Promote, stack()),
-        Change::Abort => (Right::Abort, stack()),
     }
 }
 
@@ -194,7 +189,13 @@ pub(super) async fn refused(
     if let Err(error) = authority.note(entry).await {
         tracing::error!(%error, who = who.name, "a refusal is not in the audit");
     }
-    let hint = format!("`naru can {} {right} {on}` tells more; whoever manages people grants it", who.name);
+    let asking = on.parse().ok().and_then(|on| how_to_ask(right, &on));
+    let hint = match asking {
+        Some(command) => {
+            format!("`{command}` asks for it; `naru can {} {right} {on}` tells more", who.name)
+        }
+        None => format!("`naru can {} {right} {on}` tells more; whoever manages people grants it", who.name),
+    };
     Refused::new(Ground::Forbidden, format!("{} may not {right}: {}", who.name, verdict.why), hint)
 }
 

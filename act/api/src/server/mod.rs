@@ -1,6 +1,7 @@
 //! A core on a socket, and on the network: accepts, makes sure who is there, and gives each connection to the routes.
 
 mod assets;
+mod desk;
 mod entry;
 mod events;
 mod extract;
@@ -26,7 +27,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::response::IntoResponse;
-use entry::{Entry, Origin};
+use entry::Entry;
+pub use entry::Origin;
+pub use guard::guarded;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -67,14 +70,16 @@ const CLOSING: Duration = Duration::from_millis(500);
 pub enum Door {
     /// A Unix socket, which only the user of this process and root are let in by. They are its owner.
     Socket(UnixListener),
-    /// The network, by TLS. Whoever comes shows a token.
-    Network(TcpListener, TlsAcceptor),
+    /// The network, by TLS. Whoever comes shows a token. Beside the API, these pages may be served: all that is not below
+    /// `/v1/`, and each request with its [`Origin`]; who comes there is theirs to find out.
+    Network(TcpListener, TlsAcceptor, Option<Router>),
 }
 
 /// What both doors lead to.
 #[derive(Clone)]
 struct Inside {
     router: Router,
+    pages: Option<Router>,
     authority: Arc<dyn Authority>,
     closed: watch::Receiver<()>,
 }
@@ -88,7 +93,8 @@ pub async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (closing, closed) = watch::channel(());
-    let inside = Inside { router: router::router(core, authority.clone()), authority, closed };
+    let pages = door.pages();
+    let inside = Inside { router: router::router(core, authority.clone()), pages, authority, closed };
     let mut connections = JoinSet::new();
     let mut end = pin!(end);
     loop {
@@ -124,6 +130,13 @@ enum Arrival {
 }
 
 impl Door {
+    fn pages(&self) -> Option<Router> {
+        match self {
+            Door::Socket(_) => None,
+            Door::Network(_, _, pages) => pages.clone(),
+        }
+    }
+
     async fn accept(&self) -> io::Result<Arrival> {
         match self {
             Door::Socket(listener) => {
@@ -131,7 +144,7 @@ impl Door {
                 let entry = Entry::of_socket(&stream, peer::own_uid());
                 Ok(Arrival::Socket(stream, entry))
             }
-            Door::Network(listener, tls) => {
+            Door::Network(listener, tls, _) => {
                 let (stream, from) = listener.accept().await?;
                 Ok(Arrival::Network(stream, from, tls.clone()))
             }
@@ -176,6 +189,9 @@ async fn answer(
     let mut request = request.map(Body::new);
     if let Entry::Network(from) = &entry {
         request.extensions_mut().insert(Origin(*from));
+        if let Some(pages) = inside.pages.as_mut().filter(|_| !request.uri().path().starts_with("/v1/")) {
+            return pages.call(request).await;
+        }
     }
     // Whoever signs in has no token yet.
     if !(needs::is_open(request.uri().path()) && matches!(entry, Entry::Network(_))) {

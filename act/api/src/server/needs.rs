@@ -47,7 +47,8 @@ const ORDERS: &[Right] = &[
 fn need_of(path: &str) -> Need {
     use Need::Any;
     match path {
-        "/v1/sign-in" | "/v1/people" | "/v1/can" | "/v1/openapi.json" => Need::Nothing,
+        "/v1/sign-in" | "/v1/people" | "/v1/can" | "/v1/requests" | "/v1/requests/{id}"
+        | "/v1/openapi.json" => Need::Nothing,
         "/v1/status"
         | "/v1/ready"
         | "/v1/stacks"
@@ -94,6 +95,8 @@ pub(super) async fn check(
     let method = request.method().clone();
     drop(request);
     let why = format!("{} has no right to {method} {path} for anything", who.name);
-    let verdict = Verdict { allowed: false, by: None, why, near: vec![] };
-    Err(refused(&*both.authority, &who, rights[0], "all", verdict).await)
+    let verdict = Verdict { allowed: false, by: None, why: why.clone(), near: vec![] };
+    let mut refused = refused(&*both.authority, &who, rights[0], "all", verdict).await;
+    refused.refusal.error = why;
+    Err(refused)
 }

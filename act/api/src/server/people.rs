@@ -24,8 +24,8 @@ const SIGN_IN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Whoever asks, and whom to ask.
 pub(super) struct Asking {
-    who: Who,
-    authority: Arc<dyn Authority>,
+    pub(super) who: Who,
+    pub(super) authority: Arc<dyn Authority>,
 }
 
 impl FromRequestParts<Both> for Asking {

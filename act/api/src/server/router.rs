@@ -1,7 +1,7 @@
 //! The routes, each together with its entry in the OpenAPI document: one cannot be without the other.
 
 use super::guard::Guard;
-use super::{BODY_MAX, assets, images, jobs, logs, needs, orders, people, questions, reach, roles};
+use super::{BODY_MAX, assets, desk, images, jobs, logs, needs, orders, people, questions, reach, roles};
 use crate::{Authority, Core, Ground, Refused};
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::request::Parts;
@@ -92,6 +92,8 @@ fn documented() -> OpenApiRouter<Both> {
         .routes(routes!(people::sign_in))
         .routes(routes!(people::people, people::change_people))
         .routes(routes!(people::can))
+        .routes(routes!(desk::requests, desk::order_request))
+        .routes(routes!(desk::request))
         .routes(routes!(people::audit))
         .routes(routes!(people::audit_state))
 }

@@ -3,7 +3,7 @@
 use crate::recall::{Served, operation};
 use naru_api::{Client, ClientError, EventQuery, Fingerprint, Ground, LogQuery, Remote};
 use naru_model::{Change, Demand, Ending, OperationId, StackName};
-use naru_who::{AuditOutcome, PeopleOrder, Right, RightQuestion, SignIn};
+use naru_who::{AuditOutcome, PeopleOrder, RequestOrder, Right, RightQuestion, SignIn};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -68,6 +68,7 @@ fn routes() -> Vec<(String, String)> {
 /// What a route takes, where it is judged by what is in it.
 fn body(path: &str) -> String {
     match path {
+        "/v1/requests" => serde_json::to_string(&RequestOrder::Withdraw { id: 1 }).unwrap(),
         "/v1/people" => serde_json::to_string(&PeopleOrder::RemoveUser { name: "kim".into() }).unwrap(),
         "/v1/can" => serde_json::to_string(&RightQuestion {
             user: "kim".into(),
@@ -94,6 +95,8 @@ async fn every_route_is_refused_to_whoever_has_no_right_and_that_is_written_down
             ("GET", "/v1/people") => {
                 assert_eq!((status, said.contains("\"users\":[]")), (200, true), "{said}")
             }
+            ("GET", "/v1/requests") => assert_eq!((status, said.as_str()), (200, "[]")),
+            ("GET", "/v1/requests/1") => assert_eq!(status, 404, "{said}"),
             _ => {
                 refused += 1;
                 assert_eq!(status, 403, "{verb} {path}: {said}");
@@ -104,7 +107,7 @@ async fn every_route_is_refused_to_whoever_has_no_right_and_that_is_written_down
             }
         }
     }
-    assert_eq!(refused, 31);
+    assert_eq!(refused, 32);
 }
 
 #[tokio::test]
@@ -225,4 +228,19 @@ async fn whoever_signs_in_gets_a_token_and_another_certificate_gets_nothing() {
         panic!("the owner needs no token")
     };
     assert_eq!(refused.ground, Ground::Conflict);
+}
+
+#[tokio::test]
+async fn what_was_approved_begins_with_its_first_use() {
+    let far = Far::start().await;
+    let (ruler, kim) = (&far.served.ruler, far.client("kim"));
+    far.served.core.put_operation(operation(1, "shop"));
+    ruler.approve(Right::Read, "stack/shop");
+    let down = || demand("shop", Change::Down, Ending::Finish);
+    assert!(is_forbidden(kim.demand(&down()).await));
+    assert_eq!(kim.operations(None, 10).await.unwrap().len(), 1, "a list is a use, too");
+    ruler.approve(Right::Down, "stack/shop");
+    kim.demand(&down()).await.unwrap();
+    ruler.revoke_all();
+    assert!(is_forbidden(kim.demand(&down()).await), "it was used up");
 }

@@ -3,8 +3,8 @@
 use super::now;
 use naru_api::{Answer, Authority, Ground, Refused};
 use naru_who::{
-    AuditEntry, AuditEvent, AuditQuery, AuditState, People, PeopleChanged, PeopleOrder, PeopleView, Resource,
-    Right, RightQuestion, SignIn, Standing, Verdict, Who,
+    AuditEntry, AuditEvent, AuditQuery, AuditState, People, PeopleChanged, PeopleOrder, PeopleView,
+    RequestOrder, RequestView, Resource, Right, RightQuestion, SignIn, Standing, Verdict, Who,
 };
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 /// What it was told, and what it wrote down.
 pub struct Ruler {
     allowed: Mutex<BTreeSet<(Right, Resource)>>,
+    approved: Mutex<Vec<(Right, Resource)>>,
     notes: Mutex<Vec<AuditEntry>>,
     people: watch::Sender<Arc<People>>,
 }
@@ -21,7 +22,7 @@ pub struct Ruler {
 impl Ruler {
     pub fn new() -> Ruler {
         let people = watch::Sender::new(Arc::new(People::default()));
-        Ruler { allowed: Mutex::default(), notes: Mutex::default(), people }
+        Ruler { allowed: Mutex::default(), approved: Mutex::default(), notes: Mutex::default(), people }
     }
 
     pub fn allow(&self, right: Right, on: &str) {
@@ -37,6 +38,17 @@ impl Ruler {
 
     pub fn take_notes(&self) -> Vec<AuditEntry> {
         std::mem::take(&mut self.notes.lock().unwrap())
+    }
+
+    /// Allowed with its first use.
+    pub fn approve(&self, right: Right, on: &str) {
+        self.approved.lock().unwrap().push((right, on.parse().unwrap()));
+    }
+
+    fn refuse(&self, who: &Who, action: &str, text: String) {
+        let (time, outcome) = (Default::default(), naru_who::AuditOutcome::Refused);
+        let (who, from, action, on) = (who.name.clone(), who.from.clone(), action.into(), "all".into());
+        self.notes.lock().unwrap().push(AuditEntry { time, who, from, action, on, outcome, by: None, text });
     }
 
     fn verdict(&self, allowed: bool) -> Verdict {
@@ -70,8 +82,9 @@ impl Authority for Ruler {
     }
 
     fn anywhere(&self, who: &Who, rights: &[Right]) -> bool {
-        let allowed = self.allowed.lock().unwrap();
-        who.is_owner() || (who.name == "kim" && allowed.iter().any(|(right, _)| rights.contains(right)))
+        let (allowed, approved) = (self.allowed.lock().unwrap(), self.approved.lock().unwrap());
+        let mut all = allowed.iter().map(|(right, _)| right).chain(approved.iter().map(|(right, _)| right));
+        who.is_owner() || (who.name == "kim" && all.any(|right| rights.contains(right)))
     }
 
     fn changes(&self) -> watch::Receiver<Arc<People>> {
@@ -91,17 +104,26 @@ impl Authority for Ruler {
         if who.is_owner() {
             return now(Ok(PeopleChanged { token: None, id: Some(order.sentence()), until: None }));
         }
-        let entry = AuditEntry {
-            time: Default::default(),
-            who: who.name.clone(),
-            from: who.from.clone(),
-            action: "manage-people".into(),
-            on: "all".into(),
-            outcome: naru_who::AuditOutcome::Refused,
-            by: None,
-            text: order.sentence(),
+        self.refuse(who, "manage-people", order.sentence());
+        now(Err(Refused::new(Ground::Forbidden, "not you", "ask")))
+    }
+
+    fn begin(&self, who: &Who, right: Right, on: &Resource) -> Answer<'_, bool> {
+        let mut approved = self.approved.lock().unwrap();
+        let Some(at) = approved.iter().position(|one| who.name == "kim" && *one == (right, on.clone()))
+        else {
+            return now(Ok(false));
         };
-        self.notes.lock().unwrap().push(entry);
+        self.allowed.lock().unwrap().insert(approved.remove(at));
+        now(Ok(true))
+    }
+
+    fn requests(&self, _: &Who) -> Vec<RequestView> {
+        vec![]
+    }
+
+    fn order_request(&self, who: &Who, order: RequestOrder) -> Answer<'_, RequestView> {
+        self.refuse(who, order.word(), String::new());
         now(Err(Refused::new(Ground::Forbidden, "not you", "ask")))
     }
 

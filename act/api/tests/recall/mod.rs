@@ -69,7 +69,7 @@ impl Served {
         let config = builder.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let door = Door::Network(listener, TlsAcceptor::from(Arc::new(config)));
+        let door = Door::Network(listener, TlsAcceptor::from(Arc::new(config)), None);
         tokio::spawn(naru_api::serve(door, self.core.clone(), self.ruler.clone(), std::future::pending()));
         (address, made.cert.der().to_vec())
     }

@@ -10,7 +10,7 @@ use clap::Args;
 use naru_api::{Event, EventQuery};
 
 /// Columns of the longest kind.
-const KIND: usize = "operation-serves".len();
+const KIND: usize = "request-withdrawn".len();
 
 /// What `naru events` takes.
 #[derive(Args, Debug)]
