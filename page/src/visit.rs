@@ -73,15 +73,14 @@ impl Fields {
 }
 
 impl Visit {
-    fn of(parts: &Parts) -> Result<Visit, Response> {
-        let Some(Origin(from)) = parts.extensions.get::<Origin>().copied() else {
-            return Err(StatusCode::NOT_FOUND.into_response());
-        };
+    /// `None`: it comes from nowhere on the network.
+    fn of(parts: &Parts) -> Option<Visit> {
+        let Origin(from) = parts.extensions.get::<Origin>().copied()?;
         let chosen = cookie(&parts.headers, LANGUAGE).and_then(|code| Lang::of(&code));
         let accepted = parts.headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let lang = chosen.unwrap_or_else(|| Lang::preferred(accepted.unwrap_or_default()));
         let (session, guest) = (cookie(&parts.headers, SESSION), cookie(&parts.headers, GUEST));
-        Ok(Visit { lang, from, session, guest })
+        Some(Visit { lang, from, session, guest })
     }
 
     pub fn is_signed_in(&self) -> bool {
@@ -129,7 +128,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Visit {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Visit, Response> {
-        Visit::of(parts)
+        Visit::of(parts).ok_or_else(|| StatusCode::NOT_FOUND.into_response())
     }
 }
 
@@ -137,7 +136,7 @@ impl FromRequestParts<Site> for Person {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Person, Response> {
-        let visit = Visit::of(parts)?;
+        let visit = Visit::of(parts).ok_or_else(|| StatusCode::NOT_FOUND.into_response())?;
         let Some(secret) = visit.session.clone() else {
             // A browser that follows a link from elsewhere leaves the cookie out; from this page it sends it.
             let site = parts.headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());

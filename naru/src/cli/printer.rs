@@ -98,6 +98,10 @@ impl Printer {
 
     /// What is found in the files; `rendered` shows it with its place.
     pub fn found(&self, severity: &'static str, text: impl Display, rendered: &str) {
+        // Nothing but errors, and these are some.
+        if self.form == Form::Quiet && severity == "error" {
+            return self.progress(rendered.trim_end());
+        }
         self.say(severity, text, rendered.trim_end());
     }
 
