@@ -104,9 +104,7 @@ impl Sub for Counts {
 /// Half powers of two keep an estimate within 41 %, and 64 buckets reach 49 days; the place is 64 numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-pub struct Durations {
-    buckets: Vec<u64>,
-}
+pub struct Durations(Vec<u64>);
 
 impl Durations {
     /// So many buckets at most.
@@ -120,10 +118,10 @@ impl Durations {
     /// Counts one piece of work that took `span`.
     pub fn record(&mut self, span: Span) {
         let bucket = Self::bucket(span);
-        if self.buckets.len() <= bucket {
-            self.buckets.resize(bucket + 1, 0);
+        if self.0.len() <= bucket {
+            self.0.resize(bucket + 1, 0);
         }
-        self.buckets[bucket] += 1;
+        self.0[bucket] += 1;
     }
 
     /// The bucket in which work that took `span` is counted.
@@ -136,36 +134,36 @@ impl Durations {
 
     /// Adds all that `other` counted.
     pub fn add(&mut self, other: &Durations) {
-        if self.buckets.len() < other.buckets.len() {
-            self.buckets.resize(other.buckets.len(), 0);
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
         }
-        self.buckets.iter_mut().zip(&other.buckets).for_each(|(mine, more)| *mine += more);
+        self.0.iter_mut().zip(&other.0).for_each(|(mine, more)| *mine += more);
     }
 
     /// How many were counted in each bucket; the buckets that are not there are empty.
     pub fn buckets(&self) -> &[u64] {
-        &self.buckets
+        &self.0
     }
 
     /// From what [`Durations::buckets`] said.
     pub fn from_buckets(buckets: impl IntoIterator<Item = u64>) -> Durations {
         let mut buckets: Vec<u64> = buckets.into_iter().take(Self::MAX).collect();
         buckets.truncate(buckets.iter().rposition(|n| *n > 0).map_or(0, |last| last + 1));
-        Durations { buckets }
+        Durations(buckets)
     }
 
     /// How many were counted.
     pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
+        self.0.iter().sum()
     }
 
     /// The median of what is left for work that has run for `age` already, from the work that took longer
     /// than that. `None` where no past work took longer.
     pub fn remaining(&self, age: Span) -> Option<Span> {
-        let longer = |b: usize| if Self::bound(b) > age.0 { self.buckets[b] } else { 0 };
-        let total: u64 = (0..self.buckets.len()).map(longer).sum();
+        let longer = |b: usize| if Self::bound(b) > age.0 { self.0[b] } else { 0 };
+        let total: u64 = (0..self.0.len()).map(longer).sum();
         let mut seen = 0;
-        (0..self.buckets.len()).find_map(|b| {
+        (0..self.0.len()).find_map(|b| {
             seen += longer(b);
             (seen > 0 && seen * 2 >= total).then(|| Span(Self::bound(b) - age.0))
         })

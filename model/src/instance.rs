@@ -164,6 +164,7 @@ pub struct InstanceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// Target port → port there.
+    #[schema(value_type = BTreeMap<String, u16>)]
     pub ports: BTreeMap<u16, u16>,
     /// What its present container is made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -151,7 +151,7 @@ impl ContentKind {
 /// so nothing else can be one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
-#[schema(value_type = String)]
+#[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
 pub struct ContentId(String);
 
 impl ContentId {

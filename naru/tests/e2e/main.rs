@@ -22,7 +22,9 @@ mod page;
 mod power;
 mod published;
 mod reach;
+mod schemas;
 #[path = "../../../act/directory/tests/slapd/mod.rs"]
+#[allow(dead_code, reason = "the directory's own tests use more of it")]
 mod slapd;
 mod stays;
 mod taken;

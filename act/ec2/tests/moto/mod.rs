@@ -3,14 +3,13 @@
 //! It is installed from PyPI into a folder of the target's when a test first needs it.
 
 mod proxy;
+pub mod python;
 
 pub use proxy::{Fault, Proxy};
 
 use serde_json::Value;
-use std::fs::{self, File};
-use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -71,13 +70,7 @@ impl Drop for Moto {
 impl Moto {
     /// `None`, and told as skipped, where it cannot be installed. `policy` are the rights of the user `naru`.
     pub fn start(test: &str, policy: &str) -> Option<Moto> {
-        let folder = match installed() {
-            Ok(folder) => folder,
-            Err(why) => {
-                skip(test, &why);
-                return None;
-            }
-        };
+        let folder = python::installed(test, &PACKAGES)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
@@ -139,43 +132,6 @@ impl Moto {
         );
         self.as_user("owner", &program).unwrap().trim().to_string()
     }
-}
-
-/// The folder of a Python with moto. Made by the first that needs it, while the others wait.
-fn installed() -> Result<PathBuf, String> {
-    let target =
-        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(|folder| folder.join("Cargo.lock").is_file());
-    let tools = target.ok_or("there is no workspace")?.join("target/tools");
-    let folder = tools.join(PACKAGES[0].replace("==", "-"));
-    fs::create_dir_all(&tools).map_err(|error| error.to_string())?;
-    let lock = File::create(tools.join("moto.lock")).map_err(|error| error.to_string())?;
-    lock.lock().map_err(|error| error.to_string())?;
-    let done = folder.join("installed");
-    if done.is_file() {
-        return Ok(folder);
-    }
-    // One that was broken off is made anew.
-    let _ = fs::remove_dir_all(&folder);
-    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    run(Command::new(folder.join("bin/pip"))
-        .args(["install", "--quiet", "--disable-pip-version-check"])
-        .args(PACKAGES))?;
-    fs::write(done, "").map_err(|error| error.to_string())?;
-    Ok(folder)
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| format!("moto cannot be installed: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().last().unwrap_or_default().to_string();
-    output.status.success().then_some(()).ok_or_else(|| format!("moto cannot be installed: {last}"))
-}
-
-/// Says that a test could not run.
-fn skip(test: &str, why: &str) {
-    let Some(path) = std::env::var_os("NARU_TEST_SKIPS") else { panic!("{why}") };
-    let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-    writeln!(file, "{test}: {why}").unwrap();
 }
 
 /// Between two looks at what cannot tell of itself.
