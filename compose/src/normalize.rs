@@ -47,6 +47,17 @@ fn default_count(request: &mut Node) {
     }
 }
 
+/// Of the days on which something is asleep, those that a calendar's file says.
+fn calendars(own: Option<&mut Node>, near: &Surroundings<'_>) {
+    let power = own.and_then(|own| own.map_mut()?.get_mut("power"));
+    let Some(days) = power.and_then(|power| power.map_mut()?.get_mut("holidays")) else { return };
+    let is_file = |day: &Node| day.str().is_some_and(|text| text.ends_with(".ics") && !text.contains("://"));
+    if is_file(days) {
+        return path_at(Some(days), near);
+    }
+    items_mut(Some(days)).filter(|day| is_file(day)).for_each(|day| path_at(Some(day), near));
+}
+
 /// Makes every path absolute.
 pub(crate) fn resolve_paths(root: &mut Node, near: &Surroundings<'_>) {
     each_service(root, |_, service| {
@@ -66,7 +77,9 @@ pub(crate) fn resolve_paths(root: &mut Node, near: &Surroundings<'_>) {
             }
         }
         path_at(at_mut(service, &["extends", "file"]), near);
+        calendars(service.get_mut("x-naru"), near);
     });
+    calendars(root.map_mut().and_then(|root| root.get_mut("x-naru")), near);
     for kind in ["configs", "secrets"] {
         each_entry(root, kind, |_, object| {
             place_at(object.map_mut().and_then(|object| object.get_mut("file")), near);

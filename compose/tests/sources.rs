@@ -96,3 +96,58 @@ fn services_with_the_same_variable_for_their_address_are_told() {
     let warnings: Vec<String> = loaded.warnings.into_iter().map(|warning| warning.message).collect();
     assert_eq!(warnings, ["services a-b and a_b have the same variable for their address: NARU_URL_A_B"]);
 }
+
+const HOLIDAYS: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:test\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20261225\r\n\
+                        END:VEVENT\r\nBEGIN:VEVENT\r\nUID:2\r\nDTSTART:20261224T180000Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+
+/// A service that sleeps on Sundays and on these days.
+fn asleep_on(holidays: &str) -> String {
+    format!(
+        "services:\n  web:\n    image: web\n    working_dir: run\n    x-naru:\n      process: {{ command: ./web }}\n      \
+         power: {{ off: Sun, holidays: {holidays} }}\n"
+    )
+}
+
+#[test]
+fn holidays_are_days_and_the_calendars_beside_the_file() {
+    let calendar = ("/srv/shop/days/kr.ics", HOLIDAYS);
+    for holidays in ["days/kr.ics", "[days/kr.ics]", "[\"2026-12-25\", ./days/kr.ics]"] {
+        let text = asleep_on(holidays);
+        let loaded =
+            load(&[("/srv/shop/compose.yaml", &text), calendar], &from(&["/srv/shop/compose.yaml"])).unwrap();
+        let off = |loaded: &Loaded| {
+            loaded.stack.services[&"web".into()].power.clone().unwrap().off.unwrap().holidays
+        };
+        assert_eq!(off(&loaded), ["2026-12-25"], "{holidays}");
+        let told: Vec<&str> = loaded.warnings.iter().map(|warning| warning.message.as_str()).collect();
+        assert!(told[0].contains("/srv/shop/days/kr.ics has events at a time of the day (1)"), "{told:?}");
+        let again =
+            load(&[("/other/compose.yaml", &loaded.yaml()), calendar], &from(&["/other/compose.yaml"]))
+                .unwrap();
+        assert_eq!(off(&again), off(&loaded));
+    }
+    let of_all = format!("x-naru: {{ power: {{ off: Sun, holidays: days/kr.ics }} }}\n{WEB}\n");
+    let loaded =
+        load(&[("/srv/shop/compose.yaml", &of_all), calendar], &from(&["/srv/shop/compose.yaml"])).unwrap();
+    assert!(loaded.stack.services[&"web".into()].power.is_some());
+}
+
+#[test]
+fn a_calendar_that_cannot_be_read_is_told_at_its_place() {
+    for (holidays, file, says) in [
+        (
+            "kr.ics",
+            None,
+            "compose.yaml:7:36: error: services.web.x-naru.power.holidays: /srv/shop/kr.ics is not there",
+        ),
+        ("kr.ics", Some("BEGIN:VCALENDAR\r\n"), "cut off"),
+        ("https://example.com/kr.ics", None, "curl -o holidays.ics https://example.com/kr.ics"),
+        ("25.12.2026", None, "or a calendar's file, as kr.ics"),
+    ] {
+        let text = asleep_on(holidays);
+        let mut texts = vec![("/srv/shop/compose.yaml", text.as_str())];
+        texts.extend(file.map(|file| ("/srv/shop/kr.ics", file)));
+        let told = load(&texts, &from(&["/srv/shop/compose.yaml"])).unwrap_err();
+        assert!(told.contains(says), "{holidays}: {told}");
+    }
+}

@@ -57,6 +57,13 @@ impl<'a> Shelf<'a> {
         files
     }
 
+    /// The text of a file that is a part of what a service means, and not handed out.
+    pub fn text(&self, path: &str) -> Result<String, Fault> {
+        let bytes = (self.read)(path).map_err(|error| unreadable(path, &error))?;
+        let no_text = |_| Fault { why: format!("{path} is not UTF-8 text"), advice: "save it as UTF-8" };
+        String::from_utf8(bytes).map_err(no_text)
+    }
+
     fn content(&self, object: &Node) -> Result<ContentId, Fault> {
         if is_true(object.get("external")) || object.get("driver").is_some() {
             let why = "it is kept by someone else, and Naru has no way to ask".to_string();
@@ -86,9 +93,9 @@ impl<'a> Shelf<'a> {
 }
 
 /// Why a content cannot be had, and what to do.
-struct Fault {
-    why: String,
-    advice: &'static str,
+pub(crate) struct Fault {
+    pub why: String,
+    pub advice: &'static str,
 }
 
 fn unreadable(path: &str, error: &io::Error) -> Fault {

@@ -95,7 +95,7 @@ pub fn tell_file(report: &mut Report, root: &Node, unsupported: Unsupported) {
 pub fn stack(report: &mut Report, project: &Project<'_>) -> Meant {
     let shelf = Shelf::new(project);
     let mut reader = Reader { report: &mut *report, kind: "services", service: "*", lacks: Lacks::Tell };
-    let power = power::of_file(&mut reader, project.root);
+    let power = power::of_file(&mut reader, project.root, &shelf);
     let (mut services, mut jobs) = (BTreeMap::new(), BTreeMap::new());
     let none = Vec::new();
     let setting = |name: &str| Setting {

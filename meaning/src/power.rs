@@ -1,9 +1,12 @@
 //! When a service is asleep, and what wakes it: `x-naru.power`.
 
+use crate::contents::{Fault, Shelf};
 use crate::read::Reader;
+use crate::service::Setting;
 use naru_model::{Ignored, Mode, OffHours, Power, Span};
 use naru_schedule::Weekly;
 use naru_yaml::{Node, Pos};
+use std::collections::BTreeSet;
 
 /// A person's wake lasts for so long at most, where the file does not say.
 const WAKE_MAX: Span = Span::mins(12 * 60);
@@ -11,6 +14,8 @@ const WAKE_MAX: Span = Span::mins(12 * 60);
 const HOLD: Span = Span::secs(60);
 /// It may not wait longer: clients and what lies between give up before.
 const LONGEST_HOLD: Span = Span::mins(15);
+/// What the name of a calendar's file ends with.
+const CALENDAR: &str = ".ics";
 /// Single days, and things that are passed over. More are a program's doing.
 const MOST: usize = 1_000;
 
@@ -18,7 +23,7 @@ const MOST: usize = 1_000;
 pub(crate) fn power(
     reader: &mut Reader<'_>,
     node: &Node,
-    of_file: Option<&Power>,
+    setting: &Setting<'_>,
     mode: Mode,
 ) -> Option<Power> {
     match node.at(&["x-naru", "power"]) {
@@ -27,19 +32,19 @@ pub(crate) fn power(
             reader.error(own.key, what, "remove one of them");
             None
         }
-        Some(own) => Some(read(reader, own)),
-        None => of_file.filter(|_| !mode.is_job()).cloned(),
+        Some(own) => Some(read(reader, own, setting.shelf)),
+        None => setting.power.filter(|_| !mode.is_job()).cloned(),
     }
 }
 
 /// What a file says for all of its services.
-pub(crate) fn of_file(reader: &mut Reader<'_>, root: &Node) -> Option<Power> {
-    root.at(&["x-naru", "power"]).map(|written| read(reader, written))
+pub(crate) fn of_file(reader: &mut Reader<'_>, root: &Node, shelf: &Shelf<'_>) -> Option<Power> {
+    root.at(&["x-naru", "power"]).map(|written| read(reader, written, shelf))
 }
 
-fn read(reader: &mut Reader<'_>, written: &Node) -> Power {
+fn read(reader: &mut Reader<'_>, written: &Node, shelf: &Shelf<'_>) -> Power {
     let get = |key: &str| written.get(key);
-    let off = off(reader, written);
+    let off = off(reader, written, shelf);
     let idle_after = reader.span("x-naru.power.idle_after", get("idle_after"));
     if let (Some(Span(0)), Some(node)) = (idle_after, get("idle_after")) {
         reader.error(
@@ -82,7 +87,7 @@ fn texts<'a>(reader: &mut Reader<'_>, key: &str, node: Option<&'a Node>) -> Vec<
     all.into_iter().take(MOST).filter_map(|node| Some((node, node.scalar()?))).collect()
 }
 
-fn off(reader: &mut Reader<'_>, written: &Node) -> Option<OffHours> {
+fn off(reader: &mut Reader<'_>, written: &Node, shelf: &Shelf<'_>) -> Option<OffHours> {
     let windows = texts(reader, "x-naru.power.off", written.get("off"));
     let holidays = texts(reader, "x-naru.power.holidays", written.get("holidays"));
     if windows.is_empty() {
@@ -91,22 +96,65 @@ fn off(reader: &mut Reader<'_>, written: &Node) -> Option<OffHours> {
     }
     let timezone = written.get("timezone").and_then(Node::scalar).unwrap_or_else(|| "UTC".into());
     let texts: Vec<&str> = windows.iter().map(|(_, text)| text.trim()).collect();
-    let days = holidays.iter().map(|(_, day)| day.clone()).collect();
-    let hours = OffHours { windows: texts.join(", "), timezone, holidays: days };
+    let hours = OffHours { windows: texts.join(", "), timezone, holidays: vec![] };
     let before = reader.report.error_count();
     for (node, text) in &windows {
         let one = OffHours { windows: text.clone(), timezone: "UTC".into(), holidays: vec![] };
         let advice = "write days, and times where it is not the whole day: Mon-Fri 20:00-08:00, Sat, Sun";
         check(reader, &one, (node.pos, "off", advice));
     }
-    let zone = OffHours { windows: "Mon".into(), holidays: vec![], ..hours.clone() };
+    let zone = OffHours { windows: "Mon".into(), ..hours.clone() };
     let pos = written.get("timezone").map_or(written.pos, |node| node.pos);
     check(reader, &zone, (pos, "timezone", "write its name, as Asia/Seoul, or UTC"));
-    for (node, day) in &holidays {
-        let one = OffHours { windows: "Mon".into(), timezone: "UTC".into(), holidays: vec![day.clone()] };
-        check(reader, &one, (node.pos, "holidays", "write a day, as \"2026-12-25\""));
-    }
+    let days = days(reader, holidays, shelf);
+    let hours = OffHours { holidays: days.into_iter().collect(), ..hours };
     (reader.report.error_count() == before).then_some(hours)
+}
+
+/// Days, and those of calendars, each once and in order.
+fn days(reader: &mut Reader<'_>, holidays: Vec<(&Node, String)>, shelf: &Shelf<'_>) -> BTreeSet<String> {
+    let mut days = BTreeSet::new();
+    for (node, text) in holidays {
+        if text.ends_with(CALENDAR) || text.contains("://") {
+            days.extend(calendar(reader, node, &text, shelf));
+            continue;
+        }
+        let one = OffHours { windows: "Mon".into(), timezone: "UTC".into(), holidays: vec![text.clone()] };
+        check(
+            reader,
+            &one,
+            (node.pos, "holidays", "write a day, as \"2026-12-25\", or a calendar's file, as kr.ics"),
+        );
+        days.insert(text);
+    }
+    days
+}
+
+/// The days of a calendar's file.
+fn calendar(reader: &mut Reader<'_>, node: &Node, path: &str, shelf: &Shelf<'_>) -> Vec<String> {
+    let key = "x-naru.power.holidays";
+    if path.contains("://") {
+        let what = format!("{key}: {path} is an address, and a calendar is a file here");
+        reader.error(
+            node.pos,
+            what,
+            format!("fetch it: `curl -o holidays{CALENDAR} {path}`, and write holidays{CALENDAR}"),
+        );
+        return vec![];
+    }
+    let read = shelf.text(path).map_err(|Fault { why, advice }| (why, advice)).and_then(|text| {
+        let advice = "write an iCalendar file, as calendars export it";
+        naru_schedule::holidays(&text).map_err(|why| (format!("{path}: {why}"), advice))
+    });
+    let found = read.unwrap_or_else(|(why, advice)| {
+        reader.error(node.pos, format!("{key}: {why}"), advice);
+        naru_schedule::Holidays::default()
+    });
+    if found.timed > 0 {
+        let what = format!("{key}: {path} has events at a time of the day ({}), ignored", found.timed);
+        reader.warn(node.pos, what, "only all-day events are holidays");
+    }
+    found.days
 }
 
 /// What is about hours that are not there.

@@ -83,7 +83,7 @@ pub(crate) fn service(reader: &mut Reader<'_>, node: &Node, setting: &Setting<'_
         policy,
         direct: reader.truth("x-naru.direct", own.and_then(|own| own.get("direct"))).unwrap_or(false),
         published,
-        power: power::power(reader, node, setting.power, mode),
+        power: power::power(reader, node, setting, mode),
         template,
     }
 }

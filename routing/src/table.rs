@@ -101,7 +101,11 @@ pub const POWER_KEYS: &[Key] = &[
         "Hours in which it is asleep, as \"Mon-Fri 20:00-08:00, Sat, Sun\": days, and times where it is not the whole day.",
     ),
     key("power.timezone", Takes::Text, "The zone that the hours are in, as Asia/Seoul; UTC if missing."),
-    key("power.holidays", Takes::Texts, "Days on which it is asleep as well, as 2026-12-25."),
+    key(
+        "power.holidays",
+        Takes::Texts,
+        "Days on which it is asleep as well, as 2026-12-25, or a calendar's file, as kr.ics: the days of its all-day events.",
+    ),
     key(
         "power.idle_after",
         Takes::Duration,

@@ -9,8 +9,10 @@
 //! - An expression with a wildcard or a step in minutes or hours (`*/15 * * * *`) comes by the clock: not in a gap, and
 //!   both times where clocks are set back.
 
+mod holidays;
 mod weekly;
 
+pub use holidays::{Holidays, holidays};
 pub use weekly::Weekly;
 
 use croner::Cron;
@@ -149,7 +151,7 @@ fn cron(text: &str) -> Result<Cron, Unreadable> {
 
 /// By its name in the tz database. Abbreviations are refused: `EST` is a zone without summer time, which hardly anybody
 /// means, and `IST` is three.
-fn zone(name: &str) -> Result<TimeZone, Unreadable> {
+pub fn zone(name: &str) -> Result<TimeZone, Unreadable> {
     let unreadable = || Unreadable::Zone { zone: name.into() };
     if name != "UTC" && !name.contains('/') {
         return Err(unreadable());

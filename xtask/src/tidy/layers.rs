@@ -174,6 +174,7 @@ const PURE: &[&str] = &[
 
 /// Libraries that pure crates may use: plain data and its forms, nothing that runs.
 const PURE_LIBRARIES: &[&str] = &[
+    "calcard",
     "cedar-policy",
     "croner",
     "httparse",
