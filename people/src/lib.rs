@@ -1,9 +1,11 @@
-//! The command line about people: users, tokens, grants, policies, the audit, and signing in to a server elsewhere.
+//! The command line about people: users, tokens, grants, policies, the audit, notices, what things cost, and signing in to a server
+//! elsewhere.
 //!
 //! The verbs know the world through [`Around`] only: a client, the home, and where to write.
 
 mod ask;
 mod audit;
+mod cost;
 mod desk;
 mod directory;
 mod grant;
@@ -91,6 +93,8 @@ pub enum Verb {
     Directory(directory::DirectoryArgs),
     /// Who did what, and who was refused what
     Audit(audit::Audit),
+    /// What a month came to: hours on, not used and asleep, and money where there are prices
+    Cost(cost::Cost),
     /// Who is told of what happens, and whether it arrives
     Notify(notify::NotifyArgs),
     /// Ask for what one may not do, with a reason
@@ -125,6 +129,7 @@ impl Verb {
             Verb::Policy(policy) => policy.run(around).await,
             Verb::Directory(directory) => directory.run(around).await,
             Verb::Audit(audit) => audit.run(around).await,
+            Verb::Cost(cost) => cost.run(around).await,
             Verb::Notify(notify) => notify.run(around).await,
             Verb::Request(request) => request.run(around).await,
             Verb::Requests(requests) => requests.run(around).await,

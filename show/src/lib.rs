@@ -3,6 +3,7 @@
 //! times, tables and colours.
 
 mod assets;
+mod cost;
 mod instances;
 pub mod moment;
 pub mod paint;
@@ -21,6 +22,7 @@ mod traffic;
 mod way;
 
 pub use assets::{asset_faults, assets_table, machines_table, no_assets, stop_ends};
+pub use cost::{cost_notes, cost_table};
 pub use instances::{Detail, instances};
 pub use rates::{InstanceRow, Rates, RuleRow, Traffic};
 pub use receipt::{how_it_went, percent, receipt, story, totals};

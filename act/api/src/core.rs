@@ -7,6 +7,7 @@ use crate::{
 use axum::body::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
+use naru_cost::CostView;
 use naru_model::{
     Admitted, AgentReport, AssetOrder, AssetView, AssetsView, ContentId, Demand, Desired, EdgeReport,
     ImageFate, InstanceView, JobView, NodeId, Operation, OperationId, Plan, Release, RouteTable, RunRecord,
@@ -90,6 +91,8 @@ pub trait Core: Send + Sync + 'static {
     fn assets(&self, how: ShowAssets) -> Answer<'_, AssetsView>;
     /// Wants a machine of a cloud on or off.
     fn want_asset(&self, order: AssetOrder, actor: String) -> Answer<'_, AssetView>;
+    /// What a month came to, as `2026-11`; `None`: this one.
+    fn cost(&self, month: Option<String>) -> Answer<'_, CostView>;
     /// What a node's agent is to have, as it changes.
     fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>>;
     /// The route table for a node's edge, as it changes.

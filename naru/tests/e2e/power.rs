@@ -169,6 +169,29 @@ fn play_hours(folder: &Path) {
     assert_eq!(["requests", "streams", "jobs"].map(during), [20, 5, 5], "{receipt}");
     let lost = ["requests_lost", "streams_lost", "jobs_lost", "cut", "handed_over"].map(during);
     assert_eq!(lost, [0; 5], "{receipt}");
+    is_metered(folder);
+}
+
+/// The hours that it was on and asleep are in what the month came to, and cost what they cost.
+fn is_metered(folder: &Path) {
+    let node = std::fs::read_to_string(folder.join("home/node")).unwrap();
+    let prices = format!("currency: USD\nmachines: {{ {}: {{ hour: 3600 }} }}\n", node.trim());
+    std::fs::write(folder.join("home/prices.yaml"), prices).unwrap();
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let month = json(folder, &["cost", "--json"]);
+        let rows = month["rows"].as_array().unwrap();
+        let row = |what: &str| rows.iter().find(|row| row["what"] == what).cloned().unwrap_or_default();
+        let web = row("service/shop/web");
+        let has = |key: &str| web[key].as_u64().is_some_and(|value| value > 0);
+        if ["on", "instances", "asleep", "freed", "cost"].into_iter().all(has) {
+            assert_eq!(row("stack/shop")["cost"], web["cost"], "{month}");
+            assert_eq!((&web["saved"], &month["currency"]), (&Value::Null, &Value::from("USD")), "{month}");
+            return;
+        }
+        assert!(Instant::now() < deadline, "{month}");
+        pause(Duration::from_millis(200));
+    }
 }
 
 #[test]

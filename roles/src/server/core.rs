@@ -1,6 +1,5 @@
 //! The API's questions and orders, each passed to the desk.
 
-use super::contents::{self, Contents};
 use super::desk::{Handle, Message};
 use super::images::Shelf;
 use crate::{door, keeper};
@@ -11,8 +10,10 @@ use naru_api::{
     Taken,
 };
 use naru_chronicle::{Chronicle, events, logs};
+use naru_cost::{Around, CostView};
 use naru_decide::{Sweep, World, garbage, plan, view};
 use naru_home::Home;
+use naru_home::contents::{self, Contents};
 use naru_model::{
     Admitted, AgentReport, AssetOrder, AssetView, AssetsView, Change, ContentId, Demand, Desired, EdgeReport,
     Ending, ImageFate, InstanceView, JobView, NodeId, Operation, OperationId, Plan, Release, RouteTable,
@@ -65,6 +66,15 @@ impl Api {
             }))
         })
         .await
+    }
+
+    /// What there is to meter; `None`: the server does not answer.
+    pub(super) async fn look(&self) -> Option<naru_cost::Look> {
+        let node = self.home.node().ok()?;
+        let mut look = self.read(move |world, now| naru_metering::of_world(world, &node, now)).await.ok()?;
+        let assets = self.assets.show(ShowAssets::Known).await.ok()?;
+        naru_metering::of_assets(&assets, &mut look);
+        Some(look)
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, Refused> {
@@ -351,6 +361,15 @@ impl Core for Api {
 
     fn want_asset(&self, order: AssetOrder, actor: String) -> Answer<'_, AssetView> {
         Box::pin(self.assets.order(order, actor))
+    }
+
+    fn cost(&self, month: Option<String>) -> Answer<'_, CostView> {
+        Box::pin(async move {
+            let assets = self.assets.show(ShowAssets::Known).await?;
+            let (zones, now) = self.read(|world, now| (naru_metering::zones(world), now)).await?;
+            let around = Around { names: naru_metering::names(&assets), zones };
+            naru_metering::answer(self.home.clone(), month, around, now).await
+        })
     }
 
     fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>> {

@@ -6,7 +6,6 @@
 //! or when another server wrote, the world is loaded anew; observations come again by themselves.
 
 mod books;
-mod contents;
 mod core;
 mod desk;
 mod images;
@@ -52,6 +51,11 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
         tokio::spawn(naru_cloud::run(home.clone(), store.clone(), desk::work_here(&handle), orders));
     let api = Arc::new(core::Api::new(handle, assets, home.clone(), chronicle.clone()));
     let observing = tokio::spawn(observer::observe(api.clone(), chronicle));
+    let metered = api.clone();
+    let metering = tokio::spawn(naru_metering::run(home.clone(), move || {
+        let api = metered.clone();
+        async move { api.look().await }
+    }));
     let gate = Arc::new(Gate::open(home, people));
     let keeping = gate.clone();
     let looking_up = tokio::spawn(async move { keeping.keep_fresh().await });
@@ -68,6 +72,7 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     looking_up.abort();
     telling.abort();
     writing.abort();
+    metering.abort();
     driving.abort();
     deciding.abort();
     // Aborted: there is nothing more to hear of it.

@@ -16,6 +16,7 @@ use crate::{
 };
 use connection::{Connection, Place};
 use hyper::Method;
+use naru_cost::CostView;
 use naru_model::{
     Admitted, AgentReport, AssetOrder, AssetView, AssetsView, ContentId, Demand, Desired, EdgeReport,
     ImageFate, InstanceView, JobView, NodeId, Operation, OperationId, Plan, Release, RouteTable, RunRecord,
@@ -270,6 +271,14 @@ impl Client {
     /// As every question.
     pub async fn want_asset(&self, order: &AssetOrder) -> Result<AssetView, ClientError> {
         self.tell(Target::new("/v1/assets"), order).await
+    }
+
+    /// What a month came to, as `2026-11`; `None`: this one.
+    ///
+    /// # Errors
+    /// As every question; or the month is none.
+    pub async fn cost(&self, month: Option<&str>) -> Result<CostView, ClientError> {
+        self.ask(Target::new("/v1/cost").with("month", month)).await
     }
 
     /// A token for whoever knows a password.

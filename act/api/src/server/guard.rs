@@ -11,6 +11,7 @@ use crate::{
 };
 use axum::body::Bytes;
 use futures_util::StreamExt;
+use naru_cost::CostView;
 use naru_model::{
     Admitted, AgentReport, AssetOrder, AssetView, AssetsView, Change, ContentId, Demand, Desired, EdgeReport,
     Ending, ImageFate, InstanceView, JobView, NodeId, Operation, OperationId, Plan, Release, RouteTable,
@@ -437,6 +438,20 @@ impl Core for Guard {
             let right = if order.wanted == Wanted::On { Right::Wake } else { Right::Sleep };
             self.does(right, &[Resource::All], format!("asset {}", order.asset)).await?;
             self.core.want_asset(order, actor).await
+        })
+    }
+
+    // A row of a cloud's machine is seen by whoever sees all: see `assets`.
+    fn cost(&self, month: Option<String>) -> Answer<'_, CostView> {
+        Box::pin(async {
+            let view = self.core.cost(month).await?;
+            let about = |what: &str| match what.parse() {
+                Ok(Resource::Asset(_)) | Err(_) => Resource::All,
+                Ok(resource) => resource,
+            };
+            let rows = self.visible(Right::Read, None, view.rows, |row| about(&row.what)).await?;
+            let proposals = self.visible(Right::Read, None, view.proposals, |one| about(&one.what)).await?;
+            Ok(CostView { rows, proposals, ..view })
         })
     }
 

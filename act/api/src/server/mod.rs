@@ -1,6 +1,7 @@
 //! A core on a socket, and on the network: accepts, makes sure who is there, and gives each connection to the routes.
 
 mod assets;
+mod cost;
 mod desk;
 mod entry;
 mod events;

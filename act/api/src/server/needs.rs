@@ -60,7 +60,8 @@ fn need_of(path: &str) -> Need {
         | "/v1/runs"
         | "/v1/routes"
         | "/v1/watch"
-        | "/v1/events" => Any(&[Right::Read]),
+        | "/v1/events"
+        | "/v1/cost" => Any(&[Right::Read]),
         "/v1/assets" => Any(&[Right::Read, Right::Wake, Right::Sleep]),
         "/v1/releases" => Any(&[Right::ReadReleases]),
         "/v1/logs" => Any(&[Right::ReadLogs]),

@@ -1,7 +1,9 @@
 //! The routes, each together with its entry in the OpenAPI document: one cannot be without the other.
 
 use super::guard::Guard;
-use super::{BODY_MAX, assets, desk, images, jobs, logs, needs, orders, people, questions, reach, roles};
+use super::{
+    BODY_MAX, assets, cost, desk, images, jobs, logs, needs, orders, people, questions, reach, roles,
+};
 use crate::{Authority, Core, Ground, Refused};
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::request::Parts;
@@ -74,6 +76,7 @@ fn documented() -> OpenApiRouter<Both> {
         .routes(routes!(jobs::jobs))
         .routes(routes!(jobs::runs))
         .routes(routes!(questions::route_table))
+        .routes(routes!(cost::cost))
         .routes(routes!(questions::watch))
         .routes(routes!(logs::logs))
         .routes(routes!(logs::events))

@@ -107,7 +107,7 @@ async fn every_route_is_refused_to_whoever_has_no_right_and_that_is_written_down
             }
         }
     }
-    assert_eq!(refused, 32);
+    assert_eq!(refused, 33);
 }
 
 #[tokio::test]
@@ -191,6 +191,9 @@ async fn lists_hold_what_one_may_see() {
     assert!(is_forbidden(kim.operations(Some(&StackName::from("blog")), 10).await));
     assert!(is_forbidden(kim.operation(OperationId(2)).await));
     assert!(kim.operation(OperationId(1)).await.is_ok());
+    let cost = kim.cost(Some("2026-11")).await.unwrap();
+    let rows: Vec<_> = cost.rows.iter().map(|row| row.what.as_str()).collect();
+    assert_eq!((cost.month.as_str(), rows), ("2026-11", vec!["stack/shop", "service/shop/api"]));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use naru_api::{
     ImageStream, LogLine, LogQuery, LogSource, LogStream, PlanRequest, PruneOrder, ReachOrder, Refused,
     ShowAssets, ShutdownOrder, Snapshot, Status, Taken,
 };
+use naru_cost::{CostView, Row};
 use naru_model::{
     Admitted, AgentReport, AssetOrder, AssetView, AssetsView, ContentId, Demand, Desired, EdgeReport, Ending,
     FateReason, Generation, ImageFate, InstanceView, JobView, NodeId, Operation, OperationId, Plan, Release,
@@ -315,6 +316,13 @@ impl Core for Recall {
         }
         let json = serde_json::json!({"id": "c/i-1", "name": actor, "log": []});
         now(Ok(serde_json::from_value(json).unwrap()))
+    }
+
+    fn cost(&self, month: Option<String>) -> Answer<'_, CostView> {
+        let row = |what: &str| Row { what: what.into(), on: 1, ..Row::default() };
+        let rows =
+            ["stack/shop", "service/shop/api", "stack/blog", "node/here", "asset/seoul/i-1"].map(row).into();
+        now(Ok(CostView { month: month.unwrap_or_default(), rows, ..CostView::default() }))
     }
 
     fn desired(&self, node: NodeId) -> Answer<'_, watch::Receiver<Arc<Desired>>> {

@@ -3,7 +3,7 @@
 //! They are handed over before the order that names them, and kept as long as a release does. The records and the API
 //! have only the digests.
 
-use naru_home::{Home, put_file};
+use crate::{Home, put_file};
 use naru_model::{ContentId, Stack, Template};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -92,7 +92,7 @@ fn files(template: &Template) -> impl Iterator<Item = &naru_model::ContentFile> 
 #[cfg(test)]
 mod tests {
     use super::{Contents, FOLDER, SPARED};
-    use naru_home::Home;
+    use crate::Home;
     use naru_model::ContentId;
     use std::collections::BTreeSet;
     use std::fs::{self, File};
