@@ -36,6 +36,8 @@ const MAX_REFUSAL: usize = 64 << 10;
 const LOOK: Duration = Duration::from_secs(1);
 /// The engine knows an exit status a moment after the output has ended.
 const LOOK_SOON: Duration = Duration::from_millis(20);
+/// So often an engine is asked for the number of a process that has begun.
+const LEADER_LOOKS: u32 = 100;
 /// A shell that is hung up on saves its history; what takes longer is killed.
 const HUNG_UP: Duration = Duration::from_secs(5);
 /// The key that ends the input of a terminal, by custom: Ctrl-D.
@@ -261,12 +263,22 @@ impl Held {
         }
     }
 
+    /// The command's process. `None`: it does not run. An engine passes on what a command says before it tells its number.
+    async fn leader(&self) -> Option<i32> {
+        for _ in 0..LEADER_LOOKS {
+            let said =
+                inspect(&self.engine, &self.exec).await.ok().filter(|said| said.running == Some(true))?;
+            let pid = said.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
+            if pid.is_some() {
+                return pid;
+            }
+            tokio::time::sleep(LOOK_SOON).await;
+        }
+        None
+    }
+
     async fn send(&self, signal: Signal, part: Part) {
-        let pid = match inspect(&self.engine, &self.exec).await {
-            Ok(said) if said.running == Some(true) => said.pid,
-            _ => None,
-        };
-        let Some(leader) = pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0) else { return };
+        let Some(leader) = self.leader().await else { return };
         for pid in processes() {
             let Some(held) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
             else {
