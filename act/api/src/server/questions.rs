@@ -10,7 +10,7 @@ use naru_model::{
     InstanceView, Operation, OperationId, Refusal, Release, RouteTable, StackName, StackView, WorkView,
 };
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 type Answered<T> = Result<Json<T>, Refused>;
 
@@ -108,10 +108,20 @@ pub(super) async fn route_table(Shared(core): Shared) -> Answered<RouteTable> {
     core.routes().await.map(Json)
 }
 
+/// A server-sent event, by its fields.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is the document's alone: events are written as they come")]
+struct SentEvent {
+    /// What its data is: `operation`, `instances` or `routes`.
+    event: String,
+    /// A value, as JSON.
+    data: String,
+}
+
 /// Server-sent events `operation` (an Operation), `instances` (a list of InstanceView) and `routes` (a
 /// RouteTable): first the present state, then each value that changes, whole.
 #[utoipa::path(get, path = "/v1/watch", params(WatchQuery),
-    responses((status = 200, body = String, content_type = "text/event-stream"),
+    responses((status = 200, body = SentEvent, content_type = "text/event-stream"),
         (status = "default", body = Refusal)))]
 pub(super) async fn watch(
     Shared(core): Shared,
