@@ -5,6 +5,7 @@
 
 mod diagnostic;
 mod emit;
+pub mod file;
 mod parse;
 mod scalar;
 pub mod shape;

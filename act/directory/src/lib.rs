@@ -25,7 +25,7 @@ pub use check::{Step, server, user};
 pub use config::{Begin, Config, Find, Groups, People, Server, Service, Timeouts};
 pub use directory::{Directory, Shown, SignedIn};
 pub use file::{FILE, read};
-pub use load::{FileError, State, Watched, load};
+pub use load::{State, Watched, load};
 
 /// Why somebody does not come in. What it says is for logs and the audit; whoever tries hears as much as shows nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

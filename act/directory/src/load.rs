@@ -3,9 +3,8 @@
 use crate::config::Server;
 use crate::directory::Directory;
 use crate::file::{self, FILE};
-use naru_yaml::Errors;
+use naru_yaml::file::{FileError, content, content_if_any, secret};
 use std::fs;
-use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,37 +13,12 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 
-/// The whole file, certificates, and a password.
+/// The whole file, and certificates.
 const FILE_MAX: u64 = 1 << 20;
 const CA_MAX: u64 = 1 << 20;
-const PASSWORD_MAX: u64 = 4_096;
 
 /// What was changed on disk holds so soon.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Why the file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It cannot be read.
-    #[error("{path} cannot be read: {source}")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// What is in it is wrong.
-    #[error(transparent)]
-    Wrong(#[from] Errors),
-    /// A file that it names does not do.
-    #[error("{path}: {why}")]
-    Named {
-        /// The file.
-        path: String,
-        /// What is wrong with it, and what to do.
-        why: String,
-    },
-}
 
 /// The directory that a home's file names; `None` where there is no file.
 ///
@@ -52,25 +26,13 @@ pub enum FileError {
 /// The file, or one that it names, does not do.
 pub fn load(home: &Path) -> Result<Option<Directory>, FileError> {
     let path = home.join(FILE);
-    let name = path.display().to_string();
-    let text = match content(&path, FILE_MAX) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        text => text.map_err(|source| FileError::Unreadable { path: name.clone(), source })?,
-    };
-    let config = file::read(&name, &text)?;
+    let Some(text) = content_if_any(&path, FILE_MAX)? else { return Ok(None) };
+    let config = file::read(&path.display().to_string(), &text)?;
     let tls = tls(config.ca.as_ref().map(|ca| home.join(ca)).as_deref())?;
     let service = config.service.as_ref();
-    let password = service.map(|service| password(&home.join(&service.password_file))).transpose()?;
+    let password =
+        service.map(|service| secret(&home.join(&service.password_file), "password")).transpose()?;
     Ok(Some(Directory::new(config, Arc::new(tls), password)))
-}
-
-fn content(path: &Path, most: u64) -> io::Result<String> {
-    let mut text = String::new();
-    fs::File::open(path)?.take(most + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > most {
-        return Err(io::Error::other(format!("it is over {most} bytes")));
-    }
-    Ok(text)
 }
 
 fn tls(ca: Option<&Path>) -> Result<ClientConfig, FileError> {
@@ -98,21 +60,6 @@ fn tls(ca: Option<&Path>) -> Result<ClientConfig, FileError> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let config = config.with_safe_default_protocol_versions().expect("ring has both versions of TLS");
     Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn password(path: &Path) -> Result<String, FileError> {
-    let named = |why: String| FileError::Named { path: path.display().to_string(), why };
-    let about = fs::metadata(path).map_err(|error| named(format!("it cannot be read: {error}")))?;
-    if !about.is_file() || about.mode() & 0o077 != 0 {
-        let mode = about.mode() & 0o7777;
-        return Err(named(format!("others may read this password (mode {mode:o}): chmod 600")));
-    }
-    let text = content(path, PASSWORD_MAX).map_err(|error| named(format!("it cannot be read: {error}")))?;
-    let password = text.trim_end_matches(['\n', '\r']);
-    if password.is_empty() || password.contains(['\0', '\n']) {
-        return Err(named("a password is one line that is not empty".into()));
-    }
-    Ok(password.into())
 }
 
 /// The directory as it is configured now.

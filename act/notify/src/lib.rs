@@ -11,7 +11,7 @@ mod mail;
 mod notice;
 mod webhook;
 
-pub use channel::{Channel, Channels, Fault, FileError, load};
+pub use channel::{Channel, Channels, Fault, load};
 pub use file::{Config, FILE, Kind, MailTo, Route, Tls, Transport, Webhook, read};
 pub use notice::Notice;
 pub use webhook::signature;
