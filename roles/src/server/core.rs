@@ -69,8 +69,7 @@ impl Api {
     }
 
     /// What there is to meter; `None`: the server does not answer.
-    pub(super) async fn look(&self) -> Option<naru_cost::Look> {
-        let node = self.home.node().ok()?;
+    pub(super) async fn look(&self, node: NodeId) -> Option<naru_cost::Look> {
         let mut look = self.read(move |world, now| naru_metering::of_world(world, &node, now)).await.ok()?;
         let assets = self.assets.show(ShowAssets::Known).await.ok()?;
         naru_metering::of_assets(&assets, &mut look);

@@ -41,7 +41,7 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     let store = Sqlite::open(&home.path("store"), Epoch(wall().0), Options::default())?;
     let (ledger, world) = Ledger::open(store.clone()).await?;
     let listener = listen(home)?;
-    let (desk, handle) = Desk::new(ledger, world, node, home);
+    let (desk, handle) = Desk::new(ledger, world, node.clone(), home);
     let deciding = tokio::spawn(desk.run());
     let chronicle = naru_chronicle::Chronicle::open(home)?;
     let people = people::Kept::new(handle.clone());
@@ -53,8 +53,8 @@ pub async fn run(home: &Home, node: NodeId) -> Result<(), Failure> {
     let observing = tokio::spawn(observer::observe(api.clone(), chronicle));
     let metered = api.clone();
     let metering = tokio::spawn(naru_metering::run(home.clone(), move || {
-        let api = metered.clone();
-        async move { api.look().await }
+        let (api, node) = (metered.clone(), node.clone());
+        async move { api.look(node).await }
     }));
     let gate = Arc::new(Gate::open(home, people));
     let keeping = gate.clone();
