@@ -33,6 +33,8 @@ mod short;
 mod unique;
 
 pub use load::{Loaded, Options, load, load_texts};
-pub use naru_meaning::{Contents, Effect, KEYS, OBJECT_KEYS, SERVICE_KEYS, ServiceKey, Unsupported, schema};
+pub use naru_meaning::{
+    Addresses, Contents, Effect, KEYS, OBJECT_KEYS, SERVICE_KEYS, ServiceKey, Unsupported, schema,
+};
 pub use naru_routing::{FILE_KEYS, Key, Support, Takes};
 pub use naru_yaml::{Diagnostic, Errors, Place, Severity, Style};

@@ -6,7 +6,7 @@ use crate::files::{Files, STDIN, Stdin};
 use crate::layers::Loader;
 use crate::normalize::Surroundings;
 use crate::schema::Unknown;
-use naru_meaning::{Contents, Meant, Unsupported};
+use naru_meaning::{Addresses, Contents, Meant, Unsupported};
 use naru_model::Stack;
 use naru_yaml::{Diagnostic, Errors, Node, Pos, Report};
 use std::collections::BTreeMap;
@@ -29,6 +29,8 @@ pub struct Options {
     pub profiles: Vec<String>,
     /// What follows when a key is known and has no effect yet, or is not known.
     pub unsupported: Unsupported,
+    /// What reads the calendars at addresses.
+    pub addresses: Addresses,
 }
 
 /// What the files say.
@@ -146,6 +148,7 @@ fn meaning(
         folder: &start.folder,
         variables: &start.variables,
         read: &|path| files.read_bytes(path),
+        addresses: &options.addresses,
         unsupported: options.unsupported,
     };
     naru_meaning::stack(report, &project)

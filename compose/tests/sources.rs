@@ -1,6 +1,7 @@
 //! Where files and names come from: standard input, several paths, names that cannot stay as they are.
 
-use naru_compose::{Loaded, Options, load_texts};
+use naru_compose::{Addresses, Loaded, Options, Style, load_texts};
+use naru_schedule::{BY_HAND, Fault, Fetched, Holidays, Told};
 use std::collections::BTreeMap;
 
 fn load(texts: &[(&str, &str)], options: &Options) -> Result<Loaded, String> {
@@ -141,8 +142,7 @@ fn a_calendar_that_cannot_be_read_is_told_at_its_place() {
             "compose.yaml:7:36: error: services.web.x-naru.power.holidays: /srv/shop/kr.ics is not there",
         ),
         ("kr.ics", Some("BEGIN:VCALENDAR\r\n"), "cut off"),
-        ("https://example.com/kr.ics", None, "curl -o holidays.ics https://example.com/kr.ics"),
-        ("25.12.2026", None, "or a calendar's file, as kr.ics"),
+        ("25.12.2026", None, "a calendar's file, as kr.ics, or its address"),
     ] {
         let text = asleep_on(holidays);
         let mut texts = vec![("/srv/shop/compose.yaml", text.as_str())];
@@ -150,4 +150,52 @@ fn a_calendar_that_cannot_be_read_is_told_at_its_place() {
         let told = load(&texts, &from(&["/srv/shop/compose.yaml"])).unwrap_err();
         assert!(told.contains(says), "{holidays}: {told}");
     }
+}
+
+/// What such a calendar is: one that answers, one that is away, and one that nobody asks.
+fn at_addresses() -> Addresses {
+    let holidays = Holidays { days: vec!["2027-01-01".into()], timed: 0 };
+    let old = Told::new("https://example.com/… is old", "wait");
+    Addresses::read_by(move |address| match address {
+        "https://example.com/0123secret" => {
+            Ok(Fetched { shown: String::new(), holidays: holidays.clone(), remark: Some(old.clone()) })
+        }
+        "http://example.com/0123secret" => Err(Fault::Wrong(Told::new("it is not asked", "write https"))),
+        _ => Err(Fault::Away(Told::new("https://example.com/… cannot be fetched", BY_HAND))),
+    })
+}
+
+#[test]
+fn holidays_are_at_addresses_too() {
+    let options = Options { addresses: at_addresses(), ..from(&["/srv/shop/compose.yaml"]) };
+    let text = asleep_on("[\"2026-12-25\", 'https://example.com/0123secret']");
+    let loaded = load(&[("/srv/shop/compose.yaml", &text)], &options).unwrap();
+    let power = |loaded: &Loaded| loaded.stack.services[&"web".into()].power.clone().unwrap().off.unwrap();
+    assert_eq!(power(&loaded).holidays, ["2026-12-25", "2027-01-01"]);
+    assert!(loaded.yaml().contains("https://example.com/0123secret\n"), "it stays as written");
+    let told = loaded.warnings[0].render(Style::Plain);
+    let says = "srv/shop/compose.yaml:7:51: warning: services.web.x-naru.power.holidays: https://example.com/… is old\n";
+    assert!(told.starts_with(says) && told.contains("'https://********"), "{told}");
+    assert!(!told.contains("secret"), "{told}");
+    let of_all =
+        format!("x-naru: {{ power: {{ off: Sun, holidays: https://example.com/0123secret }} }}\n{WEB}\n");
+    let loaded = load(&[("/srv/shop/compose.yaml", &of_all)], &options).unwrap();
+    assert_eq!(power(&loaded).holidays, ["2027-01-01"]);
+}
+
+#[test]
+fn a_calendar_that_is_away_keeps_the_stack_from_being_run_and_not_from_being_looked_at() {
+    let options = Options { addresses: at_addresses(), ..from(&["/srv/shop/compose.yaml"]) };
+    let text = asleep_on("https://example.com/other/0123secret");
+    let loaded = load(&[("/srv/shop/compose.yaml", &text)], &options).unwrap();
+    let told = loaded.runnable().unwrap_err().to_string();
+    let says = "srv/shop/compose.yaml:7:36: error: services.web.x-naru.power.holidays: https://example.com/… cannot be fetched\n";
+    assert!(told.starts_with(says) && told.contains("curl -o holidays.ics"), "{told}");
+    assert!(!told.contains("secret"), "{told}");
+    let text = asleep_on("http://example.com/0123secret");
+    let told = load(&[("/srv/shop/compose.yaml", &text)], &options).unwrap_err();
+    assert!(told.contains("it is not asked") && !told.contains("secret"), "{told}");
+    // Where nobody says who asks, nobody is asked.
+    let loaded = load(&[("/srv/shop/compose.yaml", &text)], &from(&["/srv/shop/compose.yaml"])).unwrap();
+    assert_eq!(loaded.unfit.len(), 1);
 }

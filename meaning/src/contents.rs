@@ -4,6 +4,7 @@ use crate::Project;
 use crate::read::Reader;
 use crate::service::{is_true, text};
 use naru_model::{ContentFile, ContentId, ContentKind};
+use naru_schedule::{Addresses, Fetched, Sources, Told};
 use naru_yaml::Node;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::{fmt, io};
 pub(crate) struct Shelf<'a> {
     variables: &'a BTreeMap<String, String>,
     read: &'a dyn Fn(&str) -> io::Result<Vec<u8>>,
+    addresses: &'a Addresses,
     held: RefCell<BTreeMap<ContentId, Vec<u8>>>,
 }
 
@@ -32,7 +34,8 @@ const MOST_BYTES: usize = 16 << 20;
 
 impl<'a> Shelf<'a> {
     pub fn new(project: &Project<'a>) -> Shelf<'a> {
-        Shelf { variables: project.variables, read: project.read, held: RefCell::default() }
+        let Project { variables, read, addresses, .. } = *project;
+        Shelf { variables, read, addresses, held: RefCell::default() }
     }
 
     pub fn into_contents(self) -> Contents {
@@ -55,13 +58,6 @@ impl<'a> Shelf<'a> {
             }
         }
         files
-    }
-
-    /// The text of a file that is a part of what a service means, and not handed out.
-    pub fn text(&self, path: &str) -> Result<String, Fault> {
-        let bytes = (self.read)(path).map_err(|error| unreadable(path, &error))?;
-        let no_text = |_| Fault { why: format!("{path} is not UTF-8 text"), advice: "save it as UTF-8" };
-        String::from_utf8(bytes).map_err(no_text)
     }
 
     fn content(&self, object: &Node) -> Result<ContentId, Fault> {
@@ -92,10 +88,24 @@ impl<'a> Shelf<'a> {
     }
 }
 
+/// Calendars are a part of what a service means, and not handed out.
+impl Sources for Shelf<'_> {
+    fn file(&self, path: &str) -> Result<String, Told> {
+        let told = |Fault { why, advice }| Told::new(why, advice);
+        let bytes = (self.read)(path).map_err(|error| told(unreadable(path, &error)))?;
+        String::from_utf8(bytes)
+            .map_err(|_| Told::new(format!("{path} is not UTF-8 text"), "save it as UTF-8"))
+    }
+
+    fn address(&self, address: &str) -> Result<Fetched, naru_schedule::Fault> {
+        self.addresses.get(address)
+    }
+}
+
 /// Why a content cannot be had, and what to do.
-pub(crate) struct Fault {
-    pub why: String,
-    pub advice: &'static str,
+struct Fault {
+    why: String,
+    advice: &'static str,
 }
 
 fn unreadable(path: &str, error: &io::Error) -> Fault {

@@ -33,6 +33,7 @@ mod xnaru;
 
 pub use contents::Contents;
 pub use keys::{Effect, OBJECT_KEYS, SERVICE_KEYS, ServiceKey};
+pub use naru_schedule::Addresses;
 pub use xnaru::{JOB_KEYS, JOB_SCHEMA, KEYS, SCHEMA, schema};
 
 use contents::Shelf;
@@ -73,6 +74,8 @@ pub struct Project<'a> {
     pub variables: &'a BTreeMap<String, String>,
     /// Reads a file by its absolute path.
     pub read: &'a dyn Fn(&str) -> io::Result<Vec<u8>>,
+    /// Reads the calendars at addresses.
+    pub addresses: &'a Addresses,
     /// What follows when a key has no effect.
     pub unsupported: Unsupported,
 }

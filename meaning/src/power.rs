@@ -1,10 +1,10 @@
 //! When a service is asleep, and what wakes it: `x-naru.power`.
 
-use crate::contents::{Fault, Shelf};
+use crate::contents::Shelf;
 use crate::read::Reader;
 use crate::service::Setting;
 use naru_model::{Ignored, Mode, OffHours, Power, Span};
-use naru_schedule::Weekly;
+use naru_schedule::{Fault, Told, Weekly, is_address, named};
 use naru_yaml::{Node, Pos};
 use std::collections::BTreeSet;
 
@@ -14,8 +14,6 @@ const WAKE_MAX: Span = Span::mins(12 * 60);
 const HOLD: Span = Span::secs(60);
 /// It may not wait longer: clients and what lies between give up before.
 const LONGEST_HOLD: Span = Span::mins(15);
-/// What the name of a calendar's file ends with.
-const CALENDAR: &str = ".ics";
 /// Single days, and things that are passed over. More are a program's doing.
 const MOST: usize = 1_000;
 
@@ -113,48 +111,22 @@ fn off(reader: &mut Reader<'_>, written: &Node, shelf: &Shelf<'_>) -> Option<Off
 
 /// Days, and those of calendars, each once and in order.
 fn days(reader: &mut Reader<'_>, holidays: Vec<(&Node, String)>, shelf: &Shelf<'_>) -> BTreeSet<String> {
+    let said = |told: &Told| format!("x-naru.power.holidays: {}", told.what);
     let mut days = BTreeSet::new();
-    for (node, text) in holidays {
-        if text.ends_with(CALENDAR) || text.contains("://") {
-            days.extend(calendar(reader, node, &text, shelf));
-            continue;
+    for (node, entry) in holidays {
+        if is_address(&entry) {
+            reader.report.conceal(node.pos, "://");
         }
-        let one = OffHours { windows: "Mon".into(), timezone: "UTC".into(), holidays: vec![text.clone()] };
-        check(
-            reader,
-            &one,
-            (node.pos, "holidays", "write a day, as \"2026-12-25\", or a calendar's file, as kr.ics"),
-        );
-        days.insert(text);
+        match named(&entry, shelf) {
+            Ok(named) => {
+                named.remarks.iter().for_each(|told| reader.warn(node.pos, said(told), &told.advice));
+                days.extend(named.days);
+            }
+            Err(Fault::Wrong(told)) => reader.error(node.pos, said(&told), told.advice),
+            Err(Fault::Away(told)) => reader.unfit(node.pos, said(&told), told.advice),
+        }
     }
     days
-}
-
-/// The days of a calendar's file.
-fn calendar(reader: &mut Reader<'_>, node: &Node, path: &str, shelf: &Shelf<'_>) -> Vec<String> {
-    let key = "x-naru.power.holidays";
-    if path.contains("://") {
-        let what = format!("{key}: {path} is an address, and a calendar is a file here");
-        reader.error(
-            node.pos,
-            what,
-            format!("fetch it: `curl -o holidays{CALENDAR} {path}`, and write holidays{CALENDAR}"),
-        );
-        return vec![];
-    }
-    let read = shelf.text(path).map_err(|Fault { why, advice }| (why, advice)).and_then(|text| {
-        let advice = "write an iCalendar file, as calendars export it";
-        naru_schedule::holidays(&text).map_err(|why| (format!("{path}: {why}"), advice))
-    });
-    let found = read.unwrap_or_else(|(why, advice)| {
-        reader.error(node.pos, format!("{key}: {why}"), advice);
-        naru_schedule::Holidays::default()
-    });
-    if found.timed > 0 {
-        let what = format!("{key}: {path} has events at a time of the day ({}), ignored", found.timed);
-        reader.warn(node.pos, what, "only all-day events are holidays");
-    }
-    found.days
 }
 
 /// What is about hours that are not there.

@@ -104,7 +104,7 @@ pub const POWER_KEYS: &[Key] = &[
     key(
         "power.holidays",
         Takes::Texts,
-        "Days on which it is asleep as well, as 2026-12-25, or a calendar's file, as kr.ics: the days of its all-day events.",
+        "Days on which it is asleep as well, as 2026-12-25, or a calendar's file, as kr.ics, or its address, as https://…: the days of its all-day events.",
     ),
     key(
         "power.idle_after",

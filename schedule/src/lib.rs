@@ -9,9 +9,11 @@
 //! - An expression with a wildcard or a step in minutes or hours (`*/15 * * * *`) comes by the clock: not in a gap, and
 //!   both times where clocks are set back.
 
+mod entry;
 mod holidays;
 mod weekly;
 
+pub use entry::{Addresses, BY_HAND, Fault, Fetched, Named, Sources, Told, is_address, named};
 pub use holidays::{Holidays, holidays};
 pub use weekly::Weekly;
 

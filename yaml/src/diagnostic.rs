@@ -187,6 +187,19 @@ impl Report {
         self.add_source(name, "")
     }
 
+    /// From now on, what follows `sign` in the value at `pos` is shown as asterisks: it may be a secret.
+    pub fn conceal(&mut self, pos: Pos, sign: &str) {
+        let Some(written) = self.written(pos) else { return };
+        let Some((open, secret)) = written.split_once(sign) else { return };
+        let begin = pos.col as usize - 1 + open.chars().count() + sign.chars().count();
+        let hidden = begin..begin + secret.chars().count();
+        let lines = self.sources.get_mut(pos.file as usize).map(|source| &mut source.lines);
+        if let Some(line) = lines.and_then(|lines| lines.get_mut(pos.line as usize - 1)) {
+            *line =
+                line.chars().enumerate().map(|(at, c)| if hidden.contains(&at) { '*' } else { c }).collect();
+        }
+    }
+
     /// An error, and what to do about it.
     pub fn error_advised(&mut self, pos: Pos, message: impl Into<String>, advice: impl Into<String>) {
         self.push(Severity::Error, pos, message.into(), Some(advice.into()));

@@ -1,7 +1,6 @@
 //! One region of one account: questions and requests, signed, with what is safe tried again.
 
 use crate::credentials::Chain;
-use crate::http::{Http, Patience};
 use crate::metadata::Metadata;
 use crate::profiles::Profiles;
 use crate::xml::{self, Element};
@@ -11,6 +10,7 @@ use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::Full;
+use naru_http::{Http, Patience};
 use naru_model::{Machine, MachineAct, RefusalKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::BTreeMap;
@@ -231,7 +231,8 @@ impl Ec2 {
         let request = self.signed(form).await?;
         let answer = self.http.send(request, ANSWER_MAX).await?;
         let host = self.endpoint.host().unwrap_or_default();
-        let text = std::str::from_utf8(&answer.body).map_err(|error| error.to_string());
+        let body = answer.body?;
+        let text = std::str::from_utf8(&body).map_err(|error| error.to_string());
         let read = text.and_then(xml::read);
         if answer.status.is_success() {
             return read

@@ -18,3 +18,13 @@ pub enum Fault {
     #[error("{0}")]
     Settings(String),
 }
+
+impl From<naru_http::Fault> for Fault {
+    fn from(fault: naru_http::Fault) -> Fault {
+        match fault {
+            naru_http::Fault::Lost(what) => Fault::Lost(what),
+            naru_http::Fault::NotSent(what) => Fault::NotSent(what),
+            naru_http::Fault::Settings(what) => Fault::Settings(what),
+        }
+    }
+}

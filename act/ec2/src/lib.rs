@@ -12,7 +12,6 @@ mod client;
 mod credentials;
 mod environment;
 mod error;
-mod http;
 mod metadata;
 mod profiles;
 mod refusal;

@@ -1,10 +1,10 @@
 //! What a machine of EC2 knows of itself, by its metadata service, version 2 (with a session).
 
-use crate::http::{Http, Patience};
 use crate::{Environment, Fault};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
+use naru_http::{Http, Patience};
 use std::path::Path;
 use std::time::Duration;
 
@@ -58,11 +58,11 @@ impl Metadata {
         if answer.status != StatusCode::OK {
             return Err(Fault::Lost(format!("the metadata service gives no session: {}", answer.status)));
         }
-        let session = String::from_utf8_lossy(&answer.body).into_owned();
+        let session = String::from_utf8_lossy(&answer.body?).into_owned();
         let request = self.request(Method::GET, path, ("x-aws-ec2-metadata-token", session.trim()))?;
         let answer = self.http.send(request, ANSWER_MAX).await?;
         match answer.status {
-            StatusCode::OK => Ok(Some(String::from_utf8_lossy(&answer.body).trim().to_string())),
+            StatusCode::OK => Ok(Some(String::from_utf8_lossy(&answer.body?).trim().to_string())),
             StatusCode::NOT_FOUND => Ok(None),
             status => Err(Fault::Lost(format!("the metadata service answers {status} for {path}"))),
         }

@@ -72,11 +72,11 @@ fn channel(home: &Path, transport: &Transport) -> Result<Channel, FileError> {
     match transport {
         Transport::Webhook(hook) => {
             let path = home.join(&hook.url_file);
-            let uri = address(&secret(&path, SECRET)?)
-                .map_err(|why| FileError::Named { path: path.display().to_string(), why })?;
+            let named = |why| FileError::Named { path: path.display().to_string(), why };
+            let uri = address(&secret(&path, SECRET)?).map_err(named)?;
             let secret =
                 hook.secret_file.as_ref().map(|file| secret(&home.join(file), SECRET)).transpose()?;
-            Ok(Channel(Way::Webhook(Box::new(Hook::new(uri, secret)))))
+            Ok(Channel(Way::Webhook(Box::new(Hook::new(uri, secret).map_err(named)?))))
         }
         Transport::Mail(mail) => {
             let password =

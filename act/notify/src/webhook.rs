@@ -8,22 +8,14 @@ use crate::notice::Notice;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::Full;
+use naru_http::{Http, Patience};
 use serde_json::json;
 use sha2::Sha256;
-use std::error::Error;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 
-/// Until there is a connection, and until the answer is here.
-const CONNECT: Duration = Duration::from_secs(5);
-const ANSWER: Duration = Duration::from_secs(10);
+const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), answer: Duration::from_secs(10) };
 
 /// What is read of an answer.
 const ANSWER_MAX: usize = 4 << 10;
@@ -35,7 +27,7 @@ const SIGNATURE: &str = "naru-signature";
 pub(crate) struct Hook {
     uri: Uri,
     secret: Option<String>,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: Http,
 }
 
 /// `t=SECONDS,v1=DIGITS`: the time at which it was signed, in seconds since 1970, and the HMAC-SHA256 of `SECONDS.BODY` by the
@@ -54,23 +46,13 @@ pub fn signature(secret: &str, seconds: u64, body: &[u8]) -> String {
 }
 
 impl Hook {
-    pub(crate) fn new(uri: Uri, secret: Option<String>) -> Hook {
-        let mut roots = RootCertStore::empty();
-        // What of the system's certificates is none is left out, as everywhere.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring has both versions of TLS")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let mut inner = HttpConnector::new();
-        inner.set_connect_timeout(Some(CONNECT));
-        inner.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-        let connector = connector.wrap_connector(inner);
-        // Notices are few: a connection that the other side has closed meanwhile would be a fault that means nothing.
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Hook { uri, secret, client }
+    /// The error says why this host cannot ask anybody.
+    pub(crate) fn new(uri: Uri, secret: Option<String>) -> Result<Hook, String> {
+        let http = match uri.scheme_str() {
+            Some("http") => Http::plain(PATIENCE),
+            _ => Http::secure(PATIENCE).map_err(|fault| fault.to_string())?,
+        };
+        Ok(Hook { uri, secret, http })
     }
 
     pub(crate) async fn send(&self, notice: &Notice) -> Result<(), Fault> {
@@ -84,17 +66,15 @@ impl Hook {
         }
         let request =
             request.body(Full::new(body.into())).map_err(|error| Fault::Lasting(error.to_string()))?;
-        let answered = tokio::time::timeout(ANSWER, self.ask(request)).await;
-        answered.unwrap_or_else(|_| Err(Fault::Passing(format!("no answer within {ANSWER:?}"))))
+        self.ask(request).await
     }
 
     async fn ask(&self, request: Request<Full<Bytes>>) -> Result<(), Fault> {
-        let answer = self.client.request(request).await.map_err(|error| Fault::Passing(cause(&error)))?;
-        let status = answer.status();
+        let answer = self.http.send(request, ANSWER_MAX).await;
+        let answer = answer.map_err(|fault| Fault::Passing(fault.to_string()))?;
+        let status = answer.status;
         // What is said besides its status may help; that it cannot be read changes nothing.
-        let said = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
-        let said =
-            said.map(|said| String::from_utf8_lossy(&said.to_bytes()).into_owned()).unwrap_or_default();
+        let said = answer.body.map(|said| String::from_utf8_lossy(&said).into_owned()).unwrap_or_default();
         let clean = |c: char| if c.is_control() { ' ' } else { c };
         let said: String = said.chars().take(200).map(clean).collect();
         let told = format!("it answers {status}: {}", said.trim());
@@ -105,15 +85,6 @@ impl Hook {
             _ => Err(Fault::Lasting(told)),
         }
     }
-}
-
-/// The innermost cause: the outer ones only say that it happened. No address: that is a secret.
-fn cause(error: &dyn Error) -> String {
-    let mut inner = error;
-    while let Some(next) = inner.source() {
-        inner = next;
-    }
-    inner.to_string()
 }
 
 fn escaped(text: &str) -> String {

@@ -4,7 +4,7 @@ use super::fail::{Code, Fail};
 use super::printer::Printer;
 use super::settings::Settings;
 use clap::Args;
-use naru_compose::{Diagnostic, Errors, Loaded, Options, Unsupported};
+use naru_compose::{Addresses, Diagnostic, Errors, Loaded, Options, Unsupported};
 use naru_model::{ServiceName, Stack, StackName, plural};
 
 /// What follows when a file says what Naru does not do.
@@ -81,7 +81,9 @@ pub fn name(settings: &Settings, printer: &Printer) -> Result<Option<StackName>,
     if !settings.names_files() {
         return Ok(None);
     }
-    let loaded = naru_compose::load(&options(settings, Unsupported::Loose));
+    // Whoever asks for a name does not wait for calendars.
+    let options = Options { addresses: Addresses::passed_over(), ..options(settings, Unsupported::Loose) };
+    let loaded = naru_compose::load(&options);
     let help = "`-p NAME` names a stack without its files";
     loaded.map(|loaded| Some(loaded.stack.name)).map_err(|errors| broken(printer, &errors).help(help))
 }
@@ -96,6 +98,7 @@ fn options(settings: &Settings, unsupported: Unsupported) -> Options {
         environment: settings.environment.clone(),
         profiles: project.profile,
         unsupported,
+        addresses: settings.home().map(naru_calendars::addresses).unwrap_or_default(),
     }
 }
 

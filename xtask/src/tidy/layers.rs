@@ -8,14 +8,14 @@ use super::{Finding, Tree};
 ///
 /// `model`, `decide` and `supervise` know nothing of `act`; the parts of `act` do not know each other. What decides is
 /// pure, so the part that needs a judgement at its own side of a wire (the work ledger) may use it. The edge is too large for one
-/// crate: what it answers by itself knows nothing of it.
+/// crate: what it answers by itself knows nothing of it. Whoever asks others by HTTP does it by the one client.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("who", &["model"]),
     ("rights", &["model", "who"]),
     ("schedule", &["model"]),
     ("yaml", &[]),
-    ("compose", &["model", "yaml", "routing", "meaning"]),
+    ("compose", &["model", "yaml", "routing", "meaning", "schedule"]),
     ("routing", &["model", "yaml", "traffic"]),
     ("meaning", &["model", "yaml", "routing", "schedule"]),
     ("world", &["model", "who"]),
@@ -39,7 +39,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["model", "traffic", "wire", "act/answers", "act/carry", "act/books", "act/tls", "act/http2"],
     ),
     ("act/acme", &["model"]),
-    ("act/ec2", &["model"]),
+    ("act/http", &[]),
+    ("act/calendars", &["model", "schedule", "act/http"]),
+    ("act/ec2", &["model", "act/http"]),
     ("assets", &["model", "yaml"]),
     ("act/api", &["model", "who", "cost"]),
     ("act/home", &["model"]),
@@ -47,7 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("act/identity", &["model"]),
     ("act/audit", &["model", "who"]),
     ("act/directory", &["model", "who", "yaml"]),
-    ("act/notify", &["model", "yaml"]),
+    ("act/notify", &["model", "yaml", "act/http"]),
     (
         "gate",
         &["model", "who", "rights", "act/api", "act/identity", "act/audit", "act/directory", "act/home"],
@@ -141,6 +143,8 @@ const EVERYTHING_BELOW: &[&str] = &[
     "act/acme",
     "act/api",
     "act/home",
+    "act/http",
+    "act/calendars",
     "act/ec2",
     "assets",
     "cloud",

@@ -1,10 +1,10 @@
 //! Credentials of a container, at the address that its surroundings name: of ECS, or of EKS.
 
 use super::{Document, Held};
-use crate::http::{Http, Patience};
 use crate::{Environment, Fault};
 use http::{Request, StatusCode, Uri};
 use http_body_util::Full;
+use naru_http::{Http, Patience};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -45,8 +45,8 @@ pub async fn credentials(environment: &Environment) -> Result<Option<Held>, Faul
         let text = format!("the container's address for credentials answers {}", answer.status);
         return Err(Fault::Settings(text));
     }
-    let text = String::from_utf8_lossy(&answer.body);
-    Document::read(&text, "the container's role").map(Some)
+    let body = answer.body?;
+    Document::read(&String::from_utf8_lossy(&body), "the container's role").map(Some)
 }
 
 /// The word may be in a file, which is written anew from time to time.

@@ -1,11 +1,13 @@
 //! One request, one answer, over HTTP or HTTPS: bounded in bytes and time, and with a word on whether it was sent.
 //!
-//! Each request has a connection of its own: they are few, and one that the other side closed meanwhile would be a fault that
-//! nothing is learnt from.
+//! It is for what Naru asks of others now and then: a cloud, a chat, a calendar. Each request has a connection of its own: they
+//! are few, and one that the other side closed meanwhile would be a fault that nothing is learnt from. No redirect is followed.
+//!
+//! Of an address, messages have the host and the port only: the rest may be a secret.
 
-use crate::Fault;
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::uri::Authority;
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -13,6 +15,20 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::TokioExecutor;
 use std::time::Duration;
 use tokio_rustls::rustls::crypto::ring;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The request was sent, and no answer came that can be used: whether it had an effect is not known.
+    #[error("{0}")]
+    Lost(String),
+    /// The request never left.
+    #[error("{0}")]
+    NotSent(String),
+    /// This host is not fit to ask anybody.
+    #[error("{0}")]
+    Settings(String),
+}
 
 /// How a request may take its time.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +54,15 @@ enum Way {
     Secure(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
-/// An answer, whole.
+/// An answer.
 #[derive(Debug)]
 pub struct Answer {
+    /// What became of the request.
     pub status: StatusCode,
-    pub body: Bytes,
+    /// Its fields.
+    pub headers: HeaderMap,
+    /// What it says, whole; or why it is not: [`Fault::Lost`].
+    pub body: Result<Bytes, Fault>,
 }
 
 impl Http {
@@ -74,9 +94,9 @@ impl Http {
     /// Sends a request, and waits for the whole answer, of `most` bytes.
     ///
     /// # Errors
-    /// [`Fault::NotSent`] where it never left, [`Fault::Lost`] where that is not known or an answer cannot be used.
+    /// [`Fault::NotSent`] where it never left, [`Fault::Lost`] where that is not known or no answer came in time.
     pub async fn send(&self, request: Request<Full<Bytes>>, most: usize) -> Result<Answer, Fault> {
-        let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let host = request.uri().authority().map(place).unwrap_or_default();
         let exchange = async {
             let answer = match &self.way {
                 Way::Plain(client) => client.request(request).await,
@@ -86,17 +106,31 @@ impl Http {
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, most).collect().await.map_err(|error| {
                 let what = match error.downcast_ref::<LengthLimitError>() {
-                    Some(_) => format!("its answer is over {} MiB", most >> 20),
+                    Some(_) => format!("its answer is over {}", size(most)),
                     None => "its answer broke off".to_string(),
                 };
                 Fault::Lost(format!("{host}: {what}"))
-            })?;
-            Ok(Answer { status: head.status, body: body.to_bytes() })
+            });
+            let body = body.map(|body| body.to_bytes());
+            Ok(Answer { status: head.status, headers: head.headers, body })
         };
         let in_time = tokio::time::timeout(self.patience.answer, exchange).await;
         in_time.unwrap_or_else(|_| {
             Err(Fault::Lost(format!("{host} did not answer within {:?}", self.patience.answer)))
         })
+    }
+}
+
+/// Without the name and the password that may stand before it.
+fn place(authority: &Authority) -> String {
+    let port = authority.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}", authority.host())
+}
+
+fn size(bytes: usize) -> String {
+    match bytes >> 20 {
+        0 => format!("{bytes} bytes"),
+        mebibytes => format!("{mebibytes} MiB"),
     }
 }
 
@@ -125,8 +159,7 @@ fn told(host: &str, error: &Error) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use super::{Http, Patience};
-    use crate::Fault;
+    use super::{Fault, Http, Patience};
     use http::Request;
     use http_body_util::Full;
     use std::time::Duration;
@@ -138,7 +171,7 @@ mod tests {
 
     async fn asked(answer: Option<&'static str>) -> Result<usize, Fault> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let url = format!("http://mina:secret@{}/", listener.local_addr().unwrap());
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let _ = stream.read(&mut [0; 4096]).await;
@@ -148,20 +181,20 @@ mod tests {
             }
         });
         let request = Request::get(url).body(Full::default()).unwrap();
-        Http::plain(PATIENCE).send(request, 8).await.map(|answer| answer.body.len())
+        Http::plain(PATIENCE).send(request, 8).await?.body.map(|body| body.len())
     }
 
     #[tokio::test]
     async fn an_answer_has_its_time_and_its_bytes() {
         assert_eq!(asked(Some("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc")).await, Ok(3));
         let lost = |answer: Result<usize, Fault>| match answer {
-            Err(Fault::Lost(what)) => what,
+            Err(Fault::Lost(what)) if what.starts_with("127.0.0.1:") => what,
             other => panic!("{other:?}"),
         };
         assert!(lost(asked(None).await).contains("did not answer within 300ms"));
         assert!(
             lost(asked(Some("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n123456789")).await)
-                .contains("its answer is over")
+                .contains("its answer is over 8 bytes")
         );
         assert!(
             lost(asked(Some("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\na")).await).contains("broke off")
