@@ -34,7 +34,7 @@ pub(crate) async fn host_address(engine: &Found, home: &str, name: &str) -> Resu
     if let Some(address) = addresses(&others, home).get(name) {
         return check(name, *address);
     }
-    let mut taken = routes();
+    let mut taken: Vec<Subnet> = routes().into_iter().map(|route| route.subnet).collect();
     taken.extend(others.iter().flat_map(subnets));
     let free =
         POOL.parts(BITS, start(home, name)).filter(|part| !taken.iter().any(|one| one.overlaps(*part)));

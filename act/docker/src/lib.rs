@@ -41,6 +41,7 @@ mod push;
 mod runtime;
 mod session;
 mod start;
+mod steady;
 mod stock;
 mod subnet;
 mod usage;

@@ -2,12 +2,13 @@
 
 use crate::attach::Stream;
 use crate::body::{Settled, body};
-use crate::engine::Found;
+use crate::engine::{Found, Kind};
 use crate::find::{Ours, Seen, SeenState, look};
 use crate::image::{self, Image};
 use crate::network::{Joined, connect_others, join};
 use crate::runtime::{Inner, Started};
 use crate::session::{self, Seat};
+use crate::steady::announce_changes;
 use crate::{Error, Launch, PortMap, Reach, files};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, StartContainerOptions};
 use naru_model::InstanceId;
@@ -172,6 +173,9 @@ pub(crate) async fn started(
         Reach::Published => (None, seen.published.clone()),
         Reach::Direct => (address_of(engine, seen, joined).await?, same),
     };
+    if let (Some(address), Kind::Podman { .. }) = (address, engine.kind) {
+        announce_changes(address);
+    }
     if joined.reach == Reach::Direct && address.is_none() && !asked.launch.targets.is_empty() {
         warnings.push("it has no address on a network: nobody reaches its ports".into());
     }

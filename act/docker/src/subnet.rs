@@ -24,6 +24,15 @@ impl Subnet {
         self.first | u32::MAX.checked_shr(self.bits.into()).unwrap_or(0)
     }
 
+    /// How many bits of an address name the network.
+    pub(crate) fn bits(self) -> u8 {
+        self.bits
+    }
+
+    pub(crate) fn contains(self, address: Ipv4Addr) -> bool {
+        self.overlaps(Subnet::new(address, 32))
+    }
+
     pub(crate) fn overlaps(self, other: Subnet) -> bool {
         self.first <= other.last() && other.first <= self.last()
     }
@@ -56,25 +65,34 @@ impl std::fmt::Display for Subnet {
     }
 }
 
-/// The networks that this host has routes to, the default route aside.
-pub(crate) fn routes() -> Vec<Subnet> {
+/// A network that this host has a route to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) subnet: Subnet,
+    /// By which it is reached.
+    pub(crate) interface: String,
+}
+
+/// The routes that this host has, the default route aside.
+pub(crate) fn routes() -> Vec<Route> {
     parse_routes(&std::fs::read_to_string(ROUTES).unwrap_or_default())
 }
 
-fn parse_routes(table: &str) -> Vec<Subnet> {
+fn parse_routes(table: &str) -> Vec<Route> {
     let parse = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         // Numbers as the kernel has them in memory: the first byte of the address is the lowest.
         let number = |at: usize| u32::from_str_radix(fields.get(at)?, 16).ok().map(u32::swap_bytes);
         let (destination, mask) = (number(1)?, number(7)?);
-        (mask != 0).then(|| Subnet::new(Ipv4Addr::from_bits(destination), mask.count_ones() as u8))
+        let subnet = Subnet::new(Ipv4Addr::from_bits(destination), mask.count_ones() as u8);
+        (mask != 0).then(|| Route { subnet, interface: fields[0].to_owned() })
     };
     table.lines().skip(1).filter_map(parse).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Subnet, parse_routes};
+    use super::{Route, Subnet, parse_routes};
 
     fn subnet(text: &str) -> Subnet {
         text.parse().unwrap()
@@ -101,6 +119,7 @@ mod tests {
         let table = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n\
                      eth0 00000000 0102A8C0 0003 0 0 0 00000000 0 0 0\n\
                      docker0 000011AC 00000000 0001 0 0 0 0000FFFF 0 0 0\n";
-        assert_eq!(parse_routes(table), [subnet("172.17.0.0/16")]);
+        let route = Route { subnet: subnet("172.17.0.0/16"), interface: "docker0".into() };
+        assert_eq!(parse_routes(table), [route]);
     }
 }
