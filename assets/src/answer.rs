@@ -1,11 +1,11 @@
 //! What an answer to a request means, and what is done where a cloud has no room.
 
 use crate::fleet::{Fleet, Seen};
+use crate::kept::{Ask, AskState, AssetRecord};
 use crate::pursue::fail;
 use crate::record::{LATE, may_act_until, note, settle, try_later, wanted};
 use naru_model::{
-    Ask, AskState, AssetId, AssetReason, AssetRecord, AssetWant, CloudRefusal, MachineState, Pursuit,
-    RefusalKind, Span, Time,
+    AssetId, AssetReason, AssetWant, CloudRefusal, MachineState, Pursuit, RefusalKind, Span, Time,
 };
 
 /// Between tries where a cloud has no room: the first wait, and the longest.

@@ -9,10 +9,12 @@
 //!     tags: { naru: [web, batch] }
 //!     group: naru-group
 //!     names: { i-0123456789abcdef0: gpu }
+//!     power: { off: "Mon-Fri 20:00-08:00, Sat, Sun", timezone: Asia/Seoul }
 //! ```
 //!
 //! Tags are not optional: only what somebody marked for it is ever shown, started or stopped.
 
+use crate::power::{Power, ReadCalendar, power};
 use naru_model::AssetName;
 use naru_yaml::shape::{is_map, known_keys, text};
 use naru_yaml::{Errors, Node, Report, Value, parse};
@@ -40,6 +42,8 @@ pub struct Provider {
     pub group: Option<String>,
     /// Names for machines, by the cloud's names of them.
     pub names: BTreeMap<String, AssetName>,
+    /// When its machines are off.
+    pub power: Power,
 }
 
 /// A kind of cloud.
@@ -59,7 +63,7 @@ impl Kind {
 }
 
 /// The keys of a provider.
-const KEYS: [&str; 7] = ["type", "region", "endpoint", "profile", "tags", "group", "names"];
+const KEYS: [&str; 8] = ["type", "region", "endpoint", "profile", "tags", "group", "names", "power"];
 
 /// EC2 takes 200 values in a filter, and 50 tags are on a machine at most.
 const TAGS_MAX: usize = 50;
@@ -68,17 +72,17 @@ const VALUES_MAX: usize = 200;
 /// More clouds than anybody looks at from one place.
 const PROVIDERS_MAX: usize = 64;
 
-/// The providers of a file, in the order of their names.
+/// The providers of a file, in the order of their names. Calendars that it names are read by `calendar`.
 ///
 /// # Errors
 /// All that is wrong in it, each with its place.
-pub fn read(path: &str, text: &str) -> Result<Vec<Provider>, Errors> {
+pub fn read(path: &str, text: &str, calendar: ReadCalendar<'_>) -> Result<Vec<Provider>, Errors> {
     let mut report = Report::default();
     let source = report.add_source(path, text);
     let documents = parse(&mut report, source, text);
     let mut providers = BTreeMap::new();
     for document in &documents {
-        top(&mut report, &document.root, &mut providers);
+        top(&mut report, &document.root, calendar, &mut providers);
     }
     let (errors, warnings) = report.finish();
     if errors.is_empty() {
@@ -87,7 +91,7 @@ pub fn read(path: &str, text: &str) -> Result<Vec<Provider>, Errors> {
     Err(Errors { errors, warnings })
 }
 
-fn top(report: &mut Report, root: &Node, into: &mut BTreeMap<String, Provider>) {
+fn top(report: &mut Report, root: &Node, calendar: ReadCalendar<'_>, into: &mut BTreeMap<String, Provider>) {
     if root.is_null() {
         return;
     }
@@ -108,12 +112,12 @@ fn top(report: &mut Report, root: &Node, into: &mut BTreeMap<String, Provider>) 
             let advice = "write lower-case letters, digits and -, 40 at most";
             report.error_advised(node.key, format!("{name:?} cannot be the name of a provider"), advice);
         } else if is_map(report, node, name) {
-            into.insert(name.clone(), provider(report, name, node));
+            into.insert(name.clone(), provider(report, name, node, calendar));
         }
     }
 }
 
-fn provider(report: &mut Report, name: &str, node: &Node) -> Provider {
+fn provider(report: &mut Report, name: &str, node: &Node, calendar: ReadCalendar<'_>) -> Provider {
     known_keys(report, node, &KEYS);
     let kind = text(report, node, "type");
     match (&kind, node.get("type")) {
@@ -150,6 +154,7 @@ fn provider(report: &mut Report, name: &str, node: &Node) -> Provider {
         tags: tags(report, name, node),
         group: text(report, node, "group"),
         names: names(report, node),
+        power: power(report, node, calendar),
     }
 }
 
@@ -241,7 +246,8 @@ fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, read};
+    use super::{Errors, Kind, Provider};
+    use naru_model::Span;
 
     const WHOLE: &str = "\
 providers:
@@ -254,6 +260,44 @@ providers:
     group: naru-group
     names: { i-0123456789abcdef0: gpu }
 ";
+
+    const CALENDAR: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTAMP:20260101T000000Z\r\n\
+                            DTSTART;VALUE=DATE:20261225\r\nSUMMARY:x\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+
+    fn read(path: &str, text: &str) -> Result<Vec<Provider>, Errors> {
+        super::read(path, text, &|name| match name {
+            "kr.ics" => Ok(CALENDAR.into()),
+            other => Err(format!("{other} is not there")),
+        })
+    }
+
+    #[test]
+    fn hours_are_read() {
+        let hours = "    power: { off: [Mon-Fri 20:00-08:00, Sat], timezone: Asia/Seoul, holidays: [kr.ics, \"2027-01-01\"], \
+                     except: bastion, wake_max: 3h }\n";
+        let [seoul] = read("assets.yaml", &(WHOLE.to_owned() + hours)).unwrap().try_into().unwrap();
+        let off = seoul.power.off.unwrap();
+        assert_eq!((off.windows.as_str(), off.timezone.as_str()), ("Mon-Fri 20:00-08:00, Sat", "Asia/Seoul"));
+        assert_eq!(off.holidays, ["2026-12-25", "2027-01-01"]);
+        assert!(seoul.power.except.contains(&"bastion".into()));
+        assert_eq!(seoul.power.wake_max, Span::mins(180));
+    }
+
+    #[test]
+    fn what_is_wrong_with_hours_is_told() {
+        let begin = "providers:\n  a:\n    type: ec2\n    tags: { naru: x }\n    power:\n";
+        let said = wrong(
+            &(begin.to_owned()
+                + "      off: Mon 25:00-08:00\n      timezone: KST\n      holidays: [x.ics, soon]\n"),
+        );
+        assert!(said.contains("assets.yaml:6:12: error: power.off: \"Mon 25:00-08:00\""), "{said}");
+        assert!(said.contains("assets.yaml:7:17: error: power.timezone: \"KST\" is no time zone"), "{said}");
+        assert!(said.contains("assets.yaml:8:18: error: power.holidays: x.ics is not there"), "{said}");
+        assert!(said.contains("assets.yaml:8:25: error: power.holidays: \"soon\" is no day"), "{said}");
+        let said = wrong(&(begin.to_owned() + "      timezone: UTC\n      wake_max: 1s\n"));
+        assert!(said.contains("power.timezone is about off, which is not there"), "{said}");
+        assert!(said.contains("wake_max must be a duration"), "{said}");
+    }
 
     #[test]
     fn a_whole_file_is_read() {

@@ -1,11 +1,10 @@
 //! What is known: providers and how they were looked at, machines as seen, records.
 
 use crate::file::{Provider, is_asset_name};
+use crate::kept::{Ask, AskState, AssetRecord};
 use crate::pursue::{self, Move};
 use crate::record::{leave, note, settle};
-use naru_model::{
-    Ask, AskState, AssetId, AssetName, AssetRecord, InProgress, Machine, MachineAct, Pursuit, Span, Time,
-};
+use naru_model::{AssetId, AssetName, InProgress, Machine, MachineAct, Pursuit, Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything is looked at this often, wanted or not.
@@ -230,7 +229,13 @@ impl Fleet {
 
     /// What is to be done now.
     pub fn decide(&self, now: Time) -> Decision {
-        let mut decision = Decision::default();
+        let mut decision = Decision { records: self.due(now), ..Decision::default() };
+        if !decision.records.is_empty() {
+            // They are pursued once they are stored.
+            decision.wake_at(now);
+            return decision;
+        }
+        self.next_due(now).into_iter().for_each(|at| decision.wake_at(at));
         let mut due: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (id, asset) in &self.assets {
             let Some(before) = asset.record.as_ref().filter(|record| record.pursuit == Pursuit::Open) else {

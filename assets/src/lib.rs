@@ -13,12 +13,17 @@
 //! - A state that an earlier request may still change is not taken for the end.
 //! - A want ends: reached, failed, overtaken by somebody's doing at the cloud, or taken over by another asset. What others do
 //!   afterwards is shown, and not undone.
+//! - Hours want something of a machine at each change of theirs, if it has been otherwise since before: what anybody does
+//!   after that stands until they change again.
 
 mod answer;
 mod file;
 mod fleet;
+mod hours;
+mod kept;
 mod order;
 mod policy;
+mod power;
 mod pursue;
 mod record;
 mod view;
@@ -26,4 +31,6 @@ mod view;
 pub use answer::Outcome;
 pub use file::{FILE, Kind, Provider, is_asset_name, read};
 pub use fleet::{Decision, Fleet, Look, Request};
+pub use kept::{Ask, AskState, AssetRecord};
 pub use policy::iam_policy;
+pub use power::{Power, ReadCalendar};

@@ -1,10 +1,12 @@
 //! Whether what a person orders can be wanted.
 
-use crate::fleet::Fleet;
+use crate::fleet::{Asset, Fleet};
+use crate::hours::by;
+use crate::kept::AssetRecord;
 use crate::record::{note, wanted};
 use naru_model::{
-    AssetId, AssetName, AssetOrder, AssetReason, AssetRecord, AssetWant, MachineState, Pursuit, Refusal,
-    Time, Wanted, quantity,
+    AssetId, AssetName, AssetOrder, AssetReason, AssetWant, MachineState, Pursuit, Refusal, Span, Time,
+    Wanted, quantity,
 };
 
 impl Fleet {
@@ -32,8 +34,9 @@ impl Fleet {
             return Err(Refusal::new(error, "`naru work` lists it; stop the machine when it is done"));
         }
         let before = asset.record.as_ref();
+        let (until, kept_since) = self.lasts(order, (&id, &name), asset, now)?;
         if let Some(open) = before.filter(|record| record.pursuit == Pursuit::Open)
-            && open.want.wanted == order.wanted
+            && (open.want.wanted, open.want.until) == (order.wanted, until)
         {
             return Ok(open.clone());
         }
@@ -44,11 +47,55 @@ impl Fleet {
             actor: actor.clone(),
             message: message.clone(),
             at: now,
+            until,
+            kept_since,
             instead_of: None,
         };
         let mut record = wanted(before, &id, name, want);
-        note(&mut record, now, AssetReason::Ordered { wanted: wanted_is, actor, message });
+        note(&mut record, now, AssetReason::Ordered { wanted: wanted_is, actor, until, message });
         Ok(record)
+    }
+
+    /// Until when it is wanted on, and since when such wants have kept it on.
+    fn lasts(
+        &self,
+        order: &AssetOrder,
+        (id, name): (&AssetId, &AssetName),
+        asset: &Asset,
+        now: Time,
+    ) -> Result<(Option<Time>, Option<Time>), Refusal> {
+        if order.wanted != Wanted::On {
+            let what = "only what is wanted on has an end";
+            return match order.within {
+                Some(_) => Err(Refusal::new(what, "leave the time out")),
+                None => Ok((None, None)),
+            };
+        }
+        let hours = self.all_hours();
+        let hours = self.hours_of(&hours, id, name);
+        let most = self.provider(id.provider()).map(|provider| provider.power.wake_max).unwrap_or_default();
+        let kept = asset.kept_on(now).and_then(|_| asset.record.as_ref()?.want.kept_since);
+        let since = kept.unwrap_or(now);
+        let latest = since + most;
+        match order.within {
+            None => {
+                // In the hours in which it is off, nobody keeps it on without an end.
+                let off = hours.filter(|hours| by(hours, now) == Wanted::Off);
+                let until = off.map(|hours| hours.next_change(now).map_or(latest, |next| next.min(latest)));
+                Ok((until, until.map(|_| since)))
+            }
+            Some(Span(0)) => {
+                Err(Refusal::new("for no time at all is not at all", "say for how long, as `--for 2h`"))
+            }
+            Some(within) if now + within > latest => {
+                let error = format!("{name} may be kept on for {most}: until {} at the latest", latest.utc());
+                Err(Refusal::new(
+                    error,
+                    "`wake_max` in assets.yaml says for how long; without an end, leave `--for` out",
+                ))
+            }
+            Some(within) => Ok((Some(now + within), Some(since))),
+        }
     }
 
     /// The asset that a person means: by its name, or by the cloud's.

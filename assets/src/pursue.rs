@@ -2,11 +2,9 @@
 
 use crate::answer;
 use crate::fleet::{Asset, Fleet, Seen};
+use crate::kept::{Ask, AskState, AssetRecord};
 use crate::record::{SURE_AFTER, leave, note, opposite_until, settle, try_later};
-use naru_model::{
-    Ask, AskState, AssetReason, AssetRecord, CloudRefusal, MachineAct, MachineState, Pursuit, RefusalKind,
-    Span, Time,
-};
+use naru_model::{AssetReason, CloudRefusal, MachineAct, MachineState, Pursuit, RefusalKind, Span, Time};
 
 /// A look at most so old is the ground for a request.
 const FRESH: Span = Span::secs(4);

@@ -1,9 +1,7 @@
 //! What becomes of a record: wants, requests and steps, one function for each change.
 
-use naru_model::{
-    Ask, AskState, AssetEntry, AssetId, AssetName, AssetReason, AssetRecord, AssetWant, MachineAct, Pursuit,
-    Span, Time,
-};
+use crate::kept::{Ask, AskState, AssetRecord};
+use naru_model::{AssetEntry, AssetId, AssetName, AssetReason, AssetWant, MachineAct, Pursuit, Span, Time};
 
 /// A request that got lost on its way, or whose effect was not seen yet, may have its effect for so long: far longer than
 /// anything waits for an answer, and than a cloud shows an older state.

@@ -5,19 +5,22 @@ use naru_model::{AssetId, AssetName, AssetView, AssetsView, MachineState, Provid
 
 impl Fleet {
     /// All assets, in the order of their names.
-    pub fn view(&self) -> AssetsView {
+    pub fn view(&self, now: Time) -> AssetsView {
         let providers = self.providers.values().map(|watched| ProviderView {
             name: watched.provider.name.clone(),
             kind: watched.provider.kind.word().into(),
             looked: watched.looked,
             fault: watched.fault.clone(),
         });
-        let names = self.names();
+        let (names, hours) = (self.names(), self.all_hours());
         let mut assets: Vec<AssetView> = self
             .assets
             .iter()
             .filter(|(_, asset)| asset.seen.is_some() || asset.record.is_some())
-            .map(|(id, asset)| self.one(id, asset, names[id].clone()))
+            .map(|(id, asset)| {
+                let hours = self.hours_view(&hours, (id, &names[id]), now);
+                AssetView { hours, ..self.one(id, asset, names[id].clone()) }
+            })
             .collect();
         assets.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         AssetsView { providers: providers.collect(), assets, fault: None }
@@ -31,6 +34,7 @@ impl Fleet {
             machine: asset.seen.as_ref().map(|seen| seen.machine.clone()),
             since: since(asset),
             group: self.group(id).cloned(),
+            hours: None,
             work: self.work_on(id),
             want: record.map(|record| record.want.clone()),
             pursuit: record.map(|record| record.pursuit.clone()),

@@ -8,10 +8,11 @@ use crate::file;
 use crate::records::Records;
 use futures_util::future::BoxFuture;
 use naru_api::{Ground, Refused, ShowAssets};
+use naru_assets::AssetRecord;
 use naru_assets::{Decision, Fleet, Look, Outcome, Provider, Request};
 use naru_ec2::{Ec2, Environment, Fault, Metadata};
 use naru_home::{Home, wall};
-use naru_model::{AssetId, AssetOrder, AssetRecord, AssetView, AssetsView, InProgress, Machine, Span, Time};
+use naru_model::{AssetId, AssetOrder, AssetView, AssetsView, InProgress, Machine, Span, Time};
 use naru_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,6 +31,9 @@ const SHOW_WITHIN: Span = Span::secs(20);
 
 /// The file and the work on this machine are looked at this often at least: while anything is wanted, and while nothing is.
 const PULSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// The file is read again this often though it did not change: calendars that it names do.
+const READ_AGAIN: Span = Span::mins(60);
 
 /// Between tries to store something.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
@@ -103,6 +107,8 @@ struct Driver<S> {
     fleet: Fleet,
     clients: BTreeMap<String, (Provider, Client)>,
     file: FileState,
+    /// When it was read.
+    read: Time,
     fault: Option<String>,
     own: OwnMachine,
     doing: JoinSet<Happened>,
@@ -149,6 +155,7 @@ pub async fn run<S: Store>(home: Home, store: S, work_here: WorkHere, orders: Or
         fleet: Fleet::default(),
         clients: BTreeMap::new(),
         file: FileState::Unread,
+        read: now,
         fault: None,
         own: OwnMachine::Unasked,
         doing: JoinSet::new(),
@@ -355,7 +362,7 @@ impl<S: Store> Driver<S> {
     }
 
     fn view(&self) -> AssetsView {
-        AssetsView { fault: self.fault.clone(), ..self.fleet.view() }
+        AssetsView { fault: self.fault.clone(), ..self.fleet.view(self.now) }
     }
 
     fn show_those_who_wait(&mut self) {
@@ -373,10 +380,10 @@ impl<S: Store> Driver<S> {
     async fn read_file(&mut self) {
         let found = std::fs::metadata(self.home.path(naru_assets::FILE)).ok();
         let state = FileState::Read(found.and_then(|found| Some((found.modified().ok()?, found.len()))));
-        if self.file == state {
+        if self.file == state && self.now.since(self.read) < READ_AGAIN {
             return;
         }
-        self.file = state;
+        (self.file, self.read) = (state, self.now);
         match file::providers(&self.home) {
             Ok(providers) => {
                 self.fault = None;

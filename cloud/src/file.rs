@@ -43,7 +43,17 @@ pub fn providers(home: &Home) -> Result<Vec<Provider>, FileError> {
         Ok(found) if found.len() > FILE_MAX => return Err(unreadable(io::ErrorKind::FileTooLarge.into())),
         _ => std::fs::read_to_string(&path).map_err(unreadable)?,
     };
-    Ok(naru_assets::read(&name, &text)?)
+    Ok(naru_assets::read(&name, &text, &|calendar| self::calendar(home, calendar))?)
+}
+
+/// The text of a calendar that lies beside the file.
+fn calendar(home: &Home, name: &str) -> Result<String, String> {
+    let path = home.path(name);
+    let text = match std::fs::metadata(&path) {
+        Ok(found) if found.len() > FILE_MAX => Err(io::ErrorKind::FileTooLarge.into()),
+        _ => std::fs::read_to_string(&path),
+    };
+    text.map_err(|error| format!("{} cannot be read: {error}", path.display()))
 }
 
 /// A client of a provider's cloud.

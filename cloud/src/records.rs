@@ -1,6 +1,7 @@
 //! The records of assets, as the store has them: `asset/PROVIDER/MACHINE`, JSON.
 
-use naru_model::{AssetId, AssetRecord};
+use naru_assets::AssetRecord;
+use naru_model::AssetId;
 use naru_store::{Item, Key, Outcome, Prefix, Store, Txn};
 
 /// Where they lie.

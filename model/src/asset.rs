@@ -1,6 +1,6 @@
 //! Assets: machines of a cloud that Naru may show, start and stop.
 
-use crate::{AssetId, AssetName, AssetReason, InProgress, Time};
+use crate::{AssetId, AssetName, AssetReason, InProgress, OffHours, Span, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -206,6 +206,10 @@ pub struct AssetWant {
     pub message: Option<String>,
     /// Since when.
     pub at: Time,
+    /// Until when; then it is as its hours say, or off where it has none. Only of what is wanted on.
+    pub until: Option<Time>,
+    /// Since when wants with an end have kept it on, one after the other.
+    pub kept_since: Option<Time>,
     /// The asset that was meant first, and that its cloud has no room for.
     pub instead_of: Option<AssetName>,
 }
@@ -240,39 +244,6 @@ pub enum Pursuit {
     },
 }
 
-/// What became of a request to start or stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum AskState {
-    /// It is being asked, or was when its server ended.
-    Open,
-    /// Whether it reached the cloud is not known.
-    Lost,
-    /// The cloud said yes.
-    Taken,
-    /// Its effect was seen.
-    Seen,
-}
-
-/// A request to start or stop.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Ask {
-    /// What was asked for.
-    pub act: MachineAct,
-    /// Which of this asset's it is.
-    pub number: u64,
-    /// When it was asked.
-    pub began: Time,
-    /// When its answer came, or was given up.
-    pub ended: Option<Time>,
-    /// What became of it.
-    pub state: AskState,
-    /// When its effect was seen first.
-    pub seen: Option<Time>,
-    /// When the machine had been started last, as was seen before.
-    pub launched: Option<Time>,
-}
-
 /// A step, when and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AssetEntry {
@@ -282,35 +253,6 @@ pub struct AssetEntry {
     pub reason: AssetReason,
     /// Why, as a sentence.
     pub text: String,
-}
-
-/// What is kept of an asset: what is wanted of it, and how far that has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct AssetRecord {
-    /// Which.
-    pub id: AssetId,
-    /// What it was called when it was wanted.
-    pub name: AssetName,
-    /// The newest want.
-    pub want: AssetWant,
-    /// How far that has come.
-    pub pursuit: Pursuit,
-    /// How many requests were made, over all wants.
-    pub asked: u64,
-    /// The newest request.
-    pub ask: Option<Ask>,
-    /// Until when a start may still take effect that was asked for by an earlier want, or was lost.
-    pub may_start_until: Option<Time>,
-    /// Until when a stop may, likewise.
-    pub may_stop_until: Option<Time>,
-    /// Nothing is asked before.
-    pub not_before: Option<Time>,
-    /// How often in a row the cloud refused, or the machine fell back.
-    pub tries: u32,
-    /// Assets of the group that the cloud has had no room for, in this round.
-    pub tried: Vec<AssetId>,
-    /// The last steps of this want, oldest first.
-    pub log: Vec<AssetEntry>,
 }
 
 /// An asset, for people.
@@ -326,6 +268,8 @@ pub struct AssetView {
     pub since: Option<Time>,
     /// Those with the same stand in for one another.
     pub group: Option<String>,
+    /// When it is off, where the file says so.
+    pub hours: Option<AssetHours>,
     /// Work in progress on it, as its own agent says. `None`: no agent of this server runs there.
     pub work: Option<InProgress>,
     /// The newest want.
@@ -334,6 +278,20 @@ pub struct AssetView {
     pub pursuit: Option<Pursuit>,
     /// The last steps of this want, oldest first.
     pub log: Vec<AssetEntry>,
+}
+
+/// The hours of an asset, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AssetHours {
+    /// When it is off.
+    pub off: OffHours,
+    /// What they say now.
+    pub now: Wanted,
+    /// When that changes next; `None`: never.
+    pub next: Option<Time>,
+    /// Whether they are kept. They are not where they would stop the machine that this server itself runs on: nobody
+    /// would be there to start it again.
+    pub kept: bool,
 }
 
 /// Where assets come from, for people.
@@ -367,6 +325,9 @@ pub struct AssetOrder {
     pub asset: String,
     /// What is wanted.
     pub wanted: Wanted,
+    /// For how long it is wanted on. Without it: until its hours change; for good where it has none.
+    #[serde(default)]
+    pub within: Option<Span>,
     /// Why.
     #[serde(default)]
     pub message: Option<String>,

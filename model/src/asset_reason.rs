@@ -1,6 +1,6 @@
 //! Why something is done with an asset, or waited for, as data, and the sentence that people read of it.
 
-use crate::{AssetName, CloudRefusal, InProgress, MachineAct, MachineState, Span, Wanted, quantity};
+use crate::{AssetName, CloudRefusal, InProgress, MachineAct, MachineState, Span, Time, Wanted, quantity};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use utoipa::ToSchema;
@@ -11,7 +11,11 @@ use utoipa::ToSchema;
 #[serde(rename_all = "kebab-case", tag = "why")]
 pub enum AssetReason {
     /// Somebody wants it.
-    Ordered { wanted: Wanted, actor: String, message: Option<String> },
+    Ordered { wanted: Wanted, actor: String, until: Option<Time>, message: Option<String> },
+    /// Its hours have changed.
+    Hours { wanted: Wanted, since: Time },
+    /// The time is over for which somebody wanted it on.
+    Ended { actor: String, at: Time },
     /// Its cloud had no room for another of its group.
     InsteadOf { name: AssetName, actor: String },
     /// It is asked for.
@@ -60,10 +64,13 @@ impl fmt::Display for AssetReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use AssetReason::*;
         match self {
-            Ordered { wanted, actor, message: None } => write!(f, "{actor} wants it {wanted}"),
-            Ordered { wanted, actor, message: Some(message) } => {
-                write!(f, "{actor} wants it {wanted}: {message}")
+            Ordered { wanted, actor, until, message } => {
+                let until = until.map(|until| format!(" until {}", until.utc())).unwrap_or_default();
+                let why = message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+                write!(f, "{actor} wants it {wanted}{until}{why}")
             }
+            Hours { wanted, since } => write!(f, "by its hours it is {wanted} since {}", since.utc()),
+            Ended { actor, at } => write!(f, "{actor} wanted it on until {}", at.utc()),
             InsteadOf { name, actor } => {
                 write!(f, "{actor} wants {name} on, the cloud has no room for that, and this one stands in")
             }
@@ -111,12 +118,23 @@ impl fmt::Display for AssetReason {
 #[cfg(test)]
 mod tests {
     use super::AssetReason;
-    use crate::{InProgress, MachineAct, MachineState, Span, Wanted};
+    use crate::{InProgress, MachineAct, MachineState, Span, Time, Wanted};
 
     #[test]
     fn reasons_read_as_sentences() {
         let said = [
-            AssetReason::Ordered { wanted: Wanted::Off, actor: "kim".into(), message: Some("night".into()) },
+            AssetReason::Ordered {
+                wanted: Wanted::Off,
+                actor: "kim".into(),
+                until: None,
+                message: Some("night".into()),
+            },
+            AssetReason::Ordered {
+                wanted: Wanted::On,
+                actor: "kim".into(),
+                until: Some(Time(0)),
+                message: None,
+            },
             AssetReason::WaitsForState { act: MachineAct::Stop, state: MachineState::Pending },
             AssetReason::WaitsForWork { work: InProgress { requests: 0, streams: 0, jobs: 2 } },
             AssetReason::Reached { state: MachineState::Running, took: Span::secs(42) },
@@ -126,6 +144,7 @@ mod tests {
             said,
             [
                 "kim wants it off: night",
+                "kim wants it on until 1970-01-01 00:00:00 UTC",
                 "it is pending, and cannot be asked to stop before that is over",
                 "2 jobs in progress on it; it is stopped when that is done",
                 "it is running, after 42 s",

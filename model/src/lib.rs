@@ -33,8 +33,8 @@ mod traffic;
 mod view;
 
 pub use asset::{
-    Ask, AskState, AssetEntry, AssetOrder, AssetRecord, AssetView, AssetWant, AssetsView, CloudRefusal,
-    Machine, MachineAct, MachineState, ProviderView, Pursuit, RefusalKind, Wanted,
+    AssetEntry, AssetHours, AssetOrder, AssetView, AssetWant, AssetsView, CloudRefusal, Machine, MachineAct,
+    MachineState, ProviderView, Pursuit, RefusalKind, Wanted,
 };
 pub use asset_reason::AssetReason;
 pub use build::Build;

@@ -1,13 +1,14 @@
 //! Assets, in columns and sentences.
 
 use crate::paint::{self, Tone};
+use crate::power::Clock;
 use crate::table::{Table, foreign};
-use naru_model::{AssetView, AssetsView, Machine, MachineState, Pursuit, Span, Time};
+use naru_model::{AssetView, AssetsView, Machine, MachineState, Pursuit, Span, Time, Wanted};
 
 /// All assets.
-pub fn assets_table(assets: &[AssetView], now: Time) -> String {
+pub fn assets_table(assets: &[AssetView], now: Time, clock: &dyn Clock) -> String {
     let mut table =
-        Table::new(&["NAME", "STATE", "TYPE", "ZONE", "SINCE", "WANTED", "WHY", "HEALTH", "MACHINE"]);
+        Table::new(&["NAME", "STATE", "TYPE", "ZONE", "SINCE", "WANTED", "WHY", "NEXT", "HEALTH", "MACHINE"]);
     for asset in assets {
         let machine = asset.machine.as_ref();
         let text =
@@ -21,6 +22,7 @@ pub fn assets_table(assets: &[AssetView], now: Time) -> String {
             asset.since.map(|since| age(now.since(since))).unwrap_or_default(),
             wanted(asset),
             why(asset),
+            next(asset, now, clock),
             machine
                 .and_then(|machine| machine.health.clone())
                 .filter(|word| word != "ok")
@@ -124,6 +126,29 @@ fn why(asset: &AssetView) -> String {
     }
 }
 
+/// What becomes of it by itself, and when.
+fn next(asset: &AssetView, now: Time, clock: &dyn Clock) -> String {
+    let hours = asset.hours.as_ref();
+    if hours.is_some_and(|hours| !hours.kept) {
+        return paint::dim("its hours are not kept: Naru itself runs on it");
+    }
+    let stands = matches!(asset.pursuit, Some(Pursuit::Open | Pursuit::Reached { .. }));
+    let end = asset.want.as_ref().and_then(|want| want.until).filter(|end| stands && *end > now);
+    let other = |now: Wanted| if now == Wanted::On { Wanted::Off } else { Wanted::On };
+    let change = hours.and_then(|hours| Some((hours.next?, other(hours.now))));
+    let at_end = end.map(|end| match change {
+        Some((at, to)) if at <= end => to,
+        _ => hours.map_or(Wanted::Off, |hours| hours.now),
+    });
+    let then = match (end.zip(at_end), change) {
+        (Some((end, Wanted::Off)), _) => Some((end, Wanted::Off)),
+        // It is on then by its hours.
+        (Some((end, _)), change) => change.filter(|(at, _)| *at > end),
+        (None, change) => change,
+    };
+    then.map(|(at, to)| format!("{to} at {}", clock.moment(at))).unwrap_or_default()
+}
+
 fn age(span: Span) -> String {
     if span < Span::secs(1) { "now".into() } else { Span(span.0 / 1000 * 1000).to_string() }
 }
@@ -131,11 +156,25 @@ fn age(span: Span) -> String {
 #[cfg(test)]
 mod tests {
     use super::{assets_table, stop_ends};
+    use crate::power::Clock;
     use anstream::adapter::strip_str;
     use naru_model::{
-        AssetEntry, AssetReason, AssetView, AssetWant, InProgress, Machine, MachineState, Pursuit, Time,
-        Wanted,
+        AssetEntry, AssetHours, AssetReason, AssetView, AssetWant, InProgress, Machine, MachineState,
+        OffHours, Pursuit, Time, Wanted,
     };
+
+    /// Seconds.
+    struct Seconds;
+
+    impl Clock for Seconds {
+        fn moment(&self, at: Time) -> String {
+            format!("{} s", at.0 / 1_000)
+        }
+
+        fn day(&self, _: Time) -> (String, u32) {
+            unreachable!("a table has no days")
+        }
+    }
 
     fn asset(name: &str, state: MachineState) -> AssetView {
         let machine = Machine {
@@ -155,6 +194,7 @@ mod tests {
             machine: Some(machine),
             since: Some(Time(1_000)),
             group: None,
+            hours: None,
             work: None,
             want: None,
             pursuit: None,
@@ -166,11 +206,19 @@ mod tests {
     fn assets_tell_where_they_are_and_what_is_wanted() {
         let mut gpu = asset("gpu", MachineState::Stopping);
         let (wanted, actor) = (Wanted::On, "kim".to_string());
-        gpu.want = Some(AssetWant { wanted, actor, message: None, at: Time(0), instead_of: None });
+        gpu.want = Some(AssetWant {
+            wanted,
+            actor,
+            message: None,
+            at: Time(0),
+            until: None,
+            kept_since: None,
+            instead_of: None,
+        });
         gpu.pursuit = Some(Pursuit::Open);
         let reason = AssetReason::WaitsForState { act: Wanted::On.act(), state: MachineState::Stopping };
         gpu.log = vec![AssetEntry { at: Time(0), text: reason.to_string(), reason }];
-        let shown = assets_table(&[gpu, asset("web", MachineState::Running)], Time(61_000));
+        let shown = assets_table(&[gpu, asset("web", MachineState::Running)], Time(61_000), &Seconds);
         let want = "\
 NAME  STATE     TYPE       ZONE  SINCE  WANTED     WHY                                                             MACHINE
 gpu   stopping  m7i.large  a     60 s   on by kim  it is stopping, and cannot be asked to start before that is over  i-gpu
@@ -178,6 +226,35 @@ web   running   m7i.large  a     60 s                                           
 ";
         let words = |text: &str| text.split_whitespace().map(str::to_string).collect::<Vec<_>>();
         assert_eq!(words(&strip_str(&shown).to_string()), words(want));
+    }
+
+    #[test]
+    fn what_comes_next_is_told() {
+        let next = |now: Wanted, change: Option<u64>, until: Option<u64>, kept: bool| {
+            let mut web = asset("web", MachineState::Running);
+            let off = OffHours { windows: "Sat".into(), timezone: "UTC".into(), holidays: vec![] };
+            let next = change.map(|at| Time(at * 1_000));
+            web.hours = next.map(|next| AssetHours { off, now, next: Some(next), kept });
+            web.want = Some(AssetWant {
+                wanted: Wanted::On,
+                actor: "kim".into(),
+                message: None,
+                at: Time(0),
+                until: until.map(|at| Time(at * 1_000)),
+                kept_since: None,
+                instead_of: None,
+            });
+            web.pursuit = Some(Pursuit::Reached { at: Time(0) });
+            super::next(&web, Time(1_000), &Seconds)
+        };
+        assert_eq!(next(Wanted::On, Some(9), None, true), "off at 9 s");
+        assert_eq!(next(Wanted::Off, Some(9), None, true), "on at 9 s");
+        assert_eq!(next(Wanted::Off, Some(9), Some(5), true), "off at 5 s");
+        assert_eq!(next(Wanted::On, Some(9), Some(5), true), "off at 9 s");
+        assert_eq!(next(Wanted::On, Some(9), Some(12), true), "off at 12 s");
+        assert_eq!(next(Wanted::Off, Some(9), Some(12), true), "", "on by its hours when the wake ends");
+        assert_eq!(next(Wanted::Off, None, Some(5), true), "off at 5 s");
+        assert!(next(Wanted::Off, Some(9), None, false).contains("not kept"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod assets;
 mod cost;
+mod explained;
 mod instances;
 pub mod moment;
 pub mod paint;
@@ -23,6 +24,7 @@ mod way;
 
 pub use assets::{asset_faults, assets_table, machines_table, no_assets, stop_ends};
 pub use cost::{cost_notes, cost_table};
+pub use explained::{Explained, ExplainedRule, explained};
 pub use instances::{Detail, instances};
 pub use rates::{InstanceRow, Rates, RuleRow, Traffic};
 pub use receipt::{how_it_went, percent, receipt, story, totals};

@@ -107,7 +107,8 @@ async fn assets_are_shown_and_wanted_in_the_name_of_who_asks() {
     let client = Client::new(served.socket());
     assert_eq!(client.assets(ShowAssets::Known).await.unwrap().fault.as_deref(), Some("Known"));
     assert_eq!(client.assets(ShowAssets::Looked).await.unwrap().fault.as_deref(), Some("Looked"));
-    let order = |asset: &str| AssetOrder { asset: asset.into(), wanted: Wanted::Off, message: None };
+    let order =
+        |asset: &str| AssetOrder { asset: asset.into(), wanted: Wanted::Off, within: None, message: None };
     let asset = client.want_asset(&order("gpu")).await.unwrap();
     assert_eq!(asset.name.as_str(), std::process::Command::new("id").arg("-un").output_text());
     let Err(ClientError::Refused(refused)) = client.want_asset(&order("cpu")).await else {

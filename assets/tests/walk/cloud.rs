@@ -34,6 +34,8 @@ struct Real {
     /// When it is on to its next state.
     next: Option<(Time, MachineState)>,
     launched: Time,
+    /// When it was asked to stop last.
+    changed: Option<Time>,
     reason: Option<String>,
     zone: String,
     /// What it was up to when, newest last.
@@ -59,7 +61,15 @@ impl Cloud {
             let zone = format!("z-{}", n % 2);
             (
                 format!("i-{n}"),
-                Real { state, next: None, launched: Time(0), reason: None, zone, past: vec![] },
+                Real {
+                    state,
+                    next: None,
+                    launched: Time(0),
+                    changed: None,
+                    reason: None,
+                    zone,
+                    past: vec![],
+                },
             )
         });
         let mut cloud = Cloud {
@@ -111,7 +121,7 @@ impl Cloud {
                 zone: real.zone.clone(),
                 tags: [("group".to_string(), "g".to_string())].into(),
                 launched: Some(real.launched),
-                changed: None,
+                changed: real.changed.filter(|_| real.state == MachineState::Stopped),
                 reason: real.reason.clone(),
                 health: None,
             };
@@ -139,7 +149,7 @@ impl Cloud {
                 real.next = Some((now + takes, end));
             }
             (MachineAct::Stop | MachineAct::Hibernate, MachineState::Running) => {
-                real.state = MachineState::Stopping;
+                (real.state, real.changed) = (MachineState::Stopping, Some(now));
                 real.reason = Some("Client.UserInitiatedShutdown: User initiated shutdown".into());
                 real.next = Some((now + takes, MachineState::Stopped));
             }

@@ -3,22 +3,28 @@
 //! reached is so, and stays so as long as nobody else acts. At the end, with all faults over, every want has ended.
 
 mod cloud;
+mod hours;
 
 use cloud::{Cloud, Dice};
-use naru_assets::{Decision, Fleet, Look, Outcome, read};
+use naru_assets::AssetRecord;
+use naru_assets::{Decision, Fleet, Look, Outcome, Provider};
 use naru_model::{
-    AssetId, AssetOrder, AssetRecord, InProgress, Machine, MachineAct, MachineState, Pursuit, Span, Time,
-    Wanted,
+    AssetId, AssetOrder, InProgress, Machine, MachineAct, MachineState, Pursuit, Span, Time, Wanted,
 };
 use std::collections::BTreeMap;
 
 const FILE: &str = "providers:\n  c: { type: ec2, region: r, tags: { naru: x }, group: group }\n";
+
+fn read(text: &str) -> Vec<Provider> {
+    naru_assets::read("assets.yaml", text, &|_| Err("there is no calendar".into())).unwrap()
+}
 
 /// A look that is under way: when it was begun, which, when it ends, and what it will have seen.
 type Looked = (Time, Look, Time, Result<Vec<Machine>, String>);
 
 /// Whoever drives the judgement, and what is on its way to it.
 struct Walk {
+    file: &'static str,
     cloud: Cloud,
     dice: Dice,
     fleet: Fleet,
@@ -42,9 +48,14 @@ enum Outside {
 
 impl Walk {
     fn new(seed: u64) -> Walk {
+        Walk::of(FILE, seed)
+    }
+
+    fn of(file: &'static str, seed: u64) -> Walk {
         let mut fleet = Fleet::default();
-        fleet.set_providers(read("assets.yaml", FILE).unwrap());
+        fleet.set_providers(read(file));
         Walk {
+            file,
             cloud: Cloud::new(seed, 4),
             dice: Dice::new(seed + 1_000_000),
             fleet,
@@ -86,7 +97,7 @@ impl Walk {
     }
 
     fn seen(&self, id: &AssetId) -> Option<MachineState> {
-        let view = self.fleet.view();
+        let view = self.fleet.view(self.now);
         view.assets.iter().find(|asset| asset.id == *id)?.machine.as_ref().map(|machine| machine.state)
     }
 
@@ -159,14 +170,14 @@ impl Walk {
         self.looks.clear();
         self.fleet = Fleet::default();
         self.fleet.load(self.stored.values().cloned(), self.now);
-        self.fleet.set_providers(read("assets.yaml", FILE).unwrap());
+        self.fleet.set_providers(read(self.file));
     }
 
     fn order(&mut self) {
         let ids = self.cloud.ids();
         let asset = ids[self.dice.below(ids.len() as u64) as usize].clone();
         let wanted = [Wanted::On, Wanted::Off, Wanted::Hibernated][self.dice.below(3) as usize];
-        let order = AssetOrder { asset, wanted, message: None };
+        let order = AssetOrder { asset, wanted, within: None, message: None };
         // Refused while nothing was seen yet.
         if let Ok(record) = self.fleet.order(&order, "kim", self.now) {
             self.store(vec![record]);
@@ -230,11 +241,11 @@ fn told(wanted: Wanted, machine: &str, prepare: impl FnOnce(&mut Walk)) -> Vec<S
     walk.cloud.faulty = false;
     walk.run_to(Time(3_000));
     prepare(&mut walk);
-    let order = AssetOrder { asset: machine.into(), wanted, message: Some("a test".into()) };
+    let order = AssetOrder { asset: machine.into(), wanted, within: None, message: Some("a test".into()) };
     let record = walk.fleet.order(&order, "kim", walk.now).unwrap();
     walk.store(vec![record]);
     walk.run_to(walk.now + Span::mins(5));
-    let view = walk.fleet.view();
+    let view = walk.fleet.view(walk.now);
     let asset = view.assets.into_iter().find(|asset| asset.id.machine() == machine).unwrap();
     asset.log.into_iter().map(|entry| entry.text).collect()
 }
@@ -273,7 +284,7 @@ fn the_own_machine_is_not_stopped_with_work_in_progress() {
     walk.cloud.faulty = false;
     walk.run_to(Time(3_000));
     walk.fleet.set_own(Some("i-1".into()));
-    let order = AssetOrder { asset: "i-1".into(), wanted: Wanted::Off, message: None };
+    let order = AssetOrder { asset: "i-1".into(), wanted: Wanted::Off, within: None, message: None };
     let busy = InProgress { requests: 0, streams: 0, jobs: 2 };
     walk.fleet.set_work(busy);
     let refused = walk.fleet.order(&order, "kim", walk.now).unwrap_err();

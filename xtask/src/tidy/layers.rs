@@ -42,7 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("act/http", &[]),
     ("act/calendars", &["model", "schedule", "act/http"]),
     ("act/ec2", &["model", "act/http"]),
-    ("assets", &["model", "yaml"]),
+    ("assets", &["model", "schedule", "yaml"]),
     ("act/api", &["model", "who", "cost"]),
     ("act/home", &["model"]),
     ("cloud", &["model", "yaml", "assets", "show", "act/api", "act/ec2", "act/home", "act/store"]),

@@ -9,7 +9,8 @@ use clap::{Args, Subcommand};
 use naru_api::ShowAssets;
 use naru_cloud::{Ended, FileError, no_file, providers};
 use naru_home::Home;
-use naru_model::{AssetOrder, Wanted, plural};
+use naru_model::{AssetOrder, Span, Wanted, plural};
+use naru_show::power::Local;
 use naru_show::{asset_faults, assets_table, no_assets, stop_ends};
 
 /// What `naru assets` takes.
@@ -58,6 +59,9 @@ struct Start {
     /// The asset, by its name or the cloud's name of the machine
     #[arg(value_name = "NAME")]
     name: String,
+    /// For how long, as 30m or 2h; then it is as its hours say, and stopped where it has none
+    #[arg(long = "for", value_name = "DURATION", value_parser = naru_work::parse_span)]
+    within: Option<Span>,
     #[command(flatten)]
     order: WantArgs,
 }
@@ -98,13 +102,15 @@ impl Assets {
         match self.verb {
             AssetsVerb::Ls(ls) => list(session, ls).await,
             AssetsVerb::Discover(discover) => discover.run(session).await,
-            AssetsVerb::Start(start) => want(session, start.name, Wanted::On, start.order).await,
+            AssetsVerb::Start(Start { name, within, order }) => {
+                want(session, (name, Wanted::On, within), order).await
+            }
             AssetsVerb::Stop(stop) => {
                 if !stop.yes {
                     confirm(session, &stop.name).await?;
                 }
                 let wanted = if stop.hibernate { Wanted::Hibernated } else { Wanted::Off };
-                want(session, stop.name, wanted, stop.order).await
+                want(session, (stop.name, wanted, None), stop.order).await
             }
             AssetsVerb::IamPolicy => policy(session),
         }
@@ -168,7 +174,7 @@ async fn list(session: &Session, typed: Ls) -> Result<Code, Fail> {
         return Ok(Code::Done);
     }
     asset_faults(&view).iter().for_each(|fault| session.printer.warn(fault));
-    session.printer.data(&assets_table(&view.assets, now()))?;
+    session.printer.data(&assets_table(&view.assets, now(), &Local(now())))?;
     if let Some(why) = no_assets(&view, &no_file(&home(session)?)) {
         session.printer.note(why);
     }
@@ -194,15 +200,19 @@ async fn confirm(session: &Session, name: &str) -> Result<(), Fail> {
     }
 }
 
-async fn want(session: &Session, asset: String, wanted: Wanted, typed: WantArgs) -> Result<Code, Fail> {
+async fn want(
+    session: &Session,
+    (asset, wanted, within): (String, Wanted, Option<Span>),
+    typed: WantArgs,
+) -> Result<Code, Fail> {
     let client = session.ensured().await?;
     // The server may not have looked at the clouds yet.
     client.assets(ShowAssets::Looked).await?;
-    let asset = client.want_asset(&AssetOrder { asset, wanted, message: typed.message }).await?;
+    let order = AssetOrder { asset, wanted, within, message: typed.message };
+    let asset = client.want_asset(&order).await?;
     if typed.no_wait {
-        session
-            .printer
-            .result(format!("{} is wanted {wanted}; `naru assets ls` shows how it goes", asset.name));
+        let told = format!("{} is wanted {wanted}; `naru assets ls` shows how it goes", asset.name);
+        session.printer.result(told);
         return Ok(Code::Done);
     }
     let name = asset.name.clone();

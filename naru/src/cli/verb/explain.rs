@@ -2,14 +2,11 @@
 
 use super::routes::answers;
 use crate::cli::fail::{Code, Fail};
-use crate::cli::paint::{self, Tone};
 use crate::cli::session::Session;
-use crate::cli::table::{Table, foreign};
 use clap::Args;
 use naru_model::{Listener, RuleAction, StackName};
-use naru_show::way;
+use naru_show::{Explained, ExplainedRule, explained, way};
 use naru_traffic::{Ask, Considered, Fields, Why, explain, normal};
-use serde::Serialize;
 use std::net::IpAddr;
 
 /// What `naru routes explain` takes.
@@ -81,25 +78,6 @@ impl<'a> Url<'a> {
     }
 }
 
-/// What was found, for programs.
-#[derive(Serialize)]
-struct Found<'a> {
-    listener: &'a str,
-    considered: Vec<Line<'a>>,
-    rule: Option<&'a str>,
-    answer: String,
-    /// How one of the instances is chosen.
-    chosen: Option<String>,
-    instances: Vec<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    rule: &'a str,
-    takes: bool,
-    why: String,
-}
-
 impl Explain {
     /// Explains.
     ///
@@ -131,7 +109,7 @@ impl Explain {
         if self.json {
             session.printer.json(&found)?;
         } else {
-            session.printer.data(&render(&found))?;
+            session.printer.data(&explained(&found))?;
         }
         Ok(Code::Done)
     }
@@ -148,7 +126,7 @@ fn find<'a>(listeners: &'a [Listener], scope: Option<&StackName>, port: u16) -> 
     listeners.iter().filter(mine).find(|one| is_outside(one) && one.address.ends_with(&end))
 }
 
-fn found<'a>(listener: &'a Listener, considered: &'a [Considered]) -> Found<'a> {
+fn found<'a>(listener: &'a Listener, considered: &'a [Considered]) -> Explained<'a> {
     let rule =
         considered.last().filter(|last| last.why == Why::Takes).map(|last| &listener.rules[last.index]);
     let (answer, to) = match rule.map(|rule| &rule.action) {
@@ -170,12 +148,12 @@ fn found<'a>(listener: &'a Listener, considered: &'a [Considered]) -> Found<'a> 
         },
     };
     let backends = to.iter().flat_map(|(splits, _)| splits.iter().flat_map(|split| &split.backends));
-    let line = |one: &'a Considered| Line {
+    let line = |one: &'a Considered| ExplainedRule {
         rule: &one.rule,
         takes: one.why == Why::Takes,
         why: one.why.to_string(),
     };
-    Found {
+    Explained {
         listener: &listener.name,
         considered: considered.iter().map(line).collect(),
         rule: rule.map(|rule| rule.name.as_str()),
@@ -185,29 +163,9 @@ fn found<'a>(listener: &'a Listener, considered: &'a [Considered]) -> Found<'a> 
     }
 }
 
-fn render(found: &Found<'_>) -> String {
-    let mut text = format!("{} {}\n", paint::bold("listener"), foreign(found.listener));
-    let mut table = Table::new(&["", "RULE", "TAKES IT", "WHY"]);
-    for (at, one) in found.considered.iter().enumerate() {
-        let takes = if one.takes { paint::tone(Tone::Good, "yes") } else { "no".into() };
-        table.row([format!("{}.", at + 1), foreign(one.rule), takes, foreign(&one.why)]);
-    }
-    if !found.considered.is_empty() {
-        text += &table.render();
-    }
-    text += &format!("{} {}\n", paint::bold("answered by"), foreign(&found.answer));
-    if let Some(chosen) = found.chosen.as_ref().filter(|_| !found.instances.is_empty()) {
-        text += &format!("{} {}\n", paint::bold("chosen"), foreign(chosen));
-    }
-    if !found.instances.is_empty() {
-        text += &format!("{} {}\n", paint::bold("instances"), foreign(&found.instances.join(", ")));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Considered, Url, Why, found, render, way};
+    use super::{Considered, Url, Why, explained, found, way};
     use anstream::adapter::strip_str;
     use naru_model::{
         Balance, HashKey, Listener, Match, Policy, Protocol, Redirect, Rule, RuleAction, Sticky, StickyTo,
@@ -271,6 +229,6 @@ listener shop/web@0.0.0.0:80
 2.  rest  yes       the first that fits
 answered by 308 with Location: /new
 ";
-        assert_eq!(strip_str(&render(&found(&listener, &considered))).to_string(), want);
+        assert_eq!(strip_str(&explained(&found(&listener, &considered))).to_string(), want);
     }
 }

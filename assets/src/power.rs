@@ -1,0 +1,129 @@
+//! When machines are off, in the file: a provider's `power`.
+//!
+//! ```yaml
+//! power:
+//!   off: "Mon-Fri 20:00-08:00, Sat, Sun"
+//!   timezone: Asia/Seoul
+//!   holidays: [kr.ics, "2026-12-25"]
+//!   except: [bastion]
+//!   wake_max: 12h
+//! ```
+
+use naru_model::{AssetName, OffHours, Span};
+use naru_schedule::{Weekly, holidays};
+use naru_yaml::shape::{is_map, known_keys, text, texts};
+use naru_yaml::{Node, Pos, Report};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The keys of `power`.
+const KEYS: [&str; 5] = ["off", "timezone", "holidays", "except", "wake_max"];
+
+/// What the name of a calendar's file ends with.
+const CALENDAR: &str = ".ics";
+
+/// More days are a program's doing.
+const ENTRIES_MAX: usize = 1_000;
+
+/// A wake of a machine lasts for so long at most, where the file does not say.
+const WAKE_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+const WAKE_RANGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(60 * 24 * 60 * 60);
+
+/// Gives the text of a calendar that the file names, or says why it cannot be had.
+pub type ReadCalendar<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
+/// When a provider's machines are off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Power {
+    /// The hours. `None`: they are on and off as people want.
+    pub off: Option<OffHours>,
+    /// Names of machines that have no hours.
+    pub except: BTreeSet<AssetName>,
+    /// How long a start lasts at most that has an end, with all that follow it at once.
+    pub wake_max: Span,
+}
+
+impl Default for Power {
+    fn default() -> Power {
+        Power { off: None, except: BTreeSet::new(), wake_max: span(WAKE_MAX) }
+    }
+}
+
+/// The `power` of a provider.
+pub(crate) fn power(report: &mut Report, provider: &Node, calendar: ReadCalendar<'_>) -> Power {
+    let Some(node) = provider.get("power").filter(|node| !node.is_null()) else { return Power::default() };
+    if !is_map(report, node, "power") {
+        return Power::default();
+    }
+    known_keys(report, node, &KEYS);
+    let except = texts(report, node, "except").into_iter().map(AssetName::from).collect();
+    let wake_max = naru_yaml::shape::duration(report, node, "wake_max", WAKE_MAX, WAKE_RANGE);
+    Power { off: off(report, node, calendar), except, wake_max: span(wake_max) }
+}
+
+fn span(duration: Duration) -> Span {
+    Span(duration.as_millis() as u64)
+}
+
+fn off(report: &mut Report, node: &Node, calendar: ReadCalendar<'_>) -> Option<OffHours> {
+    let windows = texts(report, node, "off").join(", ");
+    let timezone = text(report, node, "timezone").unwrap_or_else(|| "UTC".into());
+    let place = |key: &str| node.get(key).map_or(node.pos, |node| node.pos);
+    if windows.is_empty() {
+        for key in ["timezone", "holidays", "except"].iter().filter(|key| node.get(key).is_some()) {
+            let what = format!("power.{key} is about off, which is not there");
+            report.error_advised(place(key), what, "add off: \"Mon-Fri 20:00-08:00, Sat, Sun\"");
+        }
+        return None;
+    }
+    let days = days(report, node, calendar);
+    let hours = OffHours { windows, timezone, holidays: days.into_iter().collect() };
+    let advice = "write days, and times where it is not the whole day: Mon-Fri 20:00-08:00, Sat, Sun";
+    let windows = OffHours { timezone: "UTC".into(), holidays: vec![], ..hours.clone() };
+    let zone = OffHours { windows: "Mon".into(), holidays: vec![], ..hours.clone() };
+    let good = check(report, &windows, (place("off"), "off"), advice)
+        & check(report, &zone, (place("timezone"), "timezone"), "write its name, as Asia/Seoul, or UTC");
+    good.then_some(hours)
+}
+
+fn check(report: &mut Report, hours: &OffHours, (pos, key): (Pos, &str), advice: &str) -> bool {
+    match Weekly::read(hours) {
+        Ok(_) => true,
+        Err(unreadable) => {
+            report.error_advised(pos, format!("power.{key}: {unreadable}"), advice);
+            false
+        }
+    }
+}
+
+/// The days that are named, and those of calendars.
+fn days(report: &mut Report, node: &Node, calendar: ReadCalendar<'_>) -> BTreeSet<String> {
+    let Some(below) = node.get("holidays").filter(|below| !below.is_null()) else { return BTreeSet::new() };
+    let entries = below.list().unwrap_or(std::slice::from_ref(below));
+    if entries.len() > ENTRIES_MAX {
+        let what = format!("power.holidays has {} entries", entries.len());
+        report.error_advised(below.pos, what, format!("{ENTRIES_MAX} are the most: write a calendar"));
+        return BTreeSet::new();
+    }
+    let mut days = BTreeSet::new();
+    for node in entries {
+        let entry = node.scalar().unwrap_or_default();
+        if entry.ends_with(CALENDAR) || entry.contains("://") {
+            match calendar(&entry).and_then(|text| holidays(&text)) {
+                Ok(found) => days.extend(found.days),
+                Err(why) => {
+                    let advice = "write an iCalendar file beside this one, as kr.ics, or the address of one";
+                    report.error_advised(node.pos, format!("power.holidays: {why}"), advice);
+                }
+            }
+            continue;
+        }
+        let one = OffHours { windows: "Mon".into(), timezone: "UTC".into(), holidays: vec![entry.clone()] };
+        let advice = "write a day, as \"2026-12-25\", or a calendar, as kr.ics";
+        if check(report, &one, (node.pos, "holidays"), advice) {
+            days.insert(entry);
+        }
+    }
+    days
+}
