@@ -103,6 +103,8 @@ pub enum Reason {
     RunsMissed { job: ServiceName, count: u64, first: Time, last: Time, made_up: bool },
     /// A run of a job has failed, and there is no further try.
     RunFailed { job: ServiceName, run: u64, tries: u32, exit: Exit, timeout: Option<Span> },
+    /// Its hours have begun, and enough others start already.
+    WaitsForTurn { service: ServiceName, starting: u32 },
     /// A run waits for the one before it.
     WaitsForRun { job: ServiceName, run: u64 },
     /// An address could not be opened.
@@ -133,6 +135,7 @@ impl fmt::Display for Reason {
             | Reason::WaitsForClients { .. }
             | Reason::WaitsForAgent { .. }
             | Reason::WaitsForCallers { .. }
+            | Reason::WaitsForTurn { .. }
             | Reason::WaitsForRun { .. }
             | Reason::HoldsShare { .. }
             | Reason::Watches { .. } => self.fmt_wait(f),
@@ -211,6 +214,13 @@ impl Reason {
             }
             Reason::WaitsForCallers { service, caller } => {
                 write!(f, "{service} stays as long as {caller} may call it")
+            }
+            Reason::WaitsForTurn { service, starting } => {
+                write!(
+                    f,
+                    "{service} waits for its turn: {} start already",
+                    plural(u64::from(*starting), "instance")
+                )
             }
             Reason::WaitsForRun { job, run } => write!(f, "{job} waits for its run {run} to end"),
             Reason::Watches { monitor } => write!(f, "serves; watched for {monitor}"),

@@ -10,6 +10,7 @@ mod failure;
 mod handover;
 mod rolling;
 mod switch;
+mod turn;
 
 use crate::draft::Draft;
 use crate::observe::Acked;
@@ -346,10 +347,15 @@ pub(crate) fn standing(draft: &Draft, stack: &StackName, service: &ServiceName) 
     if crew.settled(draft) >= crew.wanted {
         return (Stage::CutOver, None);
     }
-    match waits_for_dependency(draft, stack, service).filter(|_| crew.fresh.is_empty()) {
+    match waits_to_start(draft, stack, service).filter(|_| crew.fresh.is_empty()) {
         Some(wait) => (Stage::Waiting, Some(wait)),
         None => rolling::waits_for_settled(draft, &crew),
     }
+}
+
+/// Why a service of which nothing runs is not started yet without an operation that steers.
+fn waits_to_start(draft: &Draft, stack: &StackName, service: &ServiceName) -> Option<Reason> {
+    waits_for_dependency(draft, stack, service).or_else(|| turn::waits_for_turn(draft, stack, service))
 }
 
 /// Takes an instance out of the routes, so that it may come back.
@@ -387,9 +393,13 @@ fn maintain(draft: &mut Draft, stack: &StackName) {
             Way::HandOver => crew.room(),
             Way::Rolling | Way::Switch => crew.missing(),
         };
-        let may_start = !crew.fresh.is_empty() || waits_for_dependency(draft, stack, &service).is_none();
-        if missing > 0 && crew.stale.is_empty() && may_start {
-            crew.make(draft, missing, id);
+        if missing == 0 || !crew.stale.is_empty() {
+            continue;
+        }
+        match waits_to_start(draft, stack, &service).filter(|_| crew.fresh.is_empty()) {
+            Some(Reason::WaitsForTurn { .. }) => turn::look_again(draft),
+            Some(_) => {}
+            None => crew.make(draft, missing, id),
         }
     }
 }
