@@ -11,6 +11,7 @@ use naru_bench::kills::Kills;
 use naru_bench::report::Report;
 use naru_bench::rights;
 use naru_bench::up::Up;
+use naru_bench::wake::Wake;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -80,6 +81,12 @@ enum What {
     ShopTier { role: compose::Role },
     /// What a decision about a right costs
     Rights,
+    /// A request that wakes a service
+    Wake {
+        /// How often each is measured
+        #[arg(long, default_value_t = 21)]
+        rounds: u32,
+    },
     /// Times of `naru up`, and what the processes weigh
     Up {
         /// How often each is measured
@@ -151,6 +158,7 @@ async fn measure(exe: &Path, what: What) -> io::Result<Vec<Report>> {
             reports.push(shown(handover.drainer_killed(exe).await?));
             reports.push(shown(handover.successor_killed(exe).await?));
         }
+        What::Wake { rounds } => reports.push(shown(Wake { rounds }.run(exe).await?)),
         What::Up { rounds } => reports.push(shown(Up { rounds }.run(exe).await?)),
         What::Edge(_) | What::EdgeRoutes(_) | What::EdgeSlow(_) | What::EdgeProcess { .. } => {}
         What::Compose(_) | What::ShopTier { .. } | What::Rights => {}

@@ -130,21 +130,23 @@ async fn answers(url: &str) -> io::Result<()> {
 
 /// Both programs without Naru, one after the other, each until it answers; in ms.
 async fn start_alone(exe: &Path) -> io::Result<f64> {
-    let mut sum = 0.0;
-    for _ in ["engine", "api"] {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let began = Instant::now();
-        let mut tier = Command::new(exe);
-        tier.args(["demo-tier", "1", "0"]).env_clear().env("PORT", port.to_string()).stdin(Stdio::null());
-        let mut tier = tier.kill_on_drop(true).spawn()?;
-        answers(&format!("http://127.0.0.1:{port}/healthz")).await?;
-        sum += ms(began);
-        tier.kill().await?;
-    }
-    Ok(sum)
+    Ok(start_one(exe).await? + start_one(exe).await?)
 }
 
-fn ms(began: Instant) -> f64 {
+/// One program without Naru, until it answers; in ms.
+pub(crate) async fn start_one(exe: &Path) -> io::Result<f64> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let began = Instant::now();
+    let mut tier = Command::new(exe);
+    tier.args(["demo-tier", "1", "0"]).env_clear().env("PORT", port.to_string()).stdin(Stdio::null());
+    let mut tier = tier.kill_on_drop(true).spawn()?;
+    answers(&format!("http://127.0.0.1:{port}/healthz")).await?;
+    let took = ms(began);
+    tier.kill().await?;
+    Ok(took)
+}
+
+pub(crate) fn ms(began: Instant) -> f64 {
     began.elapsed().as_secs_f64() * 1e3
 }
 
