@@ -10,7 +10,8 @@ use std::net::Ipv4Addr;
 
 /// Has the kernel announce each new hardware address of the interface by which this host reaches `address`.
 pub(crate) fn announce_changes(address: Ipv4Addr) {
-    let Some(interface) = interface_to(&routes(), address) else { return };
+    let routes = routes();
+    let Some(interface) = interface_to(&routes, address) else { return };
     let setting = format!("/proc/sys/net/ipv4/conf/{interface}/arp_notify");
     if std::fs::read_to_string(&setting).is_ok_and(|value| value.trim() != "0") {
         return;
@@ -37,7 +38,8 @@ mod tests {
             subnet: subnet.parse().unwrap(),
             interface: interface.to_owned(),
         };
-        let routes = [route("10.0.0.0/8", "vpn"), route("10.89.1.0/24", "podman2"), route("10.89.0.0/16", "x")];
+        let routes =
+            [route("10.0.0.0/8", "vpn"), route("10.89.1.0/24", "podman2"), route("10.89.0.0/16", "x")];
         assert_eq!(interface_to(&routes, "10.89.1.7".parse().unwrap()), Some("podman2"));
         assert_eq!(interface_to(&routes, "10.1.1.7".parse().unwrap()), Some("vpn"));
         assert_eq!(interface_to(&routes, "192.0.2.7".parse().unwrap()), None);
