@@ -20,7 +20,12 @@ pub enum Ended {
 /// Tells each step until the want has ended; with another asset, where one stands in.
 pub async fn see_through(client: &Client, mut asset: AssetView, mut tell: impl FnMut(&str)) -> Ended {
     let mut told: BTreeSet<(Time, String)> = BTreeSet::new();
+    let wanted = asset.want.as_ref().map(|want| want.wanted);
     loop {
+        if asset.want.as_ref().map(|want| want.wanted) != wanted {
+            let why = asset.log.first().map(|entry| entry.text.clone()).unwrap_or_default();
+            return Ended::Badly(format!("{}: something else is wanted since: {why}", asset.name));
+        }
         let steps = asset.log.iter().map(|entry| (entry.at, format!("{}: {}", asset.name, entry.text)));
         let mut news: Vec<_> = steps.filter(|step| !told.contains(step)).collect();
         if let Some(Pursuit::Failed { .. } | Pursuit::Overtaken { .. }) = asset.pursuit {

@@ -195,11 +195,15 @@ fn machines_are_found_started_and_stopped_whatever_becomes_of_requests() {
     assert_eq!(faults.count("StopInstances"), before + 2);
 
     // For a while only: it is stopped by itself.
-    let steps = stage.said(&["assets", "start", "web", "--for", "15s"]);
-    assert!(steps.contains("wants it on until ") && steps.contains("web: it is running, after"), "{steps}");
-    stage.until("it is stopped again", || stage.moto.state("web") == "stopped");
-    stage.until("that is known", || stage.known("web")["pursuit"]["is"] == "reached");
-    assert!(stage.known("web")["log"].to_string().contains("wanted it on until"), "{}", stage.known("web"));
+    let steps = stage.said(&["assets", "start", "gpu-a", "--for", "20s"]);
+    assert!(steps.contains("wants it on until ") && steps.contains("gpu-a: it is running, after"), "{steps}");
+    stage.until("it is stopped again", || stage.moto.state("gpu-a") == "stopped");
+    stage.until("that is known", || stage.known("gpu-a")["pursuit"]["is"] == "reached");
+    assert!(
+        stage.known("gpu-a")["log"].to_string().contains("wanted it on until"),
+        "{}",
+        stage.known("gpu-a")
+    );
 
     // A refusal for good.
     faults.fault("StopInstances", &[Fault::Refuse(400, "RequestExpired")]);
