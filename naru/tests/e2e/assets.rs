@@ -194,7 +194,19 @@ fn machines_are_found_started_and_stopped_whatever_becomes_of_requests() {
     stage.is("web", "stopped");
     assert_eq!(faults.count("StopInstances"), before + 2);
 
-    // For a while only: it is stopped by itself.
+    a_start_with_an_end_ends_by_itself(&stage);
+
+    // A refusal for good.
+    faults.fault("StopInstances", &[Fault::Refuse(400, "RequestExpired")]);
+    let failed = stage.naru(&["assets", "stop", "gpu-b", "--yes"]);
+    let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(failed.status.code() == Some(1) && said.contains("set the clock"), "{said}");
+    assert_eq!(stage.known("gpu-b")["pursuit"]["is"], "failed");
+    assert_eq!(stage.moto.state("gpu-b"), "running");
+}
+
+/// It is stopped once its time is over.
+fn a_start_with_an_end_ends_by_itself(stage: &Stage) {
     let steps = stage.said(&["assets", "start", "gpu-a", "--for", "20s"]);
     assert!(steps.contains("wants it on until ") && steps.contains("gpu-a: it is running, after"), "{steps}");
     stage.until("it is stopped again", || stage.moto.state("gpu-a") == "stopped");
@@ -204,14 +216,6 @@ fn machines_are_found_started_and_stopped_whatever_becomes_of_requests() {
         "{}",
         stage.known("gpu-a")
     );
-
-    // A refusal for good.
-    faults.fault("StopInstances", &[Fault::Refuse(400, "RequestExpired")]);
-    let failed = stage.naru(&["assets", "stop", "gpu-b", "--yes"]);
-    let said = String::from_utf8_lossy(&failed.stderr).into_owned();
-    assert!(failed.status.code() == Some(1) && said.contains("set the clock"), "{said}");
-    assert_eq!(stage.known("gpu-b")["pursuit"]["is"], "failed");
-    assert_eq!(stage.moto.state("gpu-b"), "running");
 }
 
 #[test]
