@@ -14,8 +14,9 @@
 //!
 //! Tags are not optional: only what somebody marked for it is ever shown, started or stopped.
 
-use crate::power::{Power, ReadCalendar, power};
+use crate::power::{Power, power};
 use naru_model::AssetName;
+use naru_schedule::Sources;
 use naru_yaml::shape::{is_map, known_keys, text};
 use naru_yaml::{Errors, Node, Report, Value, parse};
 use std::collections::BTreeMap;
@@ -72,17 +73,17 @@ const VALUES_MAX: usize = 200;
 /// More clouds than anybody looks at from one place.
 const PROVIDERS_MAX: usize = 64;
 
-/// The providers of a file, in the order of their names. Calendars that it names are read by `calendar`.
+/// The providers of a file, in the order of their names. Calendars that it names are read from `sources`.
 ///
 /// # Errors
 /// All that is wrong in it, each with its place.
-pub fn read(path: &str, text: &str, calendar: ReadCalendar<'_>) -> Result<Vec<Provider>, Errors> {
+pub fn read(path: &str, text: &str, sources: &dyn Sources) -> Result<Vec<Provider>, Errors> {
     let mut report = Report::default();
     let source = report.add_source(path, text);
     let documents = parse(&mut report, source, text);
     let mut providers = BTreeMap::new();
     for document in &documents {
-        top(&mut report, &document.root, calendar, &mut providers);
+        top(&mut report, &document.root, sources, &mut providers);
     }
     let (errors, warnings) = report.finish();
     if errors.is_empty() {
@@ -91,7 +92,7 @@ pub fn read(path: &str, text: &str, calendar: ReadCalendar<'_>) -> Result<Vec<Pr
     Err(Errors { errors, warnings })
 }
 
-fn top(report: &mut Report, root: &Node, calendar: ReadCalendar<'_>, into: &mut BTreeMap<String, Provider>) {
+fn top(report: &mut Report, root: &Node, sources: &dyn Sources, into: &mut BTreeMap<String, Provider>) {
     if root.is_null() {
         return;
     }
@@ -112,12 +113,12 @@ fn top(report: &mut Report, root: &Node, calendar: ReadCalendar<'_>, into: &mut 
             let advice = "write lower-case letters, digits and -, 40 at most";
             report.error_advised(node.key, format!("{name:?} cannot be the name of a provider"), advice);
         } else if is_map(report, node, name) {
-            into.insert(name.clone(), provider(report, name, node, calendar));
+            into.insert(name.clone(), provider(report, name, node, sources));
         }
     }
 }
 
-fn provider(report: &mut Report, name: &str, node: &Node, calendar: ReadCalendar<'_>) -> Provider {
+fn provider(report: &mut Report, name: &str, node: &Node, sources: &dyn Sources) -> Provider {
     known_keys(report, node, &KEYS);
     let kind = text(report, node, "type");
     match (&kind, node.get("type")) {
@@ -154,7 +155,7 @@ fn provider(report: &mut Report, name: &str, node: &Node, calendar: ReadCalendar
         tags: tags(report, name, node),
         group: text(report, node, "group"),
         names: names(report, node),
-        power: power(report, node, calendar),
+        power: power(report, node, sources),
     }
 }
 
@@ -248,6 +249,7 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use super::{Errors, Kind, Provider};
     use naru_model::Span;
+    use naru_schedule::{Addresses, Fault, Fetched, Sources, Told};
 
     const WHOLE: &str = "\
 providers:
@@ -264,11 +266,21 @@ providers:
     const CALENDAR: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTAMP:20260101T000000Z\r\n\
                             DTSTART;VALUE=DATE:20261225\r\nSUMMARY:x\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
 
+    struct Beside;
+
+    impl Sources for Beside {
+        fn file(&self, path: &str) -> Result<String, Told> {
+            let absent = || Told::new(format!("{path} is not there"), "put it beside the file");
+            (path == "kr.ics").then(|| CALENDAR.into()).ok_or_else(absent)
+        }
+
+        fn address(&self, address: &str) -> Result<Fetched, Fault> {
+            Addresses::default().get(address)
+        }
+    }
+
     fn read(path: &str, text: &str) -> Result<Vec<Provider>, Errors> {
-        super::read(path, text, &|name| match name {
-            "kr.ics" => Ok(CALENDAR.into()),
-            other => Err(format!("{other} is not there")),
-        })
+        super::read(path, text, &Beside)
     }
 
     #[test]
@@ -288,12 +300,13 @@ providers:
         let begin = "providers:\n  a:\n    type: ec2\n    tags: { naru: x }\n    power:\n";
         let said = wrong(
             &(begin.to_owned()
-                + "      off: Mon 25:00-08:00\n      timezone: KST\n      holidays: [x.ics, soon]\n"),
+                + "      off: Mon 25:00-08:00\n      timezone: KST\n      holidays: [x.ics, soon, \"https://a.test/secret\"]\n"),
         );
         assert!(said.contains("assets.yaml:6:12: error: power.off: \"Mon 25:00-08:00\""), "{said}");
         assert!(said.contains("assets.yaml:7:17: error: power.timezone: \"KST\" is no time zone"), "{said}");
         assert!(said.contains("assets.yaml:8:18: error: power.holidays: x.ics is not there"), "{said}");
         assert!(said.contains("assets.yaml:8:25: error: power.holidays: \"soon\" is no day"), "{said}");
+        assert!(said.contains("https://*************") && !said.contains("secret"), "{said}");
         let said = wrong(&(begin.to_owned() + "      timezone: UTC\n      wake_max: 1s\n"));
         assert!(said.contains("power.timezone is about off, which is not there"), "{said}");
         assert!(said.contains("wake_max must be a duration"), "{said}");

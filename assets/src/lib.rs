@@ -33,4 +33,4 @@ pub use file::{FILE, Kind, Provider, is_asset_name, read};
 pub use fleet::{Decision, Fleet, Look, Request};
 pub use kept::{Ask, AskState, AssetRecord};
 pub use policy::iam_policy;
-pub use power::{Power, ReadCalendar};
+pub use power::Power;

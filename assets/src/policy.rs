@@ -74,7 +74,7 @@ providers:
 ";
 
     fn policy() -> serde_json::Value {
-        iam_policy(&read("assets.yaml", FILE, &|_| Err(String::new())).unwrap())
+        iam_policy(&read("assets.yaml", FILE, &naru_schedule::Addresses::default()).unwrap())
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! ```
 
 use naru_model::{AssetName, OffHours, Span};
-use naru_schedule::{Weekly, holidays};
+use naru_schedule::{Fault, Sources, Weekly, is_address, named};
 use naru_yaml::shape::{is_map, known_keys, text, texts};
 use naru_yaml::{Node, Pos, Report};
 use std::collections::BTreeSet;
@@ -19,9 +19,6 @@ use std::time::Duration;
 /// The keys of `power`.
 const KEYS: [&str; 5] = ["off", "timezone", "holidays", "except", "wake_max"];
 
-/// What the name of a calendar's file ends with.
-const CALENDAR: &str = ".ics";
-
 /// More days are a program's doing.
 const ENTRIES_MAX: usize = 1_000;
 
@@ -29,9 +26,6 @@ const ENTRIES_MAX: usize = 1_000;
 const WAKE_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 const WAKE_RANGE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(60 * 24 * 60 * 60);
-
-/// Gives the text of a calendar that the file names, or says why it cannot be had.
-pub type ReadCalendar<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
 /// When a provider's machines are off.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +45,7 @@ impl Default for Power {
 }
 
 /// The `power` of a provider.
-pub(crate) fn power(report: &mut Report, provider: &Node, calendar: ReadCalendar<'_>) -> Power {
+pub(crate) fn power(report: &mut Report, provider: &Node, sources: &dyn Sources) -> Power {
     let Some(node) = provider.get("power").filter(|node| !node.is_null()) else { return Power::default() };
     if !is_map(report, node, "power") {
         return Power::default();
@@ -59,14 +53,14 @@ pub(crate) fn power(report: &mut Report, provider: &Node, calendar: ReadCalendar
     known_keys(report, node, &KEYS);
     let except = texts(report, node, "except").into_iter().map(AssetName::from).collect();
     let wake_max = naru_yaml::shape::duration(report, node, "wake_max", WAKE_MAX, WAKE_RANGE);
-    Power { off: off(report, node, calendar), except, wake_max: span(wake_max) }
+    Power { off: off(report, node, sources), except, wake_max: span(wake_max) }
 }
 
 fn span(duration: Duration) -> Span {
     Span(duration.as_millis() as u64)
 }
 
-fn off(report: &mut Report, node: &Node, calendar: ReadCalendar<'_>) -> Option<OffHours> {
+fn off(report: &mut Report, node: &Node, sources: &dyn Sources) -> Option<OffHours> {
     let windows = texts(report, node, "off").join(", ");
     let timezone = text(report, node, "timezone").unwrap_or_else(|| "UTC".into());
     let place = |key: &str| node.get(key).map_or(node.pos, |node| node.pos);
@@ -77,7 +71,7 @@ fn off(report: &mut Report, node: &Node, calendar: ReadCalendar<'_>) -> Option<O
         }
         return None;
     }
-    let days = days(report, node, calendar);
+    let days = days(report, node, sources);
     let hours = OffHours { windows, timezone, holidays: days.into_iter().collect() };
     let advice = "write days, and times where it is not the whole day: Mon-Fri 20:00-08:00, Sat, Sun";
     let windows = OffHours { timezone: "UTC".into(), holidays: vec![], ..hours.clone() };
@@ -98,7 +92,7 @@ fn check(report: &mut Report, hours: &OffHours, (pos, key): (Pos, &str), advice:
 }
 
 /// The days that are named, and those of calendars.
-fn days(report: &mut Report, node: &Node, calendar: ReadCalendar<'_>) -> BTreeSet<String> {
+fn days(report: &mut Report, node: &Node, sources: &dyn Sources) -> BTreeSet<String> {
     let Some(below) = node.get("holidays").filter(|below| !below.is_null()) else { return BTreeSet::new() };
     let entries = below.list().unwrap_or(std::slice::from_ref(below));
     if entries.len() > ENTRIES_MAX {
@@ -109,20 +103,14 @@ fn days(report: &mut Report, node: &Node, calendar: ReadCalendar<'_>) -> BTreeSe
     let mut days = BTreeSet::new();
     for node in entries {
         let entry = node.scalar().unwrap_or_default();
-        if entry.ends_with(CALENDAR) || entry.contains("://") {
-            match calendar(&entry).and_then(|text| holidays(&text)) {
-                Ok(found) => days.extend(found.days),
-                Err(why) => {
-                    let advice = "write an iCalendar file beside this one, as kr.ics, or the address of one";
-                    report.error_advised(node.pos, format!("power.holidays: {why}"), advice);
-                }
-            }
-            continue;
+        if is_address(&entry) {
+            report.conceal(node.pos, "://");
         }
-        let one = OffHours { windows: "Mon".into(), timezone: "UTC".into(), holidays: vec![entry.clone()] };
-        let advice = "write a day, as \"2026-12-25\", or a calendar, as kr.ics";
-        if check(report, &one, (node.pos, "holidays"), advice) {
-            days.insert(entry);
+        match named(&entry, sources) {
+            Ok(named) => days.extend(named.days),
+            Err(Fault::Wrong(told) | Fault::Away(told)) => {
+                report.error_advised(node.pos, format!("power.holidays: {}", told.what), told.advice);
+            }
         }
     }
     days

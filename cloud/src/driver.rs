@@ -384,7 +384,11 @@ impl<S: Store> Driver<S> {
             return;
         }
         (self.file, self.read) = (state, self.now);
-        match file::providers(&self.home) {
+        let home = self.home.clone();
+        // Calendars may have to be fetched.
+        let read = tokio::task::spawn_blocking(move || file::providers(&home)).await;
+        let Ok(read) = read else { return self.file = FileState::Unread };
+        match read {
             Ok(providers) => {
                 self.fault = None;
                 self.know_own_machine(&providers).await;

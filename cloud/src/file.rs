@@ -5,6 +5,7 @@ pub use naru_assets::{FILE, Provider, iam_policy};
 use naru_ec2::{Ec2, Environment, Fault, Settings};
 use naru_home::Home;
 use naru_model::{Machine, MachineState, plural};
+use naru_schedule::{Addresses, Fault as NoDays, Fetched, Sources, Told};
 use naru_show::machines_table;
 use naru_show::paint::heading;
 use naru_yaml::Errors;
@@ -30,7 +31,7 @@ pub enum FileError {
 /// A fleet of hundreds of machines takes some ten KiB.
 const FILE_MAX: u64 = 1 << 20;
 
-/// The providers that the home's file names; none where there is no file.
+/// The providers that the home's file names; none where there is no file. It may fetch calendars, and blocks for as long.
 ///
 /// # Errors
 /// It cannot be read, or something in it is wrong.
@@ -43,17 +44,34 @@ pub fn providers(home: &Home) -> Result<Vec<Provider>, FileError> {
         Ok(found) if found.len() > FILE_MAX => return Err(unreadable(io::ErrorKind::FileTooLarge.into())),
         _ => std::fs::read_to_string(&path).map_err(unreadable)?,
     };
-    Ok(naru_assets::read(&name, &text, &|calendar| self::calendar(home, calendar))?)
+    let calendars = Calendars { home, addresses: naru_calendars::addresses(home.path("").as_path()) };
+    Ok(naru_assets::read(&name, &text, &calendars)?)
 }
 
-/// The text of a calendar that lies beside the file.
-fn calendar(home: &Home, name: &str) -> Result<String, String> {
-    let path = home.path(name);
-    let text = match std::fs::metadata(&path) {
-        Ok(found) if found.len() > FILE_MAX => Err(io::ErrorKind::FileTooLarge.into()),
-        _ => std::fs::read_to_string(&path),
-    };
-    text.map_err(|error| format!("{} cannot be read: {error}", path.display()))
+/// Calendars beside the file, and at addresses.
+struct Calendars<'a> {
+    home: &'a Home,
+    addresses: Addresses,
+}
+
+impl Sources for Calendars<'_> {
+    fn file(&self, name: &str) -> Result<String, Told> {
+        let path = self.home.path(name);
+        let text = match std::fs::metadata(&path) {
+            Ok(found) if found.len() > FILE_MAX => Err(io::ErrorKind::FileTooLarge.into()),
+            _ => std::fs::read_to_string(&path),
+        };
+        let advice = "put it beside assets.yaml, as an iCalendar file";
+        text.map_err(|error| Told::new(format!("{} cannot be read: {error}", path.display()), advice))
+    }
+
+    fn address(&self, address: &str) -> Result<Fetched, NoDays> {
+        let fetched = self.addresses.get(address)?;
+        if let Some(remark) = &fetched.remark {
+            tracing::warn!(calendar = %fetched.shown, "{}", remark.what);
+        }
+        Ok(fetched)
+    }
 }
 
 /// A client of a provider's cloud.

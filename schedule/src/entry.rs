@@ -101,6 +101,17 @@ impl Addresses {
     }
 }
 
+/// Where there are no files.
+impl Sources for Addresses {
+    fn file(&self, path: &str) -> Result<String, Told> {
+        Err(Told::new(format!("{path}: no calendar is read from a file here"), "write its days"))
+    }
+
+    fn address(&self, address: &str) -> Result<Fetched, Fault> {
+        self.get(address)
+    }
+}
+
 impl fmt::Debug for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "Addresses are read" } else { "No address is read" })
