@@ -149,14 +149,19 @@ impl Rights {
             Basis::Own => fitting.filter(|grant| grant.request.is_none()).collect(),
             Basis::Only(grant) => vec![grant],
         };
-        match self.ask(&names, right, &chain, scope, now) {
-            Ok(asked) => self.judge(&asked, &candidates).unwrap_or_else(|| {
-                let near = self.near(&names, right, &within, now);
-                let why = format!("no grant of {} includes {right} on {on}", user.name);
-                Verdict { allowed: false, by: None, why, near }
-            }),
-            Err(error) => no(None, format!("it cannot be decided: {error}")),
-        }
+        // Each of the fixed policies permits by a grant: without one they have nothing to say.
+        let is_silent = candidates.is_empty() && self.policies.count == 0;
+        let asked = (!is_silent).then(|| self.ask(&names, right, &chain, scope, now));
+        let verdict = match asked {
+            None => None,
+            Some(Ok(asked)) => self.judge(&asked, &candidates),
+            Some(Err(error)) => Some(no(None, format!("it cannot be decided: {error}"))),
+        };
+        verdict.unwrap_or_else(|| {
+            let near = self.near(&names, right, &within, now);
+            let why = format!("no grant of {} includes {right} on {on}", user.name);
+            Verdict { allowed: false, by: None, why, near }
+        })
     }
 
     /// Whether somebody might do any of these with anything at all. For what is refused before it is looked at; what
@@ -275,7 +280,9 @@ impl Rights {
         let (action, _) = &self.actions[&asked.right];
         let context = context(asked, grant)?;
         let (principal, resource) = (asked.principal.clone(), asked.resource.clone());
-        let request = Request::new(principal, action.clone(), resource, context, Some(&self.policies.schema))
+        // The fixed policies are held against what is made here by the table of cases; others are the administrator's.
+        let schema = (self.policies.count > 0).then_some(&self.policies.schema);
+        let request = Request::new(principal, action.clone(), resource, context, schema)
             .map_err(|error| error.to_string())?;
         Ok(self.authorizer.is_authorized(&request, &self.policies.set, &asked.entities))
     }
