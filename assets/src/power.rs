@@ -50,6 +50,10 @@ pub(crate) fn power(report: &mut Report, provider: &Node, sources: &dyn Sources)
     if !is_map(report, node, "power") {
         return Power::default();
     }
+    // Before anything is said of the line that they stand in.
+    for entry in entries(node).iter().filter(|node| node.scalar().is_some_and(|entry| is_address(&entry))) {
+        report.conceal(entry.pos, "://");
+    }
     known_keys(report, node, &KEYS);
     let except = texts(report, node, "except").into_iter().map(AssetName::from).collect();
     let wake_max = naru_yaml::shape::duration(report, node, "wake_max", WAKE_MAX, WAKE_RANGE);
@@ -93,19 +97,17 @@ fn check(report: &mut Report, hours: &OffHours, (pos, key): (Pos, &str), advice:
 
 /// The days that are named, and those of calendars.
 fn days(report: &mut Report, node: &Node, sources: &dyn Sources) -> BTreeSet<String> {
-    let Some(below) = node.get("holidays").filter(|below| !below.is_null()) else { return BTreeSet::new() };
-    let entries = below.list().unwrap_or(std::slice::from_ref(below));
-    if entries.len() > ENTRIES_MAX {
+    let entries = entries(node);
+    if let [first, ..] = entries
+        && entries.len() > ENTRIES_MAX
+    {
         let what = format!("power.holidays has {} entries", entries.len());
-        report.error_advised(below.pos, what, format!("{ENTRIES_MAX} are the most: write a calendar"));
+        report.error_advised(first.pos, what, format!("{ENTRIES_MAX} are the most: write a calendar"));
         return BTreeSet::new();
     }
     let mut days = BTreeSet::new();
     for node in entries {
         let entry = node.scalar().unwrap_or_default();
-        if is_address(&entry) {
-            report.conceal(node.pos, "://");
-        }
         match named(&entry, sources) {
             Ok(named) => days.extend(named.days),
             Err(Fault::Wrong(told) | Fault::Away(told)) => {
@@ -114,4 +116,9 @@ fn days(report: &mut Report, node: &Node, sources: &dyn Sources) -> BTreeSet<Str
         }
     }
     days
+}
+
+fn entries(power: &Node) -> &[Node] {
+    let below = power.get("holidays").filter(|below| !below.is_null());
+    below.map(|below| below.list().unwrap_or(std::slice::from_ref(below))).unwrap_or_default()
 }

@@ -42,6 +42,7 @@ pub(crate) fn of_file(reader: &mut Reader<'_>, root: &Node, shelf: &Shelf<'_>) -
 
 fn read(reader: &mut Reader<'_>, written: &Node, shelf: &Shelf<'_>) -> Power {
     let get = |key: &str| written.get(key);
+    conceal(reader, get("holidays"));
     let off = off(reader, written, shelf);
     let idle_after = reader.span("x-naru.power.idle_after", get("idle_after"));
     if let (Some(Span(0)), Some(node)) = (idle_after, get("idle_after")) {
@@ -114,9 +115,6 @@ fn days(reader: &mut Reader<'_>, holidays: Vec<(&Node, String)>, shelf: &Shelf<'
     let said = |told: &Told| format!("x-naru.power.holidays: {}", told.what);
     let mut days = BTreeSet::new();
     for (node, entry) in holidays {
-        if is_address(&entry) {
-            reader.report.conceal(node.pos, "://");
-        }
         match named(&entry, shelf) {
             Ok(named) => {
                 named.remarks.iter().for_each(|told| reader.warn(node.pos, said(told), &told.advice));
@@ -127,6 +125,15 @@ fn days(reader: &mut Reader<'_>, holidays: Vec<(&Node, String)>, shelf: &Shelf<'
         }
     }
     days
+}
+
+/// Addresses may be secrets: nothing is said of the line that they stand in before they are hidden.
+fn conceal(reader: &mut Reader<'_>, holidays: Option<&Node>) {
+    let Some(node) = holidays else { return };
+    let all = if node.scalar().is_some() { std::slice::from_ref(node) } else { node.items() };
+    for node in all.iter().filter(|node| node.scalar().is_some_and(|entry| is_address(&entry))) {
+        reader.report.conceal(node.pos, "://");
+    }
 }
 
 /// What is about hours that are not there.
