@@ -19,7 +19,8 @@ pub(crate) fn advance(draft: &mut Draft, stack: &StackName) {
     forget_wakes(draft, stack);
     let verdicts = draft.verdicts(stack);
     if verdicts.is_empty() {
-        return;
+        // What was to wake may never be asleep any more: a later release has no hours.
+        return end_wake(draft, stack, OperationOutcome::Superseded);
     }
     if draft.steering(stack).is_some() {
         return end_wake(draft, stack, OperationOutcome::Superseded);
