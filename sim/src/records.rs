@@ -205,10 +205,16 @@ impl Sim {
             return;
         }
         let wanted = targets(&self.store.records, stack);
+        // One that wakes services says nothing of others, whose change may be paused.
+        let is_about = |service: Option<&ServiceName>| match &operation.kind {
+            OperationKind::Wake { services } => service.is_some_and(|service| services.contains(service)),
+            _ => true,
+        };
         let mut wrong = None;
         for edge in self.edges.iter().filter(|edge| edge.is_up()) {
             for table in edge.tables() {
-                let mine = table.listeners.iter().filter(|one| one.stack == stack.name);
+                let of_stack = table.listeners.iter().filter(|one| one.stack == stack.name);
+                let mine = of_stack.filter(|one| is_about(one.service.as_ref()));
                 for listener in mine.filter(|listener| !listener.name.ends_with("@preview")) {
                     let want = wanted.iter().find(|want| Some(&want.service) == listener.service.as_ref());
                     // Those without a share are there for clients that began there.
@@ -232,11 +238,7 @@ impl Sim {
                 format!("{name} says that it has cut over, and edge {edge} still routes to {instance}");
             return self.ground.violated(&CUT_OVER_IS_TRUE, &[&name, instance.as_str(), "edge "], what);
         }
-        let woken = |service: &ServiceName| match &operation.kind {
-            OperationKind::Wake { services } => services.contains(service),
-            _ => true,
-        };
-        for want in wanted.into_iter().filter(|want| woken(&want.service)) {
+        for want in wanted.into_iter().filter(|want| is_about(Some(&want.service))) {
             let ready = self.routed_and_ready(&operation.stack, &want.service);
             if want.has_port
                 && ready < want.count
