@@ -229,13 +229,14 @@ impl Fleet {
 
     /// What is to be done now.
     pub fn decide(&self, now: Time) -> Decision {
-        let mut decision = Decision { records: self.due(now), ..Decision::default() };
+        let hours = self.all_hours();
+        let mut decision = Decision { records: self.due(&hours, now), ..Decision::default() };
         if !decision.records.is_empty() {
             // They are pursued once they are stored.
             decision.wake_at(now);
             return decision;
         }
-        self.next_due(now).into_iter().for_each(|at| decision.wake_at(at));
+        self.next_due(&hours, now).into_iter().for_each(|at| decision.wake_at(at));
         let mut due: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (id, asset) in &self.assets {
             let Some(before) = asset.record.as_ref().filter(|record| record.pursuit == Pursuit::Open) else {
@@ -309,7 +310,12 @@ impl Fleet {
 
     /// Work in progress on an asset's machine, if this is told there.
     pub(crate) fn work_on(&self, id: &AssetId) -> Option<InProgress> {
-        (self.own.as_deref() == Some(id.machine())).then_some(self.work)
+        self.is_own(id).then_some(self.work)
+    }
+
+    /// Whether it is the machine that this judgement is made on.
+    pub(crate) fn is_own(&self, id: &AssetId) -> bool {
+        self.own.as_deref() == Some(id.machine())
     }
 }
 

@@ -35,18 +35,17 @@ impl Fleet {
     }
 
     /// Wants that begin now by themselves.
-    pub(crate) fn due(&self, now: Time) -> Vec<AssetRecord> {
-        let (hours, names) = (self.all_hours(), self.names());
+    pub(crate) fn due(&self, hours: &AllHours<'_>, now: Time) -> Vec<AssetRecord> {
+        let names = self.names();
         let one = |(id, asset): (&AssetId, &Asset)| {
-            let own = self.hours_of(&hours, id, &names[id]);
-            self.due_of(asset, own, now).map(|due| begin(id, asset, names[id].clone(), due, now))
+            let own = self.hours_of(hours, id, &names[id]);
+            self.due_of((id, asset), own, now).map(|due| begin(id, asset, names[id].clone(), due, now))
         };
         self.assets.iter().filter_map(one).collect()
     }
 
     /// When something may be due next.
-    pub(crate) fn next_due(&self, now: Time) -> Option<Time> {
-        let hours = self.all_hours();
+    pub(crate) fn next_due(&self, hours: &AllHours<'_>, now: Time) -> Option<Time> {
         let changes = hours.values().filter_map(|weekly| weekly.next_change(now));
         let ends = self.assets.values().filter_map(|asset| asset.kept_on(now));
         changes.chain(ends).min()
@@ -78,7 +77,7 @@ impl Fleet {
         (!except.contains(name) || first.is_some_and(|first| !except.contains(first))).then_some(weekly)
     }
 
-    fn due_of(&self, asset: &Asset, hours: Option<&Weekly>, now: Time) -> Option<Due> {
+    fn due_of(&self, (id, asset): (&AssetId, &Asset), hours: Option<&Weekly>, now: Time) -> Option<Due> {
         if asset.kept_on(now).is_some() {
             return None;
         }
@@ -99,12 +98,8 @@ impl Fleet {
             Some(open) => open.want.wanted.act().starts() != due.wanted.act().starts(),
             None => has_been_otherwise(machine, &due),
         };
-        let would_end_this = due.wanted != Wanted::On && self.own.as_deref() == Some(machine.id.as_str());
+        let would_end_this = due.wanted != Wanted::On && self.is_own(id);
         (is_newer && is_otherwise && !would_end_this).then_some(due)
-    }
-
-    fn is_own(&self, id: &AssetId) -> bool {
-        self.own.as_deref() == Some(id.machine())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What people are shown.
 
 use crate::fleet::{Asset, Fleet};
-use naru_model::{AssetId, AssetName, AssetView, AssetsView, MachineState, ProviderView, Time};
+use naru_model::{AssetHours, AssetId, AssetName, AssetView, AssetsView, MachineState, ProviderView, Time};
 
 impl Fleet {
     /// All assets, in the order of their names.
@@ -19,14 +19,14 @@ impl Fleet {
             .filter(|(_, asset)| asset.seen.is_some() || asset.record.is_some())
             .map(|(id, asset)| {
                 let hours = self.hours_view(&hours, (id, &names[id]), now);
-                AssetView { hours, ..self.one(id, asset, names[id].clone()) }
+                self.one(id, asset, names[id].clone(), hours)
             })
             .collect();
         assets.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         AssetsView { providers: providers.collect(), assets, fault: None }
     }
 
-    fn one(&self, id: &AssetId, asset: &Asset, name: AssetName) -> AssetView {
+    fn one(&self, id: &AssetId, asset: &Asset, name: AssetName, hours: Option<AssetHours>) -> AssetView {
         let record = asset.record.as_ref();
         AssetView {
             id: id.clone(),
@@ -34,7 +34,7 @@ impl Fleet {
             machine: asset.seen.as_ref().map(|seen| seen.machine.clone()),
             since: since(asset),
             group: self.group(id).cloned(),
-            hours: None,
+            hours,
             work: self.work_on(id),
             want: record.map(|record| record.want.clone()),
             pursuit: record.map(|record| record.pursuit.clone()),

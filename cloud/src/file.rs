@@ -1,6 +1,7 @@
 //! Where assets come from: the file in NARU_HOME, and the clouds that it names.
 
 pub use naru_assets::{FILE, Provider, iam_policy};
+pub use naru_yaml::file::FileError;
 
 use naru_ec2::{Ec2, Environment, Fault, Settings};
 use naru_home::Home;
@@ -8,25 +9,8 @@ use naru_model::{Machine, MachineState, plural};
 use naru_schedule::{Addresses, Fault as NoDays, Fetched, Sources, Told};
 use naru_show::machines_table;
 use naru_show::paint::heading;
-use naru_yaml::Errors;
+use naru_yaml::file::{content, content_if_any};
 use std::collections::BTreeMap;
-use std::io;
-
-/// Why the file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It is there, and cannot be read.
-    #[error("{path} cannot be read: {source}")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// What is in it is wrong.
-    #[error(transparent)]
-    Wrong(#[from] Errors),
-}
 
 /// A fleet of hundreds of machines takes some ten KiB.
 const FILE_MAX: u64 = 1 << 20;
@@ -37,15 +21,9 @@ const FILE_MAX: u64 = 1 << 20;
 /// It cannot be read, or something in it is wrong.
 pub fn providers(home: &Home) -> Result<Vec<Provider>, FileError> {
     let path = home.path(FILE);
-    let name = path.display().to_string();
-    let unreadable = |source| FileError::Unreadable { path: name.clone(), source };
-    let text = match std::fs::metadata(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
-        Ok(found) if found.len() > FILE_MAX => return Err(unreadable(io::ErrorKind::FileTooLarge.into())),
-        _ => std::fs::read_to_string(&path).map_err(unreadable)?,
-    };
+    let Some(text) = content_if_any(&path, FILE_MAX)? else { return Ok(vec![]) };
     let calendars = Calendars { home, addresses: naru_calendars::addresses(home.path("").as_path()) };
-    Ok(naru_assets::read(&name, &text, &calendars)?)
+    Ok(naru_assets::read(&path.display().to_string(), &text, &calendars)?)
 }
 
 /// Calendars beside the file, and at addresses.
@@ -57,12 +35,9 @@ struct Calendars<'a> {
 impl Sources for Calendars<'_> {
     fn file(&self, name: &str) -> Result<String, Told> {
         let path = self.home.path(name);
-        let text = match std::fs::metadata(&path) {
-            Ok(found) if found.len() > FILE_MAX => Err(io::ErrorKind::FileTooLarge.into()),
-            _ => std::fs::read_to_string(&path),
-        };
         let advice = "put it beside assets.yaml, as an iCalendar file";
-        text.map_err(|error| Told::new(format!("{} cannot be read: {error}", path.display()), advice))
+        content(&path, FILE_MAX)
+            .map_err(|error| Told::new(format!("{} cannot be read: {error}", path.display()), advice))
     }
 
     fn address(&self, address: &str) -> Result<Fetched, NoDays> {

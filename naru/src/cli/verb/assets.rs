@@ -128,7 +128,7 @@ fn wrong_file(session: &Session, error: FileError) -> Fail {
             load::show(&session.printer, "error", &errors.errors);
             Fail::new(format!("assets.yaml cannot be used: {}", plural(errors.errors.len() as u64, "error")))
         }
-        unreadable @ FileError::Unreadable { .. } => Fail::new(unreadable),
+        unreadable => Fail::new(unreadable),
     }
 }
 
